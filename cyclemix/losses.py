@@ -1,0 +1,68 @@
+"""Terms that methods share. Logits are (B,C,H,W) floats, targets (B,H,W) int64 with 255 = unlabelled."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cyclemix.config import UNLABELLED
+
+Reduction = Literal["labelled", "pixels"]
+"""How a sum over pixels becomes a scalar: over the labelled pixels, or over all (the official code)."""
+
+EPS = 1e-6
+
+
+def partial_cross_entropy(
+    logits: Tensor, target: Tensor, weight: Tensor | None = None, reduction: Reduction = "labelled"
+) -> Tensor:
+    """Cross-entropy on labelled pixels, scalar (CycleMix eq. 2).
+
+    Args:
+        weight: (B,H,W) factor a pixel, e.g. a mixing ratio; None = 1.
+        reduction: ``labelled`` divides by the labelled pixels' total weight, ``pixels`` by B*H*W.
+    """
+    terms = functional.cross_entropy(logits.float(), target, ignore_index=UNLABELLED, reduction="none")
+    labelled = (target != UNLABELLED).to(terms.dtype)
+    if weight is not None:
+        terms, labelled = terms * weight, labelled * weight
+    return terms.sum() / (labelled.sum().clamp_min(1.0) if reduction == "labelled" else target.numel())
+
+
+def mixed_cross_entropy(
+    logits: Tensor,
+    targets: tuple[Tensor, Tensor],
+    ratio: Tensor,
+    visible: Tensor,
+    reduction: Reduction = "labelled",
+) -> Tensor:
+    """Cross-entropy of a mixed image with both images' labels, each by its share, scalar (CycleMix eq. 5).
+
+    Args:
+        targets: labels of the first and of the second image, both (B,H,W), moved as the images were.
+        ratio: (B,H,W) share of the second image.
+        visible: (B,H,W) bool, False where occluded or outside the image.
+    """
+    total, mass = logits.new_zeros((), dtype=torch.float32), logits.new_zeros((), dtype=torch.float32)
+    for target, share in zip(targets, (1 - ratio, ratio), strict=True):
+        terms = functional.cross_entropy(logits.float(), target, ignore_index=UNLABELLED, reduction="none")
+        weight = share * visible * (target != UNLABELLED)
+        total, mass = total + (terms * weight).sum(), mass + weight.sum()
+    return total / (mass.clamp_min(1.0) if reduction == "labelled" else visible.numel())
+
+
+def cosine_distance(first: Tensor, second: Tensor, visible: Tensor | None = None) -> Tensor:
+    """Mean over visible pixels of 1 - cos over the class axis, scalar (CycleMix eq. 9, 11).
+
+    Args:
+        first, second: (B,C,H,W) non-negative class scores.
+        visible: (B,H,W) bool; None = all.
+    """
+    distance = 1 - functional.cosine_similarity(first.float(), second.float(), dim=1, eps=EPS)
+    if visible is None:
+        return distance.mean()
+    weight = visible.to(distance.dtype)
+    return (distance * weight).sum() / weight.sum().clamp_min(1.0)

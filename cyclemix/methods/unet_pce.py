@@ -1,0 +1,19 @@
+"""Partial cross-entropy on the scribbles alone: the baseline of CycleMix's tables (UNet_pce)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cyclemix.losses import partial_cross_entropy
+from cyclemix.methods.base import Batch, Method
+
+
+class UNetPCE(Method):
+    """Cross-entropy over scribbled pixels (Tang et al., CVPR 2018, eq. 3). No deviations."""
+
+    supervision = "scribble"
+
+    def losses(self, net: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """One term, ``pce``."""
+        return {"pce": partial_cross_entropy(net(batch.image), batch.target)}

@@ -1,0 +1,139 @@
+"""The paper's valid-convolution U-Net and the fast same-padding U-Net that is the default."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cyclemix.config import Recipe
+
+PAPER_INPUT_PX = 212
+"""Side of the slices that the paper's network was built for; larger ones work if their side fits its strides."""
+
+
+def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
+    """The network of a recipe: images (B,1,H,W) float -> logits (B,num_classes,H,W) float.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    if recipe.network == "unet":
+        return UNet(num_classes, recipe.base_filters, recipe.levels, in_channels)
+    if recipe.network == "unet_paper":
+        return PaperUNet(num_classes, in_channels)
+    raise ValueError(f"training.network: expected unet or unet_paper, got {recipe.network!r}")
+
+
+class _Block(nn.Sequential):
+    """Two 3x3 same-padding convolutions, each with batch norm and leaky ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(0.01, inplace=True),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(0.01, inplace=True),
+        )
+
+
+class UNet(nn.Module):
+    """U-Net (Ronneberger 2015) with same padding: strided max pooling down, transposed convolutions up.
+
+    Any H and W >= 2**(levels-1) work: the input is padded by reflection to a multiple of 2**(levels-1) and
+    the logits are cropped back.
+    """
+
+    def __init__(self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1) -> None:
+        super().__init__()
+        widths = [base_filters * 2**level for level in range(levels)]
+        self.multiple = 2 ** (levels - 1)
+        self.down = nn.ModuleList(_Block(a, b) for a, b in zip([in_channels, *widths[:-1]], widths, strict=True))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.merge = nn.ModuleList(_Block(2 * width, width) for width in widths[:-1])
+        self.head = nn.Conv2d(widths[0], num_classes, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B,C,H,W) -> logits (B,num_classes,H,W)."""
+        height, width = image.shape[-2:]
+        pad_y, pad_x = -height % self.multiple, -width % self.multiple
+        features = functional.pad(image, (0, pad_x, 0, pad_y), mode="reflect") if pad_y or pad_x else image
+        skips = []
+        for level, block in enumerate(self.down):
+            features = block(features if level == 0 else functional.max_pool2d(features, 2))
+            skips.append(features)
+        for level in reversed(range(len(self.up))):
+            features = self.merge[level](torch.cat([skips[level], self.up[level](features)], dim=1))
+        return self.head(features)[..., :height, :width]
+
+
+class _ValidBlock(nn.Sequential):
+    """Two valid 3x3 convolutions with batch norm and ReLU: the side shrinks by 4 pixels."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, 3),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+
+class _Up(nn.Sequential):
+    """Nearest upsampling by two, then a 3x3 convolution with batch norm and ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            nn.Conv2d(in_channels, out_channels, 3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+
+class PaperUNet(nn.Module):
+    """The network of CycleMix (Zhang & Zhuang 2022, official code): 64..1024 filters, valid convolutions.
+
+    The image is zero-padded by 92 pixels (212 -> 396) so that the valid convolutions return its own size;
+    skip features are cropped to the centre. The two deepest up-convolutions carry ``num_classes`` channels
+    only, and the logits pass a batch norm. 25.76 M parameters for 4 classes.
+    """
+
+    WIDTHS = (64, 128, 256, 512, 1024)
+    MARGIN = 92
+
+    def __init__(self, num_classes: int, in_channels: int = 1) -> None:
+        super().__init__()
+        widths = self.WIDTHS
+        carried = (num_classes, num_classes, *reversed(widths[:2]))
+        self.down = nn.ModuleList(_ValidBlock(a, b) for a, b in zip((in_channels, *widths[:-1]), widths, strict=True))
+        deeper, skips = tuple(reversed(widths[1:])), tuple(reversed(widths[:-1]))
+        self.up = nn.ModuleList(_Up(a, b) for a, b in zip(deeper, carried, strict=True))
+        self.merge = nn.ModuleList(_ValidBlock(a + b, b) for a, b in zip(carried, skips, strict=True))
+        self.head = nn.Sequential(nn.Conv2d(widths[0], num_classes, 1), nn.BatchNorm2d(num_classes))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B,C,H,W) -> logits (B,num_classes,H,W); sides that are not 4 (mod 16) are padded and cropped back."""
+        height, width = image.shape[-2:]
+        extra_y, extra_x = (4 - height) % 16, (4 - width) % 16
+        margin = self.MARGIN
+        features = functional.pad(image, (margin, margin + extra_x, margin, margin + extra_y))
+        skips = []
+        for level, block in enumerate(self.down):
+            features = block(features if level == 0 else functional.max_pool2d(features, 2))
+            skips.append(features)
+        skips.pop()
+        for up, merge in zip(self.up, self.merge, strict=True):
+            features = up(features)
+            features = merge(torch.cat([_crop(skips.pop(), features), features], dim=1))
+        return self.head(features)[..., :height, :width]
+
+
+def _crop(skip: Tensor, like: Tensor) -> Tensor:
+    """The centre of ``skip`` (B,C,H',W') at the size of ``like``."""
+    top, left = (skip.shape[-2] - like.shape[-2]) // 2, (skip.shape[-1] - like.shape[-1]) // 2
+    return skip[..., top : top + like.shape[-2], left : left + like.shape[-1]]
