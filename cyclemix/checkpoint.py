@@ -1,0 +1,47 @@
+"""Checkpoints: the last two, written whole or not at all, refused when they belong to another training."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+log = logging.getLogger(__name__)
+
+NAME = "checkpoint.pt"
+PREVIOUS = "checkpoint.previous.pt"
+
+
+def save(folder: Path, state: dict[str, Any]) -> None:
+    """Write ``checkpoint.pt``; the one before becomes ``checkpoint.previous.pt``."""
+    partial = folder / (NAME + ".part")
+    torch.save(state, partial)
+    current = folder / NAME
+    if current.is_file():
+        current.replace(folder / PREVIOUS)
+    partial.replace(current)
+
+
+def load(folder: Path, digest: str, device: torch.device) -> dict[str, Any] | None:
+    """The newest intact checkpoint of this training, or None where there is none.
+
+    Args:
+        digest: of configuration, data and code; a checkpoint with another one is passed over with a warning.
+    """
+    for name in (NAME, PREVIOUS):
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError, OSError) as error:
+            log.warning("%s cannot be read (%s); looking for the one before", path, type(error).__name__)
+            continue
+        if state.get("digest") == digest:
+            return state
+        log.warning("%s belongs to another configuration, data or code; this training starts afresh", path)
+        return None
+    return None

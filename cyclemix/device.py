@@ -1,0 +1,79 @@
+"""Which device a stage computes on, and the locks by which stages share the GPUs of one machine."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import torch
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+
+
+@contextmanager
+def acquire(device: str, jobs_per_gpu: int = 1, lock_dir: Path | None = None) -> Iterator[torch.device]:
+    """Hold a device for the length of a ``with`` block.
+
+    On a machine with GPUs a stage takes a slot of a GPU by a file lock, which the system frees when the process
+    dies, and waits where none is free; under SLURM it takes the first GPU that it was given.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one).
+        jobs_per_gpu: slots a GPU.
+        lock_dir: folder of the lock files; None = a folder of this user's under the temporary folder.
+
+    Raises:
+        ValueError: ``cuda`` where torch sees no GPU.
+    """
+    count = torch.cuda.device_count() if device != "cpu" else 0
+    if device == "cuda" and count == 0:
+        raise ValueError(
+            "training.device: expected a GPU for cuda, but torch sees none "
+            f"(torch {torch.__version__}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}); "
+            "use auto or cpu, or install a CUDA build of torch"
+        )
+    if count == 0:
+        yield torch.device("cpu")
+    elif "SLURM_JOB_ID" in os.environ:
+        yield torch.device("cuda:0")
+    else:
+        names = [str(torch.cuda.get_device_properties(i).uuid) for i in range(count)]
+        position, handle = _wait_for_slot(names, jobs_per_gpu, lock_dir or _user_lock_dir())
+        try:
+            yield torch.device(f"cuda:{position}")
+        finally:
+            handle.close()
+
+
+def _user_lock_dir() -> Path:
+    return Path(tempfile.gettempdir()) / f"cyclemix-{os.getuid()}"
+
+
+def _wait_for_slot(names: list[str], jobs_per_gpu: int, lock_dir: Path) -> tuple[int, IO[str]]:
+    """Position of a GPU with a free slot, and the open lock file that holds the slot."""
+    lock_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    announced = False
+    while True:
+        # Slots outside, GPUs inside: every GPU gets its first job before any gets its second.
+        for slot in range(jobs_per_gpu):
+            for position, name in enumerate(names):
+                handle = (lock_dir / f"{name}_slot{slot}.lock").open("w")
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    handle.close()
+                    continue
+                return position, handle
+        if not announced:
+            log.info("all %d GPUs are taken (%d jobs a GPU); waiting for one", len(names), jobs_per_gpu)
+            announced = True
+        time.sleep(POLL_SECONDS)

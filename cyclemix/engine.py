@@ -1,0 +1,199 @@
+"""One optimizer step, one validation, one snapshot: what the loop in `train` is made of."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cyclemix import methods
+from cyclemix.config import Recipe, RunConfig
+from cyclemix.inference import autocast, build_network, probabilities, resolved_precision, volume_dice
+from cyclemix.methods.base import Batch
+from cyclemix.ops.augment import augment
+from cyclemix.slices import Slices, Volume
+
+
+@dataclass
+class State:
+    """How far a training is; goes into the checkpoint whole."""
+
+    digest: str
+    step: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_dice: float = -1.0
+    best_step: int = 0
+    best_model: dict[str, Tensor] | None = None
+    resumed_at_steps: list[int] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    counted: int = 0
+    pending: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+
+class Engine:
+    """Network, method, optimizer, averaged weights and random numbers of one training.
+
+    Args:
+        settings: the resolved configuration.
+        seed: of the weights, the draws, the augmentation and the method.
+        device: where everything lives.
+    """
+
+    def __init__(self, settings: RunConfig, seed: int, device: torch.device) -> None:
+        self.settings, self.recipe, self.device = settings, settings.training, device
+        num_classes = len(settings.classes) + 1
+        # Layers draw their weights from the global generator; the fork leaves it as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = build_network(self.recipe, num_classes).to(device)
+            where = f"method {settings.label}: config"
+            self.method = methods.create(settings.method, settings.config, num_classes, where)
+            self.parts = nn.ModuleDict({"net": net, **self.method.modules()}).to(device)
+            self.average = build_network(self.recipe, num_classes).to(device).eval()
+        self.net: nn.Module = net
+        self.average.load_state_dict(net.state_dict())
+        self.forward = torch.compile(net) if self.recipe.compile and device.type == "cuda" else net
+        self.optimizer = make_optimizer(self.recipe, self.parts, device)
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.terms: list[str] = []
+        self.num_classes = num_classes
+
+    @property
+    def device_name(self) -> str:
+        """``cpu`` or the GPU's name."""
+        return "cpu" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device)
+
+    @property
+    def precision(self) -> str:
+        """The precision that ``auto`` came to."""
+        return resolved_precision(self.device, self.recipe.precision)
+
+    def step(self, state: State, slices: Slices) -> None:
+        """Draw, augment, take one optimizer step and average the weights; never waits for the device."""
+        self.parts.train()
+        index = torch.randint(
+            len(slices.case), (self.recipe.batch_size,), generator=self.generator, device=self.device
+        )
+        image, target = augment(
+            slices.image[index], slices.target[index].long(), self.recipe.augmentation, self.generator
+        )
+        image = image.contiguous(memory_format=torch.channels_last)
+        with autocast(self.device, self.recipe.precision):
+            losses = self.method.losses(self.forward, Batch(image, target, state.step), self.generator)
+        self.terms = list(losses)
+        values = torch.stack([value.float() for value in losses.values()])
+        self.optimizer.zero_grad(set_to_none=True)
+        values.sum().backward()
+        if self.recipe.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.parts.parameters(), self.recipe.gradient_clip, foreach=True)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, state.step)
+        self.optimizer.step()
+        state.step += 1
+        self._average(state.step)
+        state.pending.append((values.detach(), index))
+
+    @torch.no_grad()
+    def _average(self, step: int) -> None:
+        """Exponential moving average of weights and batch statistics; the warm-up forgets the random start."""
+        weight = 1 - min(self.recipe.ema_decay, (1 + step) / (10 + step))
+        own, new = self.average.state_dict(), self.net.state_dict()
+        floats = [key for key in own if own[key].is_floating_point()]
+        torch._foreach_lerp_([own[key] for key in floats], [new[key] for key in floats], weight)
+
+    def check(self, state: State, slices: Slices) -> None:
+        """Add up the terms since the last look and stop at the first that is not finite.
+
+        Raises:
+            FloatingPointError: names step, term and the batch's cases.
+        """
+        if not state.pending:
+            return
+        values = torch.stack([value for value, _ in state.pending]).cpu()
+        bad = (~values.isfinite()).nonzero()
+        if len(bad):
+            row, column = (int(i) for i in bad[0])
+            step = state.step - len(values) + row + 1
+            cases = sorted({slices.case[int(i)] for i in state.pending[row][1].cpu()})
+            raise FloatingPointError(
+                f"step {step}: loss term {self.terms[column]} is {float(values[row, column])}; "
+                f"cases of the batch: {', '.join(cases)}. Lower training.learning_rate, or look at these images"
+            )
+        for term, total in zip(self.terms, values.sum(0).tolist(), strict=True):
+            state.sums[term] = state.sums.get(term, 0.0) + total
+        state.counted += len(values)
+        state.pending.clear()
+
+    def validate(self, state: State, volumes: list[Volume]) -> dict[str, float]:
+        """Score the averaged weights on the prepared grid, keep them when best, add a row to the history."""
+        net = self.average if self.recipe.ema_decay else self.net.eval()
+        scores = []
+        for volume in volumes:
+            probs = probabilities(net, volume.image, flip_average=False, precision=self.recipe.precision)
+            scores.append(volume_dice(probs.argmax(1), volume.truth, self.num_classes))
+        dice = torch.stack(scores).mean(0).tolist()
+        average = sum(dice) / len(dice)
+        means = {term: total / max(state.counted, 1) for term, total in state.sums.items()}
+        row = {
+            "step": state.step,
+            "images": state.step * self.recipe.batch_size,
+            "seconds": round(state.seconds, 2),
+            "lr": learning_rate(self.recipe, state.step - 1),
+            "loss": sum(means.values()),
+            **{f"loss_{term}": value for term, value in means.items()},
+            **{f"val_dice_{name}": value for name, value in zip(self.settings.classes, dice, strict=True)},
+            "val_dice_avg": average,
+        }
+        state.history.append(row)
+        state.sums, state.counted = {}, 0
+        if average > state.best_dice:
+            state.best_dice, state.best_step = average, state.step
+            state.best_model = {key: value.detach().clone() for key, value in net.state_dict().items()}
+        return row
+
+    def snapshot(self, state: State) -> dict[str, Any]:
+        """All that `restore` needs to go on as if nothing had happened."""
+        return {
+            "digest": state.digest,
+            "state": {key: value for key, value in vars(state).items() if key not in ("digest", "pending")},
+            "parts": self.parts.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state().cpu(),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> State:
+        """Load a snapshot and return the state it holds, with this resumption noted."""
+        self.parts.load_state_dict(saved["parts"])
+        self.average.load_state_dict(saved["average"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.generator.set_state(saved["generator"].cpu())
+        state = State(digest=saved["digest"], **saved["state"])
+        state.resumed_at_steps = [*state.resumed_at_steps, state.step]
+        return state
+
+
+def make_optimizer(recipe: Recipe, parts: nn.Module, device: torch.device) -> torch.optim.Optimizer:
+    """AdamW or Adam over all trainable parts, fused on CUDA."""
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    fused = device.type == "cuda"
+    return kind(parts.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused)
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Learning rate of the step after ``step`` steps."""
+    peak, progress = recipe.learning_rate, step / recipe.max_steps
+    if recipe.schedule == "constant":
+        return peak
+    if recipe.schedule == "step":
+        return peak * 0.1 ** (step // recipe.step_every_steps)
+    if recipe.schedule == "onecycle":
+        rise = 0.3
+        phase = progress / rise if progress < rise else (1 - progress) / (1 - rise)
+        return peak * max(0.04, 0.5 * (1 - math.cos(math.pi * phase)))
+    warm = min(1.0, (step + 1) / recipe.warmup_steps) if recipe.warmup_steps else 1.0
+    return peak * warm * max(0.01, 0.5 * (1 + math.cos(math.pi * progress)))

@@ -1,0 +1,129 @@
+"""Applying a network to a volume: what validation, prediction and `segment` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cyclemix.config import BACKGROUND, UNLABELLED, Inference, Recipe, RunConfig, validate
+from cyclemix.data.store import Geometry
+from cyclemix.networks import build
+from cyclemix.ops.components import largest_component
+
+CHUNK = 32
+"""Slices a forward pass; bounds memory, does not change results."""
+
+
+def resolved_precision(device: torch.device, precision: str) -> str:
+    """``auto`` is bf16 on CUDA and fp32 on the CPU."""
+    return ("bf16" if device.type == "cuda" else "fp32") if precision == "auto" else precision
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The autocast context of a precision."""
+    enabled = resolved_precision(device, precision) == "bf16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+@torch.no_grad()
+def probabilities(net: nn.Module, image: Tensor, flip_average: bool, precision: str = "auto") -> Tensor:
+    """Class probabilities of a volume's slices.
+
+    Args:
+        net: network in evaluation mode, on the device of ``image``.
+        image: (D,1,H,W) float32.
+        flip_average: mean over the flips and, for square slices, the quarter turns (8 views).
+
+    Returns:
+        (D,C,H,W) float32, summing to 1 over C.
+    """
+    turns = (0, 1) if image.shape[-1] == image.shape[-2] else (0,)
+    views = [(turn, flip) for turn in turns for flip in ((), (2,), (3,), (2, 3))] if flip_average else [(0, ())]
+    chunks = []
+    for part in image.split(CHUNK):
+        total = 0.0
+        for turn, flip in views:
+            with autocast(image.device, precision):
+                logits = net(torch.flip(torch.rot90(part, turn, (2, 3)), flip))
+            total = total + torch.rot90(torch.flip(logits.float().softmax(1), flip), -turn, (2, 3))
+        chunks.append(total / len(views))
+    return torch.cat(chunks)
+
+
+def to_native(probs: Tensor, geometry: Geometry) -> Tensor:
+    """Bring probabilities home by linear interpolation.
+
+    Args:
+        probs: (D,C,H,W) on the prepared grid.
+
+    Returns:
+        (D,C,H',W') on the native grid; outside the prepared crop the background has probability 1.
+    """
+    _, height, width = geometry.native_shape
+    rows = (torch.arange(height, device=probs.device) - geometry.origin_yx[0]) / geometry.scale_yx[0]
+    columns = (torch.arange(width, device=probs.device) - geometry.origin_yx[1]) / geometry.scale_yx[1]
+    sides = probs.shape[-2:]
+    y, x = ((2 * axis + 1) / side - 1 for axis, side in zip((rows, columns), sides, strict=True))
+    grid = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1).to(probs.dtype)
+    grid = grid.expand(len(probs), -1, -1, -1)
+    native = functional.grid_sample(probs, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    inside_y = (rows >= -0.5) & (rows <= sides[0] - 0.5)
+    inside_x = (columns >= -0.5) & (columns <= sides[1] - 0.5)
+    background = torch.zeros(probs.shape[1], device=probs.device).index_fill_(
+        0, torch.tensor([BACKGROUND], device=probs.device), 1.0
+    )
+    return torch.where(inside_y[:, None] & inside_x[None, :], native, background[:, None, None])
+
+
+def segment_volume(net: nn.Module, image: Tensor, geometry: Geometry, inference: Inference, precision: str) -> Tensor:
+    """(D,1,H,W) prepared slices -> (D,H',W') int64 labels on the native grid."""
+    probs = to_native(probabilities(net, image, inference.flip_average, precision), geometry)
+    labels = probs.argmax(dim=1)
+    return largest_component(labels, probs.shape[1]) if inference.largest_component else labels
+
+
+def volume_dice(prediction: Tensor, truth: Tensor, num_classes: int) -> Tensor:
+    """Dice of classes 1..num_classes-1 over a volume, (num_classes-1,); both empty = 1; 255 is left out.
+
+    Args:
+        prediction, truth: (D,H,W) integers.
+    """
+    known = truth != UNLABELLED
+    scores = []
+    for value in range(1, num_classes):
+        first, second = (prediction == value) & known, truth == value
+        size = first.sum() + second.sum()
+        scores.append(torch.where(size > 0, 2.0 * (first & second).sum() / size.clamp_min(1), 1.0))
+    return torch.stack(scores)
+
+
+def save_model(path: Path, config: RunConfig, net: nn.Module, step: int, val_dice: float) -> None:
+    """Write ``model.pt`` atomically."""
+    partial = path.with_name(path.name + ".part")
+    state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    torch.save({"config": config.model_dump(), "state_dict": state, "step": step, "val_dice": val_dice}, partial)
+    partial.replace(path)
+
+
+def load_model(path: Path, device: torch.device) -> tuple[nn.Module, RunConfig]:
+    """The network of a ``model.pt`` in evaluation mode, and its configuration.
+
+    Raises:
+        ValueError: not a file that `save_model` wrote.
+    """
+    saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    if not isinstance(saved, dict) or "state_dict" not in saved or "config" not in saved:
+        raise ValueError(f"{path}: expected a model.pt with config and state_dict; train it again")
+    config = validate(RunConfig, saved["config"], str(path))
+    net = build_network(config.training, len(config.classes) + 1).to(device)
+    net.load_state_dict(saved["state_dict"])
+    return net.eval(), config
+
+
+def build_network(recipe: Recipe, num_classes: int) -> nn.Module:
+    """The recipe's network, channels last (the memory format that convolutions are fastest in)."""
+    return build(recipe, num_classes).to(memory_format=torch.channels_last)

@@ -1,0 +1,70 @@
+"""Predictions of a fold's evaluated cases as NIfTI files in the upstream images' geometry."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from cyclemix.config import ConfigError, Inference, Training
+from cyclemix.data.store import load_case, read_index
+from cyclemix.device import acquire
+from cyclemix.inference import load_model, segment_volume
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    model: Path,
+    folds: Path,
+    index: Sequence[Path],
+    fold: int,
+    evaluate_on: str,
+    inference: Inference,
+    execution: Training,
+    output: Path,
+) -> None:
+    """Write ``{case}.nii.gz`` (uint8 labels) for every evaluated case into ``output``.
+
+    Args:
+        model: ``model.pt``.
+        index: ``index_{part}.csv`` that lists the evaluated cases.
+        evaluate_on: ``val`` or ``test``.
+
+    Raises:
+        ConfigError: the index holds no case of the fold's evaluated subjects.
+    """
+    subjects = json.loads(folds.read_text())["folds"][fold][evaluate_on]
+    cases = read_index(index)
+    cases = cases[cases["subject"].isin(subjects)]
+    if cases.empty:
+        raise ConfigError(f"{folds}: none of fold {fold}'s {len(subjects)} {evaluate_on} subjects is prepared")
+    output.mkdir(parents=True, exist_ok=True)
+    for stale in {path.name for path in output.glob("*.nii.gz")} - {f"{case}.nii.gz" for case in cases["case"]}:
+        (output / stale).unlink()
+    with acquire(execution.device, execution.jobs_per_gpu) as device:
+        net, config = load_model(model, device)
+        for row in tqdm(list(cases.itertuples()), unit="case", disable=None):
+            case = load_case(Path(str(row.path)))
+            image = torch.from_numpy(case.image).float()[:, None].to(device)
+            labels = segment_volume(net, image, case.geometry, inference, config.training.precision)
+            save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), case.geometry.header)
+
+
+def save_labels(path: Path, labels: np.ndarray, header_block: bytes) -> None:
+    """Write (D,H,W) labels as uint8 NIfTI with the upstream header's shape, affine and spacing, atomically."""
+    header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(header_block), check=False)
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    data = np.ascontiguousarray(labels.astype(np.uint8).T)
+    image = nibabel.Nifti1Image(data, header.get_best_affine(), header)
+    partial = path.with_name(f".{path.name}.part.nii.gz")
+    nibabel.save(image, partial)
+    partial.replace(path)

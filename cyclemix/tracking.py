@@ -1,0 +1,359 @@
+"""The MLflow mirror; the only module that imports mlflow.
+
+Files are the truth. The mirror shows them: live while a run trains (:class:`RunMirror`), and completely after
+each stage (:func:`mirror_evaluation`, :func:`mirror_summary`, :func:`mirror_figures`), which adds what an outage
+left out and replaces what no longer agrees with the files. Nothing in here stops or slows a stage: a failure is
+one warning in the log.
+
+Who calls what: ``track-init`` -> :func:`init`; ``train`` -> ``with open_run(...) as reporter``; ``evaluate`` ->
+:func:`mirror_evaluation`; ``tabulate`` -> :func:`mirror_summary`; ``figures`` -> :func:`mirror_figures`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclemix import layout, runlog
+from cyclemix.config import Tracking
+from cyclemix.livemirror import RunMirror
+from cyclemix.runlog import RunKey, RunRecord
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+__all__ = ["RunMirror", "Store", "init", "mirror_evaluation", "mirror_figures", "mirror_summary", "open_run"]
+
+log = logging.getLogger(__name__)
+
+BATCH = 900
+"""Metrics a call (MLflow takes 1000 metrics, 100 parameters, 100 tags)."""
+
+NOTE = """**{dataset}**: one run a training (`tags.stage = 'train'`), one a method over all folds and seeds
+(`tags.stage = 'summary'`), one with the tables and figures (`tags.stage = 'report'`).
+
+Metrics: `train/` and `val/` are curves over steps (validation on the training grid); `test/` (or `val_native/`
+where the study evaluates on validation cases) is the final evaluation on the native grid, means over patients;
+`cv/` are the values of `summary.csv`. Compare methods by `cv/dice_mean` of the summary runs.
+
+The files under `results/` are the truth; this store mirrors them.
+"""
+
+
+def _import_mlflow() -> type[MlflowClient]:
+    """The client class, with time limits so short that a dead server costs seconds, not minutes."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return MlflowClient
+
+
+def _client(uri: str) -> MlflowClient:
+    return _import_mlflow()(tracking_uri=uri)
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    """The database file of a sqlite URI, else None."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def _initialised(database: Path) -> bool:
+    """True where the sqlite file holds MLflow's tables (asked without MLflow, which would create them)."""
+    if not database.is_file():
+        return False
+    with sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True) as connection:
+        found = connection.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchone()
+    return found is not None
+
+
+class Store:
+    """One MLflow store; every call names its experiment, so no run lands in ``Default``."""
+
+    def __init__(self, results: str | Path, tracking: Tracking) -> None:
+        """Connect.
+
+        Raises:
+            RuntimeError: a sqlite store that ``init`` has not created (several trainings that create one at
+                the same time lose runs).
+        """
+        self.uri = layout.tracking_uri(results, tracking.uri)
+        self.prefix = tracking.experiment_prefix
+        self._artifacts = layout.mlflow_dir(results).absolute() / "artifacts"
+        self._experiments: dict[str, str] = {}
+        database = _sqlite_file(self.uri)
+        if database is not None and not _initialised(database):
+            raise RuntimeError(f"{database}: no MLflow store; run `cyclemix track-init` before any training")
+        self.client = _client(self.uri)
+
+    def experiment(self, dataset: str) -> str:
+        """Id of the experiment ``{prefix}-{dataset}``, created where it is missing."""
+        if dataset not in self._experiments:
+            self._experiments[dataset] = _experiment(
+                self.client, self.uri, f"{self.prefix}-{dataset}", dataset, self._artifacts
+            )
+        return self._experiments[dataset]
+
+    def find(self, key: RunKey) -> Run | None:
+        """The newest run with the key's tags."""
+        wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in key.tags.items())
+        runs = self.client.search_runs([self.experiment(key.dataset)], wanted, max_results=1)
+        return runs[0] if runs else None
+
+    def create(self, key: RunKey, tags: Mapping[str, str] | None = None, started: float | None = None) -> str:
+        """A new run with the key's tags and name; returns its id."""
+        source = {"mlflow.source.name": f"cyclemix {key.stage}", "mlflow.source.type": "LOCAL"}
+        started_ms = int((time.time() if started is None else started) * 1000)
+        run = self.client.create_run(
+            self.experiment(key.dataset), started_ms, {**source, **(tags or {}), **key.tags}, key.name
+        )
+        return run.info.run_id
+
+    def retire(self, run_id: str) -> None:
+        """Move a run that no longer agrees with the files to MLflow's bin (``mlflow gc`` empties it)."""
+        log.info("run %s no longer agrees with the files and is replaced", run_id)
+        self.client.delete_run(run_id)
+
+    def log(
+        self,
+        run_id: str,
+        points: Sequence[tuple[str, int, float, int]] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write metric points (key, step, value, Unix time in ms), parameters and tags in few calls."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        metrics = [Metric(key, value, when, step) for key, step, value, when in points]
+        for start in range(0, len(metrics), BATCH):
+            self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+        fields = [Param(name, value) for name, value in (params or {}).items()]
+        for start in range(0, len(fields), 90):
+            self.client.log_batch(run_id, params=fields[start : start + 90])
+        labels = [RunTag(name, value) for name, value in (tags or {}).items()]
+        for start in range(0, len(labels), 90):
+            self.client.log_batch(run_id, tags=labels[start : start + 90])
+
+    def log_dataset(self, run_id: str, dataset: str, digest: str) -> None:
+        """Show the training data's digest in the run's ``Datasets`` column."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        source = json.dumps({"uri": f"results/data/{dataset}"})
+        entity = Dataset(dataset, digest[:36], "local", source, None, None)
+        self.client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
+
+    def history(self, run: Run, keys: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
+        """Mirrored (step, value) points of those ``keys`` that the run has."""
+        present = [key for key in keys if key in run.data.metrics]
+        return {
+            key: [(m.step, m.value) for m in self.client.get_metric_history(run.info.run_id, key)]
+            for key in present
+        }
+
+    def sync(self, record: RunRecord) -> str:
+        """Make the store show ``record``, adding only what is missing; returns the run's id.
+
+        A run whose parameters or points contradict the record is replaced; its other tags (notes a person
+        wrote) move on to the new one.
+        """
+        run = self.find(record.key)
+        there = {} if run is None else self.history(run, list(record.metrics))
+        kept: dict[str, str] = {}
+        if run is not None and contradicts(record, run.data.params, there):
+            kept = {k: v for k, v in run.data.tags.items() if not k.startswith("mlflow.") or "note" in k}
+            self.retire(run.info.run_id)
+            run, there = None, {}
+        run_id = self.create(record.key, kept, record.started) if run is None else run.info.run_id
+        params = {} if run is None else run.data.params
+        self.log(
+            run_id,
+            missing_points(record, there),
+            {k: v for k, v in record.params.items() if k not in params},
+            record.tags,
+        )
+        if record.data_digest:
+            self.log_dataset(run_id, record.key.dataset, record.data_digest)
+        for path, folder in record.artifacts:
+            self.client.log_artifact(run_id, str(path), folder or None)
+        self.client.set_terminated(run_id, "FINISHED", _end_ms(record))
+        return run_id
+
+
+def _end_ms(record: RunRecord) -> int | None:
+    if record.started is None:
+        return None
+    return int((record.started + max(record.seconds.values(), default=0.0)) * 1000)
+
+
+def contradicts(
+    record: RunRecord, params: Mapping[str, str], there: Mapping[str, Sequence[tuple[int, float]]]
+) -> bool:
+    """True where the store holds another value, a point twice, or a step that the record does not know."""
+    if any(params.get(name, value) != value for name, value in record.params.items()):
+        return True
+    for key, points in there.items():
+        steps = record.metrics[key]
+        if len({step for step, _ in points}) < len(points):
+            return True
+        if any(step not in steps or abs(steps[step] - v) > 1e-6 + 1e-3 * abs(v) for step, v in points):
+            return True
+    return False
+
+
+def missing_points(
+    record: RunRecord, there: Mapping[str, Sequence[tuple[int, float]]]
+) -> list[tuple[str, int, float, int]]:
+    """The record's points that the store lacks, with their time of day in ms."""
+    started = time.time() if record.started is None else record.started
+    points = []
+    for key, steps in record.metrics.items():
+        known = {step for step, _ in there.get(key, ())}
+        for step, value in steps.items():
+            if step not in known:
+                points.append((key, step, value, int((started + record.seconds.get(step, 0.0)) * 1000)))
+    return points
+
+
+def _experiment(client: MlflowClient, uri: str, name: str, dataset: str, artifacts: Path) -> str:
+    """Id of experiment ``name``, made (with its note and folder) or restored where needed."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        location = (artifacts / name).as_uri() if _sqlite_file(uri) else None  # a server decides itself
+        tags = {
+            "mlflow.experimentKind": "custom_model_development",  # else the UI opens in its GenAI mode
+            "mlflow.note.content": NOTE.format(dataset=dataset),
+        }
+        try:
+            return client.create_experiment(name, artifact_location=location, tags=tags)
+        except MlflowException as error:  # another process was faster
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise error
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return found.experiment_id
+
+
+def _mirrored(what: str, action: Callable[[], Any]) -> bool:
+    """Run ``action``; a failure becomes one warning, because the mirror must never end a stage."""
+    try:
+        action()
+    except Exception as error:  # whatever mlflow, sqlite or the network raise
+        log.warning(
+            "MLflow mirror: %s failed (%s: %s); the files are complete, repeat the stage to mirror it again",
+            what,
+            type(error).__name__,
+            str(error).splitlines()[0] if str(error) else "no message",
+        )
+        return False
+    return True
+
+
+def init(results: str | Path, tracking: Tracking, datasets: Sequence[str], output: str | Path) -> None:
+    """Create or upgrade the store and its experiments, then write the sentinel ``output`` (JSON).
+
+    Runs once, alone, before any training: processes that create one sqlite store at the same time lose runs.
+    A server that cannot be reached is a warning; its experiments are then made by the first run that reaches it.
+    """
+    uri = layout.tracking_uri(results, tracking.uri)
+    database = _sqlite_file(uri)
+
+    def create() -> None:
+        if database is not None:
+            database.parent.mkdir(parents=True, exist_ok=True)
+            if _initialised(database):
+                _upgrade(uri)
+        client = _client(uri)
+        root = layout.mlflow_dir(results).absolute() / "artifacts"
+        for dataset in datasets:
+            name = f"{tracking.experiment_prefix}-{dataset}"
+            experiments[name] = _experiment(client, uri, name, dataset, root)
+
+    experiments: dict[str, str] = {}
+    ready = _mirrored(f"initialising {_without_password(uri)}", create)
+    sentinel = {"uri": _without_password(uri), "ready": ready, "experiments": experiments}
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    Path(output).write_text(json.dumps(sentinel, indent=2) + "\n")
+
+
+def _without_password(uri: str) -> str:
+    """``scheme://user:secret@host`` -> ``scheme://***@host``: logs and sentinels hold no credentials."""
+    scheme, mark, rest = uri.partition("://")
+    return f"{scheme}{mark}***@{rest.rpartition('@')[2]}" if "@" in rest else uri
+
+
+def _upgrade(uri: str) -> None:
+    """Bring an older sqlite store to the installed MLflow's schema."""
+    from mlflow.store.db import utils
+
+    engine = utils.create_sqlalchemy_engine_with_retry(uri)
+    utils._upgrade_db(engine)
+    engine.dispose()
+
+
+def open_run(
+    results: str | Path,
+    tracking: Tracking,
+    config: str | Path,
+    fold: int,
+    seed: int,
+    provenance: Mapping[str, Any] | None = None,
+) -> RunMirror:
+    """The reporter for one training; use it as a context manager, or call ``close`` at the end.
+
+    Args:
+        config: the method's ``config.json``; its digest, with data set, label, fold and seed, is the run's identity,
+            so a resumed training continues its run.
+        provenance: what ``provenance.json`` will hold (nested mappings are flattened into tags), where known.
+    """
+    key = runlog.run_key(Path(config), fold, seed)
+    _mirrored("importing mlflow", _import_mlflow)  # here, not in the thread: imports of two threads can clash
+    mirror = RunMirror(key, lambda: Store(results, tracking))
+    mirror.params(runlog.run_params(Path(config), key))
+    mirror.tags(runlog.provenance_tags(provenance or {}))
+    return mirror
+
+
+def mirror_evaluation(results: str | Path, tracking: Tracking, run_dir: str | Path, evaluate_on: str) -> bool:
+    """Mirror one evaluated run from its folder: all of :func:`cyclemix.runlog.read_run`; False on a failure.
+
+    Call it after ``evaluate`` (and after the run's ``overlay.png`` was drawn: every PNG of the folder goes along).
+    ``evaluate_on``: ``val`` or ``test``, the cases that ``metrics.csv`` holds.
+    """
+    folder = Path(run_dir)
+    return _mirrored(str(folder), lambda: Store(results, tracking).sync(runlog.read_run(folder, evaluate_on)))
+
+
+def mirror_summary(results: str | Path, tracking: Tracking, dataset: str) -> bool:
+    """Mirror ``summary.csv`` as one run a method, and the tables as artifacts; False on a failure.
+
+    Call it after ``tabulate``.
+    """
+
+    def write() -> None:
+        store = Store(results, tracking)
+        for record in runlog.read_summary(Path(results), dataset):
+            store.sync(record)
+        store.sync(runlog.read_report(Path(results), dataset))
+
+    return _mirrored(f"summary of {dataset}", write)
+
+
+def mirror_figures(results: str | Path, tracking: Tracking, dataset: str) -> bool:
+    """Add the figures of a data set to its report run; False on a failure. Call it after ``figures``."""
+    return _mirrored(
+        f"figures of {dataset}",
+        lambda: Store(results, tracking).sync(runlog.read_report(Path(results), dataset)),
+    )

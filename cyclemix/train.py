@@ -1,0 +1,215 @@
+"""The one training loop: device-resident slices, any method, checkpoints, best model on validation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from cyclemix import checkpoint, provenance
+from cyclemix.config import ConfigError, RunConfig, Training, load_run_config
+from cyclemix.device import acquire
+from cyclemix.engine import Engine, State
+from cyclemix.inference import save_model
+from cyclemix.slices import Slices, Volume, load_slices, load_volumes
+
+log = logging.getLogger(__name__)
+
+CHECK_EVERY = 25
+"""Steps between looks at the loss terms: reading them waits for the device, so not at every step."""
+
+
+class Reporter(Protocol):
+    """Where a training tells how it goes (the MLflow mirror); must never raise."""
+
+    def params(self, values: dict[str, Any]) -> None: ...
+    def metrics(self, values: dict[str, float], step: int) -> None: ...
+    def close(self, status: str) -> None: ...
+
+
+class Interrupted(SystemExit):
+    """SIGTERM came: the checkpoint is written, the same command resumes."""
+
+
+def run(
+    config: Path,
+    folds: Path,
+    index: Sequence[Path],
+    fold: int,
+    seed: int,
+    output_dir: Path,
+    execution: Training,
+    reporter: Reporter,
+) -> None:
+    """Train one method on one fold with one seed.
+
+    Args:
+        config: ``config.json``.
+        folds: ``folds.json``.
+        index: ``index_{part}.csv`` of the parts that hold this fold's training and validation subjects.
+        execution: device, checkpoint interval, jobs a GPU; its recipe is not read.
+        reporter: told parameters, curves and the end.
+
+    Writes ``model.pt``, ``history.csv``, ``provenance.json`` and ``checkpoint.pt`` to ``output_dir``.
+
+    Raises:
+        ConfigError: the fold does not exist or its cases lack what the method needs.
+        FloatingPointError: a loss term became NaN or infinite; names step, term and cases.
+    """
+    settings = load_run_config(config)
+    train_cases, val_cases = _cases(settings, folds, index, fold)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    origin = provenance.collect(config, [*train_cases["path"], *val_cases["path"]], settings.method)
+    origin |= {"dataset": settings.dataset, "label": settings.label, "fold": fold, "seed": seed}
+    digest = _digest(origin, fold, seed)
+    reporter.params(_flat(settings.model_dump()) | {"fold": fold, "seed": seed})
+    status = "FAILED"
+    try:
+        with acquire(execution.device, execution.jobs_per_gpu) as device:
+            slices = load_slices(train_cases, settings, device)
+            volumes = load_volumes(val_cases, device)
+            engine = Engine(settings, seed, device)
+            state = _resume(engine, output_dir, digest, device)
+            _loop(engine, state, slices, volumes, output_dir, digest, execution, reporter)
+        _finish(engine, state, settings, output_dir, origin)
+        status = "FINISHED"
+    except Interrupted:
+        status = "KILLED"
+        raise
+    finally:
+        reporter.close(status)
+
+
+def _cases(
+    settings: RunConfig, folds: Path, index: Sequence[Path], fold: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of the prepared index for the fold's training and validation subjects."""
+    from cyclemix.data.store import read_index
+
+    parts = json.loads(folds.read_text())["folds"]
+    if not 0 <= fold < len(parts):
+        raise ConfigError(f"{folds}: no fold {fold}; it holds folds 0..{len(parts) - 1}")
+    cases = read_index(index)
+    wanted = ("full", "both") if settings.supervision == "full" else ("scribble", "both")
+    train = cases[cases["subject"].isin(parts[fold]["train"])]
+    val = cases[cases["subject"].isin(parts[fold]["val"])]
+    for rows, name, kinds in ((train, "training", wanted), (val, "validation", ("full", "both"))):
+        usable = rows[rows["supervision"].isin(kinds)]
+        if usable.empty:
+            found = ", ".join(sorted(set(rows["supervision"]))) or "no case at all"
+            raise ConfigError(
+                f"{folds}: fold {fold} has no {name} case with {kinds[0]} labels for {settings.label} "
+                f"on {settings.dataset} (found: {found})"
+            )
+    return train[train["supervision"].isin(wanted)], val[val["supervision"].isin(("full", "both"))]
+
+
+def _digest(origin: dict[str, Any], fold: int, seed: int) -> str:
+    """What a checkpoint must share with a training to be resumed by it."""
+    keys = ("config_digest", "data_digest", "code_digest")
+    return hashlib.sha256(json.dumps([origin[key] for key in keys] + [fold, seed]).encode()).hexdigest()
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _resume(engine: Engine, folder: Path, digest: str, device: torch.device) -> State:
+    saved = checkpoint.load(folder, digest, device)
+    if saved is None:
+        return State(digest=digest)
+    state = engine.restore(saved)
+    log.info("resuming at step %d of %d", state.step, engine.recipe.max_steps)
+    return state
+
+
+def _loop(
+    engine: Engine,
+    state: State,
+    slices: Slices,
+    volumes: list[Volume],
+    folder: Path,
+    digest: str,
+    execution: Training,
+    reporter: Reporter,
+) -> None:
+    """Steps until ``max_steps``, with validations, checks and checkpoints between them."""
+    recipe = engine.recipe
+    stop = _SigtermFlag()
+    started, saved_at = time.monotonic() - state.seconds, time.monotonic()
+    with stop, tqdm(total=recipe.max_steps, initial=state.step, unit="step", disable=None) as bar:
+        while state.step < recipe.max_steps:
+            engine.step(state, slices)
+            bar.update()
+            last = state.step == recipe.max_steps
+            validate = last or state.step % recipe.validate_every_steps == 0
+            due = stop.raised or time.monotonic() - saved_at > execution.checkpoint_seconds
+            if validate or due or state.step % CHECK_EVERY == 0:
+                engine.check(state, slices)
+            if validate:
+                state.seconds = time.monotonic() - started
+                row = engine.validate(state, volumes)
+                reporter.metrics({k: v for k, v in row.items() if k not in ("step", "images")}, state.step)
+                bar.set_postfix(dice=f"{row['val_dice_avg']:.3f}", best=f"{state.best_dice:.3f}")
+            if due or last:
+                state.seconds = time.monotonic() - started
+                checkpoint.save(folder, engine.snapshot(state))
+                saved_at = time.monotonic()
+            if stop.raised and not last:
+                log.warning("SIGTERM: checkpoint written at step %d; run the same command to go on", state.step)
+                raise Interrupted(128 + signal.SIGTERM)
+
+
+class _SigtermFlag:
+    """Within a ``with`` block SIGTERM sets `raised` and the loop ends after its step."""
+
+    def __init__(self) -> None:
+        self.raised = False
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGTERM, self._note)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.raised = True
+
+
+def _finish(engine: Engine, state: State, settings: RunConfig, folder: Path, origin: dict[str, Any]) -> None:
+    """Write the declared outputs; ``model.pt`` last, so that it vouches for the others."""
+    pd.DataFrame(state.history).to_csv(folder / "history.csv", index=False, float_format="%.6g")
+    origin |= {
+        "device": engine.device_name,
+        "precision": engine.precision,
+        "parameters": sum(p.numel() for p in engine.net.parameters()),
+        "steps": state.step,
+        "best_step": state.best_step,
+        "best_val_dice": state.best_dice,
+        "training_seconds": round(state.seconds, 1),
+        "resumed_at_steps": state.resumed_at_steps,
+    }
+    (folder / "provenance.json").write_text(json.dumps(origin, indent=2, sort_keys=True) + "\n")
+    engine.net.load_state_dict(_require(state.best_model))
+    save_model(folder / "model.pt", settings, engine.net, state.best_step, state.best_dice)
+
+
+def _require(model: dict[str, Tensor] | None) -> dict[str, Tensor]:
+    if model is None:
+        raise RuntimeError("no validation took place, so there is no best model")
+    return model
