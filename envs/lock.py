@@ -1,0 +1,83 @@
+"""Write the locks and the conda environment from pyproject.toml: `make lock`, or `make lock UPGRADE=--upgrade`.
+
+One resolution for Linux and macOS, Python 3.11 and later, so that everybody gets the same versions. The CUDA
+libraries that torch names on PyPI are left out: pip takes those that the installed torch build asks for, and a
+machine with a CPU build of torch installs none.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ENVS = Path(__file__).resolve().parent
+PYPROJECT = ENVS.parent / "pyproject.toml"
+TORCH = "torch==2.13.0"
+GPU_LIBRARY = re.compile(r"(nvidia-|cuda-|triton\b)")
+
+CONDA_NAMES = {"torch": "pytorch"}
+"""conda-forge names that differ from PyPI's."""
+
+NOT_IN_JOBS = {"snakemake", "snakemake-executor-plugin-slurm"}
+"""What starts the jobs and is not needed inside them."""
+
+
+def compile_lock(name: str, extras: list[str], options: list[str], base: Path | None = None) -> Path:
+    """Resolve pyproject.toml with ``extras`` into ``envs/<name>``, keeping the versions of ``base``."""
+    lock = ENVS / name
+    pins = ENVS / "torch.constraint"
+    pins.write_text(TORCH + "\n")
+    command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--no-header"]
+    command += ["--no-annotate", "--fork-strategy", "fewest", "--constraints", str(pins)]
+    command += [f"--extra={extra}" for extra in extras] + options
+    if base is not None:
+        command += ["--constraints", str(base)]
+    try:
+        subprocess.run([*command, str(PYPROJECT), "--output-file", str(lock)], check=True)
+    finally:
+        pins.unlink()
+    lines = [line for line in lock.read_text().splitlines() if not GPU_LIBRARY.match(line)]
+    lock.write_text("# written by `make lock` from pyproject.toml\n" + "\n".join(lines) + "\n")
+    return lock
+
+
+def pins(lock: Path) -> dict[str, str]:
+    """Version of every package in a lock, by normalised name."""
+    lines = [line.split(";")[0].strip() for line in lock.read_text().splitlines() if not line.startswith("#")]
+    return dict(line.split("==") for line in lines)
+
+
+def conda_environment(lock: Path) -> str:
+    """The conda environment of the jobs: the direct dependencies at the lock's versions."""
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    names = [re.split(r"[<>=~! ]", line)[0].lower() for line in project["dependencies"]]
+    versions = pins(lock)
+    lines = [f"  - {CONDA_NAMES.get(name, name)} ={versions[name]}" for name in names if name not in NOT_IN_JOBS]
+    return "\n".join(
+        [
+            "# Written by `make lock` from pyproject.toml and requirements.lock: what a job imports, nothing else.",
+            "channels:",
+            "  - conda-forge",
+            "  - nodefaults",
+            "dependencies:",
+            "  - python =3.12",
+            *lines,
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Write all locks and the conda environment."""
+    options = sys.argv[1:]
+    base = compile_lock("requirements.lock", [], options)
+    compile_lock("requirements-dev.lock", ["dev"], options, base)
+    compile_lock("requirements-ui.lock", ["ui"], options, base)
+    (ENVS / "cyclemix.yaml").write_text(conda_environment(base))
+
+
+if __name__ == "__main__":
+    main()
