@@ -1,7 +1,7 @@
 """The live mirror of a training: a queue that training fills and a thread that empties it.
 
-Training never waits for the store: calls return at once, the thread sends what has piled up, and an outage is one
-warning. What is lost in an outage comes back from the files after the evaluation
+Training never waits for the store: calls return at once, the thread sends what has piled up, and an outage
+is one warning. What is lost in an outage comes back from the files after the evaluation
 (:func:`cyclemix.tracking.mirror_evaluation`).
 """
 
@@ -46,8 +46,9 @@ class StoreLike(Protocol):
 class RunMirror:
     """Reporter of one training: ``params``, ``tags``, ``metrics``, ``close``; none of them raises or waits.
 
-    A run with the key's tags is continued: points at steps that it holds are skipped, so a training that resumes
-    from a checkpoint adds nothing twice. A training that starts again at or before the run's first step replaces it.
+    A run with the key's tags is continued: points at steps that it holds are skipped, so a training that
+    resumes from a checkpoint adds nothing twice. A training that starts again at or before the run's first
+    step replaces it.
     """
 
     def __init__(self, key: RunKey, connect: Callable[[], StoreLike]) -> None:

@@ -1,12 +1,13 @@
 """The MLflow mirror; the only module that imports mlflow.
 
-Files are the truth. The mirror shows them: live while a run trains (:class:`RunMirror`), and completely after
-each stage (:func:`mirror_evaluation`, :func:`mirror_summary`, :func:`mirror_figures`), which adds what an outage
-left out and replaces what no longer agrees with the files. Nothing in here stops or slows a stage: a failure is
-one warning in the log.
+Files are the truth. The mirror shows them: live while a run trains (:class:`RunMirror`), and completely
+after each stage (:func:`mirror_evaluation`, :func:`mirror_summary`, :func:`mirror_figures`), which adds what
+an outage left out and replaces what no longer agrees with the files. Nothing in here stops or slows a stage:
+a failure is one warning in the log.
 
-Who calls what: ``track-init`` -> :func:`init`; ``train`` -> ``with open_run(...) as reporter``; ``evaluate`` ->
-:func:`mirror_evaluation`; ``tabulate`` -> :func:`mirror_summary`; ``figures`` -> :func:`mirror_figures`.
+Who calls what: ``track-init`` -> :func:`init`; ``train`` -> ``with open_run(...) as reporter``;
+``evaluate`` -> :func:`mirror_evaluation`; ``tabulate`` -> :func:`mirror_summary`; ``figures`` ->
+:func:`mirror_figures`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyclemix import layout, runlog
+from cyclemix import layout, runfiles, runlog
 from cyclemix.config import Tracking
 from cyclemix.livemirror import RunMirror
 from cyclemix.runlog import RunKey, RunRecord
@@ -39,9 +40,9 @@ BATCH = 900
 NOTE = """**{dataset}**: one run a training (`tags.stage = 'train'`), one a method over all folds and seeds
 (`tags.stage = 'summary'`), one with the tables and figures (`tags.stage = 'report'`).
 
-Metrics: `train/` and `val/` are curves over steps (validation on the training grid); `test/` (or `val_native/`
-where the study evaluates on validation cases) is the final evaluation on the native grid, means over patients;
-`cv/` are the values of `summary.csv`. Compare methods by `cv/dice_mean` of the summary runs.
+Metrics: `train/` and `val/` are curves over steps (validation on the training grid); `test/` (or
+`val_native/` where the study evaluates on validation cases) is the final evaluation on the native grid, means
+over patients; `cv/` are the values of `summary.csv`. Compare methods by `cv/dice_mean` of the summary runs.
 
 The files under `results/` are the truth; this store mirrors them.
 """
@@ -169,7 +170,7 @@ class Store:
         run = self.find(record.key)
         there = {} if run is None else self.history(run, list(record.metrics))
         kept: dict[str, str] = {}
-        if run is not None and contradicts(record, run.data.params, there):
+        if run is not None and runlog.contradicts(record, run.data.params, there):
             kept = {k: v for k, v in run.data.tags.items() if not k.startswith("mlflow.") or "note" in k}
             self.retire(run.info.run_id)
             run, there = None, {}
@@ -177,7 +178,7 @@ class Store:
         params = {} if run is None else run.data.params
         self.log(
             run_id,
-            missing_points(record, there),
+            runlog.missing_points(record, there),
             {k: v for k, v in record.params.items() if k not in params},
             record.tags,
         )
@@ -185,43 +186,8 @@ class Store:
             self.log_dataset(run_id, record.key.dataset, record.data_digest)
         for path, folder in record.artifacts:
             self.client.log_artifact(run_id, str(path), folder or None)
-        self.client.set_terminated(run_id, "FINISHED", _end_ms(record))
+        self.client.set_terminated(run_id, "FINISHED", runlog.end_ms(record))
         return run_id
-
-
-def _end_ms(record: RunRecord) -> int | None:
-    if record.started is None:
-        return None
-    return int((record.started + max(record.seconds.values(), default=0.0)) * 1000)
-
-
-def contradicts(
-    record: RunRecord, params: Mapping[str, str], there: Mapping[str, Sequence[tuple[int, float]]]
-) -> bool:
-    """True where the store holds another value, a point twice, or a step that the record does not know."""
-    if any(params.get(name, value) != value for name, value in record.params.items()):
-        return True
-    for key, points in there.items():
-        steps = record.metrics[key]
-        if len({step for step, _ in points}) < len(points):
-            return True
-        if any(step not in steps or abs(steps[step] - v) > 1e-6 + 1e-3 * abs(v) for step, v in points):
-            return True
-    return False
-
-
-def missing_points(
-    record: RunRecord, there: Mapping[str, Sequence[tuple[int, float]]]
-) -> list[tuple[str, int, float, int]]:
-    """The record's points that the store lacks, with their time of day in ms."""
-    started = time.time() if record.started is None else record.started
-    points = []
-    for key, steps in record.metrics.items():
-        known = {step for step, _ in there.get(key, ())}
-        for step, value in steps.items():
-            if step not in known:
-                points.append((key, step, value, int((started + record.seconds.get(step, 0.0)) * 1000)))
-    return points
 
 
 def _experiment(client: MlflowClient, uri: str, name: str, dataset: str, artifacts: Path) -> str:
@@ -265,7 +231,7 @@ def init(results: str | Path, tracking: Tracking, datasets: Sequence[str], outpu
     """Create or upgrade the store and its experiments, then write the sentinel ``output`` (JSON).
 
     Runs once, alone, before any training: processes that create one sqlite store at the same time lose runs.
-    A server that cannot be reached is a warning; its experiments are then made by the first run that reaches it.
+    A server that cannot be reached is a warning; the first run that reaches it then makes the experiments.
     """
     uri = layout.tracking_uri(results, tracking.uri)
     database = _sqlite_file(uri)
@@ -314,26 +280,28 @@ def open_run(
     """The reporter for one training; use it as a context manager, or call ``close`` at the end.
 
     Args:
-        config: the method's ``config.json``; its digest, with data set, label, fold and seed, is the run's identity,
-            so a resumed training continues its run.
+        config: the method's ``config.json``; its digest, with data set, label, fold and seed, is the run's
+            identity, so a resumed training continues its run.
         provenance: what ``provenance.json`` will hold (nested mappings are flattened into tags), where known.
     """
-    key = runlog.run_key(Path(config), fold, seed)
+    key = runfiles.run_key(Path(config), fold, seed)
     _mirrored("importing mlflow", _import_mlflow)  # here, not in the thread: imports of two threads can clash
     mirror = RunMirror(key, lambda: Store(results, tracking))
-    mirror.params(runlog.run_params(Path(config), key))
-    mirror.tags(runlog.provenance_tags(provenance or {}))
+    mirror.params(runfiles.run_params(Path(config), key))
+    mirror.tags(runfiles.provenance_tags(provenance or {}))
     return mirror
 
 
 def mirror_evaluation(results: str | Path, tracking: Tracking, run_dir: str | Path, evaluate_on: str) -> bool:
-    """Mirror one evaluated run from its folder: all of :func:`cyclemix.runlog.read_run`; False on a failure.
+    """Mirror one evaluated run from its folder: all of :func:`cyclemix.runfiles.read_run`; False on a failure.
 
-    Call it after ``evaluate`` (and after the run's ``overlay.png`` was drawn: every PNG of the folder goes along).
+    Call it after ``evaluate``, once the run's ``overlay.png`` is drawn: every PNG of the folder goes along.
     ``evaluate_on``: ``val`` or ``test``, the cases that ``metrics.csv`` holds.
     """
     folder = Path(run_dir)
-    return _mirrored(str(folder), lambda: Store(results, tracking).sync(runlog.read_run(folder, evaluate_on)))
+    return _mirrored(
+        str(folder), lambda: Store(results, tracking).sync(runfiles.read_run(folder, evaluate_on))
+    )
 
 
 def mirror_summary(results: str | Path, tracking: Tracking, dataset: str) -> bool:
@@ -344,9 +312,9 @@ def mirror_summary(results: str | Path, tracking: Tracking, dataset: str) -> boo
 
     def write() -> None:
         store = Store(results, tracking)
-        for record in runlog.read_summary(Path(results), dataset):
+        for record in runfiles.read_summary(Path(results), dataset):
             store.sync(record)
-        store.sync(runlog.read_report(Path(results), dataset))
+        store.sync(runfiles.read_report(Path(results), dataset))
 
     return _mirrored(f"summary of {dataset}", write)
 
@@ -355,5 +323,5 @@ def mirror_figures(results: str | Path, tracking: Tracking, dataset: str) -> boo
     """Add the figures of a data set to its report run; False on a failure. Call it after ``figures``."""
     return _mirrored(
         f"figures of {dataset}",
-        lambda: Store(results, tracking).sync(runlog.read_report(Path(results), dataset)),
+        lambda: Store(results, tracking).sync(runfiles.read_report(Path(results), dataset)),
     )

@@ -1,0 +1,180 @@
+"""What the MLflow mirror shows of a results folder: parameters, tags, metrics and artifacts of its runs.
+
+The files are the truth. Everything here is a pure function of them, so a run can be mirrored after each stage,
+after an outage, or anew into an empty store, and always looks the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cyclemix import layout
+from cyclemix.runlog import RunKey, RunRecord, finite, flatten, rounded
+
+SURFACE = ("hd_mm", "hd95_mm", "assd_mm")
+"""Columns of metrics.csv in mm."""
+
+
+def config_digest(config: Path) -> str:
+    """First 12 hex digits of the SHA-256 of a ``config.json``, blind to white space and key order."""
+    text = json.dumps(json.loads(config.read_text()), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def run_key(config: Path, fold: int, seed: int) -> RunKey:
+    """Identity of the training of ``config`` on a fold with a seed."""
+    values = json.loads(config.read_text())
+    return RunKey(values["dataset"], values["label"], fold, seed, config_digest(config))
+
+
+def read_history(path: Path) -> tuple[dict[str, dict[int, float]], dict[int, float]]:
+    """Metrics by key and step, and the seconds at each step, of a ``history.csv``.
+
+    Raises:
+        ValueError: the file has no ``step`` column.
+    """
+    table = pd.read_csv(path)
+    if "step" not in table.columns:
+        raise ValueError(f"{path}: expected a column 'step', got {list(table.columns)}; train the run again")
+    metrics: dict[str, dict[int, float]] = {}
+    seconds: dict[int, float] = {}
+    for row in table.to_dict("records"):
+        step = int(row.pop("step"))
+        if "seconds" in row:
+            seconds[step] = float(row["seconds"])
+        for name, value in finite({str(column): v for column, v in row.items()}).items():
+            metrics.setdefault(name, {})[step] = value
+    return metrics, seconds
+
+
+def read_scores(path: Path, prefix: str) -> dict[str, float]:
+    """Scores of a ``metrics.csv``: frames averaged a patient, then patients; mm columns likewise.
+
+    Keys: ``{prefix}/dice_{structure}``, ``{prefix}/dice_mean`` (structures weigh equally), ``hd95_mm_..`` and
+    so on, and ``{prefix}/missed`` (structures that a prediction left out, counted over all cases).
+    """
+    table = pd.read_csv(path, dtype={"case": str, "subject": str})
+    names = [name for name in ("dice", *SURFACE) if name in table.columns]
+    patients = table.groupby(["structure", "subject"], sort=False)[names].mean()
+    means = patients.groupby("structure", sort=False).mean()
+    scores = {
+        f"{prefix}/{name}_{structure}": float(row[name])
+        for structure, row in means.iterrows()
+        for name in names
+    }
+    scores |= {f"{prefix}/{name}_mean": float(means[name].mean()) for name in names}
+    if "missed" in table.columns:
+        scores[f"{prefix}/missed"] = float(table["missed"].sum())
+    return finite(scores)
+
+
+def read_run(run_dir: Path, evaluate_on: str | None = None) -> RunRecord:
+    """The record of a training from its folder ``.../{method}/fold{F}_seed{S}`` and the config above it.
+
+    Args:
+        run_dir: the folder; whatever of its files exists is shown.
+        evaluate_on: which cases ``metrics.csv`` holds. ``test`` goes under ``test/``; ``val`` under
+            ``val_native/``, because ``val/`` holds the curves on the training grid.
+
+    Raises:
+        ValueError: the folder's name or its config is not a run's.
+    """
+    match = re.fullmatch(r"fold(\d+)_seed(\d+)", run_dir.name)
+    config = run_dir.parent / "config.json"
+    if match is None or not config.is_file():
+        raise ValueError(
+            f"{run_dir}: expected a folder fold<F>_seed<S> beside a config.json; name a run's folder"
+        )
+    key = run_key(config, int(match[1]), int(match[2]))
+    record = RunRecord(key, params=run_params(config, key))
+    _add_provenance(record, run_dir / "provenance.json")
+    history, metrics = run_dir / "history.csv", run_dir / "metrics.csv"
+    if history.is_file():
+        record.metrics, record.seconds = read_history(history)
+        if record.started is None:
+            record.started = history.stat().st_mtime - max(record.seconds.values(), default=0.0)
+    if evaluate_on is not None and metrics.is_file():
+        prefix = {"test": "test", "val": "val_native"}[evaluate_on]
+        # at step 0: the UI draws bars for a metric without later steps
+        record.metrics |= {name: {0: value} for name, value in read_scores(metrics, prefix).items()}
+        record.tags["evaluated_on"] = evaluate_on
+    files = [config, history, metrics, run_dir / "provenance.json", *sorted(run_dir.glob("*.png"))]
+    record.artifacts = [(path, "") for path in files if path.is_file()]
+    return record
+
+
+def run_params(config: Path, key: RunKey) -> dict[str, str]:
+    """Parameters of a training: its config, flattened, with fold and seed."""
+    values = json.loads(config.read_text())
+    return {**flatten(values), "fold": str(key.fold), "seed": str(key.seed)}
+
+
+def provenance_tags(values: Mapping[str, Any]) -> dict[str, str]:
+    """A provenance as tags; the commit also under the name that MLflow shows as the version."""
+    tags = {f"provenance.{name}": text for name, text in flatten(values).items()}
+    commit = values.get("commit")
+    if commit:
+        tags["mlflow.source.git.commit"] = str(commit)
+    return tags
+
+
+def _add_provenance(record: RunRecord, path: Path) -> None:
+    if not path.is_file():
+        return
+    values = json.loads(path.read_text())
+    record.tags |= provenance_tags(values)
+    digest = values.get("data_digest")
+    record.data_digest = str(digest) if digest else None
+
+
+def read_summary(results: Path, dataset: str) -> list[RunRecord]:
+    """One record a method from ``summary.csv``: ``cv/dice_mean``, ``cv/dice_std``, ``cv/dice_LV``, ...
+
+    They are what a person compares: the chart page shows ten runs, and a study has more trainings than that.
+    """
+    path = layout.table_dir(results, dataset) / "summary.csv"
+    table = pd.read_csv(path)
+    records = []
+    for method, rows in table.groupby("method", sort=False):
+        scores = _summary_scores(rows)
+        if not scores:
+            continue  # an n/a row: nothing was trained
+        record = RunRecord(RunKey(dataset, str(method), stage="summary"))
+        record.metrics = {name: {0: value} for name, value in scores.items()}
+        first = rows.iloc[0]
+        record.params = {"label": str(method), "dataset": dataset}
+        record.params |= {
+            name: rounded(first[name]) for name in ("supervision", "n_cases", "n_runs") if name in rows
+        }
+        records.append(record)
+    return records
+
+
+def _summary_scores(rows: pd.DataFrame) -> dict[str, float]:
+    scores: dict[str, Any] = {}
+    for row in rows.to_dict("records"):
+        metric, structure = row["metric"], row["structure"]
+        if structure == "Avg":
+            scores |= {f"cv/{metric}_mean": row["mean"], f"cv/{metric}_std": row["std"]}
+            if metric == "dice":
+                low, high, missed = row.get("ci_low"), row.get("ci_high"), row.get("n_missed")
+                scores |= {"cv/dice_ci_low": low, "cv/dice_ci_high": high, "cv/missed": missed}
+        else:
+            scores[f"cv/{metric}_{structure}"] = row["mean"]
+    return finite(scores)
+
+
+def read_report(results: Path, dataset: str) -> RunRecord:
+    """The record that carries a data set's tables and figures as artifacts (stage ``report``)."""
+    record = RunRecord(RunKey(dataset, "comparison", stage="report"))
+    tables, figures = layout.table_dir(results, dataset), layout.figure_dir(results, dataset)
+    record.artifacts = [(path, "tables") for path in sorted(tables.glob("*")) if path.is_file()]
+    record.artifacts += [(path, "figures") for path in sorted(figures.glob("*.png"))]
+    return record
