@@ -15,16 +15,17 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyclemix import layout, runfiles, runlog
+from cyclemix import layout
 from cyclemix.config import Tracking
-from cyclemix.livemirror import RunMirror
-from cyclemix.runlog import RunKey, RunRecord
+from cyclemix.mirror import files, record
+from cyclemix.mirror.live import RunMirror
+from cyclemix.mirror.record import RunKey, RunRecord
+from cyclemix.mirror.uri import initialised, sqlite_file, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,8 +35,8 @@ __all__ = ["RunMirror", "Store", "init", "mirror_evaluation", "mirror_figures", 
 
 log = logging.getLogger(__name__)
 
-BATCH = 900
-"""Metrics a call (MLflow takes 1000 metrics, 100 parameters, 100 tags)."""
+LIMITS = {"metrics": 1000, "params": 100, "tags": 100}
+"""Most items that MLflow takes in one call."""
 
 NOTE = """**{dataset}**: one run a training (`tags.stage = 'train'`), one a method over all folds and seeds
 (`tags.stage = 'summary'`), one with the tables and figures (`tags.stage = 'report'`).
@@ -64,20 +65,6 @@ def _client(uri: str) -> MlflowClient:
     return _import_mlflow()(tracking_uri=uri)
 
 
-def _sqlite_file(uri: str) -> Path | None:
-    """The database file of a sqlite URI, else None."""
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-
-
-def _initialised(database: Path) -> bool:
-    """True where the sqlite file holds MLflow's tables (asked without MLflow, which would create them)."""
-    if not database.is_file():
-        return False
-    with sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True) as connection:
-        found = connection.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchone()
-    return found is not None
-
-
 class Store:
     """One MLflow store; every call names its experiment, so no run lands in ``Default``."""
 
@@ -92,8 +79,8 @@ class Store:
         self.prefix = tracking.experiment_prefix
         self._artifacts = layout.mlflow_dir(results).absolute() / "artifacts"
         self._experiments: dict[str, str] = {}
-        database = _sqlite_file(self.uri)
-        if database is not None and not _initialised(database):
+        database = sqlite_file(self.uri)
+        if database is not None and not initialised(database):
             raise RuntimeError(f"{database}: no MLflow store; run `cyclemix track-init` before any training")
         self.client = _client(self.uri)
 
@@ -135,15 +122,14 @@ class Store:
         """Write metric points (key, step, value, Unix time in ms), parameters and tags in few calls."""
         from mlflow.entities import Metric, Param, RunTag
 
-        metrics = [Metric(key, value, when, step) for key, step, value, when in points]
-        for start in range(0, len(metrics), BATCH):
-            self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
-        fields = [Param(name, value) for name, value in (params or {}).items()]
-        for start in range(0, len(fields), 90):
-            self.client.log_batch(run_id, params=fields[start : start + 90])
-        labels = [RunTag(name, value) for name, value in (tags or {}).items()]
-        for start in range(0, len(labels), 90):
-            self.client.log_batch(run_id, tags=labels[start : start + 90])
+        calls = {
+            "metrics": [Metric(key, value, when, step) for key, step, value, when in points],
+            "params": [Param(name, value) for name, value in (params or {}).items()],
+            "tags": [RunTag(name, value) for name, value in (tags or {}).items()],
+        }
+        for kind, items in calls.items():
+            for start in range(0, len(items), LIMITS[kind]):
+                self.client.log_batch(run_id, **{kind: items[start : start + LIMITS[kind]]})
 
     def log_dataset(self, run_id: str, dataset: str, digest: str) -> None:
         """Show the training data's digest in the run's ``Datasets`` column."""
@@ -161,32 +147,32 @@ class Store:
             for key in present
         }
 
-    def sync(self, record: RunRecord) -> str:
-        """Make the store show ``record``, adding only what is missing; returns the run's id.
+    def sync(self, shown: RunRecord) -> str:
+        """Make the store show a record, adding only what is missing; returns the run's id.
 
         A run whose parameters or points contradict the record is replaced; its other tags (notes a person
         wrote) move on to the new one.
         """
-        run = self.find(record.key)
-        there = {} if run is None else self.history(run, list(record.metrics))
+        run = self.find(shown.key)
+        there = {} if run is None else self.history(run, list(shown.metrics))
         kept: dict[str, str] = {}
-        if run is not None and runlog.contradicts(record, run.data.params, there):
+        if run is not None and record.contradicts(shown, run.data.params, there):
             kept = {k: v for k, v in run.data.tags.items() if not k.startswith("mlflow.") or "note" in k}
             self.retire(run.info.run_id)
             run, there = None, {}
-        run_id = self.create(record.key, kept, record.started) if run is None else run.info.run_id
+        run_id = self.create(shown.key, kept, shown.started) if run is None else run.info.run_id
         params = {} if run is None else run.data.params
         self.log(
             run_id,
-            runlog.missing_points(record, there),
-            {k: v for k, v in record.params.items() if k not in params},
-            record.tags,
+            record.missing_points(shown, there),
+            {k: v for k, v in shown.params.items() if k not in params},
+            shown.tags,
         )
-        if record.data_digest:
-            self.log_dataset(run_id, record.key.dataset, record.data_digest)
-        for path, folder in record.artifacts:
+        if shown.data_digest:
+            self.log_dataset(run_id, shown.key.dataset, shown.data_digest)
+        for path, folder in shown.artifacts:
             self.client.log_artifact(run_id, str(path), folder or None)
-        self.client.set_terminated(run_id, "FINISHED", runlog.end_ms(record))
+        self.client.set_terminated(run_id, "FINISHED", record.end_ms(shown))
         return run_id
 
 
@@ -196,7 +182,7 @@ def _experiment(client: MlflowClient, uri: str, name: str, dataset: str, artifac
 
     found = client.get_experiment_by_name(name)
     if found is None:
-        location = (artifacts / name).as_uri() if _sqlite_file(uri) else None  # a server decides itself
+        location = (artifacts / name).as_uri() if sqlite_file(uri) else None  # a server decides itself
         tags = {
             "mlflow.experimentKind": "custom_model_development",  # else the UI opens in its GenAI mode
             "mlflow.note.content": NOTE.format(dataset=dataset),
@@ -216,7 +202,7 @@ def _mirrored(what: str, action: Callable[[], Any]) -> bool:
     """Run ``action``; a failure becomes one warning, because the mirror must never end a stage."""
     try:
         action()
-    except Exception as error:  # whatever mlflow, sqlite or the network raise
+    except Exception as error:  # noqa: BLE001 - the mirror must not end a stage
         log.warning(
             "MLflow mirror: %s failed (%s: %s); the files are complete, repeat the stage to mirror it again",
             what,
@@ -234,12 +220,12 @@ def init(results: str | Path, tracking: Tracking, datasets: Sequence[str], outpu
     A server that cannot be reached is a warning; the first run that reaches it then makes the experiments.
     """
     uri = layout.tracking_uri(results, tracking.uri)
-    database = _sqlite_file(uri)
+    database = sqlite_file(uri)
 
     def create() -> None:
         if database is not None:
             database.parent.mkdir(parents=True, exist_ok=True)
-            if _initialised(database):
+            if initialised(database):
                 _upgrade(uri)
         client = _client(uri)
         root = layout.mlflow_dir(results).absolute() / "artifacts"
@@ -248,16 +234,10 @@ def init(results: str | Path, tracking: Tracking, datasets: Sequence[str], outpu
             experiments[name] = _experiment(client, uri, name, dataset, root)
 
     experiments: dict[str, str] = {}
-    ready = _mirrored(f"initialising {_without_password(uri)}", create)
-    sentinel = {"uri": _without_password(uri), "ready": ready, "experiments": experiments}
+    ready = _mirrored(f"initialising {without_password(uri)}", create)
+    sentinel = {"uri": without_password(uri), "ready": ready, "experiments": experiments}
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     Path(output).write_text(json.dumps(sentinel, indent=2) + "\n")
-
-
-def _without_password(uri: str) -> str:
-    """``scheme://user:secret@host`` -> ``scheme://***@host``: logs and sentinels hold no credentials."""
-    scheme, mark, rest = uri.partition("://")
-    return f"{scheme}{mark}***@{rest.rpartition('@')[2]}" if "@" in rest else uri
 
 
 def _upgrade(uri: str) -> None:
@@ -284,24 +264,22 @@ def open_run(
             identity, so a resumed training continues its run.
         provenance: what ``provenance.json`` will hold (nested mappings are flattened into tags), where known.
     """
-    key = runfiles.run_key(Path(config), fold, seed)
+    key = files.run_key(Path(config), fold, seed)
     _mirrored("importing mlflow", _import_mlflow)  # here, not in the thread: imports of two threads can clash
     mirror = RunMirror(key, lambda: Store(results, tracking))
-    mirror.params(runfiles.run_params(Path(config), key))
-    mirror.tags(runfiles.provenance_tags(provenance or {}))
+    mirror.params(files.run_params(Path(config), key))
+    mirror.tags(files.provenance_tags(provenance or {}))
     return mirror
 
 
 def mirror_evaluation(results: str | Path, tracking: Tracking, run_dir: str | Path, evaluate_on: str) -> bool:
-    """Mirror one evaluated run from its folder: all of :func:`cyclemix.runfiles.read_run`; False on a failure.
+    """Mirror one evaluated run from its folder: all that :func:`.files.read_run` finds.
 
     Call it after ``evaluate``, once the run's ``overlay.png`` is drawn: every PNG of the folder goes along.
-    ``evaluate_on``: ``val`` or ``test``, the cases that ``metrics.csv`` holds.
+    ``evaluate_on``: ``val`` or ``test``, the cases that ``metrics.csv`` holds. False on a failure.
     """
     folder = Path(run_dir)
-    return _mirrored(
-        str(folder), lambda: Store(results, tracking).sync(runfiles.read_run(folder, evaluate_on))
-    )
+    return _mirrored(str(folder), lambda: Store(results, tracking).sync(files.read_run(folder, evaluate_on)))
 
 
 def mirror_summary(results: str | Path, tracking: Tracking, dataset: str) -> bool:
@@ -312,9 +290,9 @@ def mirror_summary(results: str | Path, tracking: Tracking, dataset: str) -> boo
 
     def write() -> None:
         store = Store(results, tracking)
-        for record in runfiles.read_summary(Path(results), dataset):
-            store.sync(record)
-        store.sync(runfiles.read_report(Path(results), dataset))
+        for summary in files.read_summary(Path(results), dataset):
+            store.sync(summary)
+        store.sync(files.read_report(Path(results), dataset))
 
     return _mirrored(f"summary of {dataset}", write)
 
@@ -323,5 +301,5 @@ def mirror_figures(results: str | Path, tracking: Tracking, dataset: str) -> boo
     """Add the figures of a data set to its report run; False on a failure. Call it after ``figures``."""
     return _mirrored(
         f"figures of {dataset}",
-        lambda: Store(results, tracking).sync(runfiles.read_report(Path(results), dataset)),
+        lambda: Store(results, tracking).sync(files.read_report(Path(results), dataset)),
     )

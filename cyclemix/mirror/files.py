@@ -1,7 +1,7 @@
 """What the MLflow mirror shows of a results folder: parameters, tags, metrics and artifacts of its runs.
 
-The files are the truth. Everything here is a pure function of them, so a run can be mirrored after each stage,
-after an outage, or anew into an empty store, and always looks the same.
+The files are the truth. Everything here is a pure function of them, so a run can be mirrored after each
+stage, after an outage, or anew into an empty store, and always looks the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from cyclemix import layout
-from cyclemix.runlog import RunKey, RunRecord, finite, flatten, rounded
+from cyclemix.mirror.record import RunKey, RunRecord, finite, flatten, rounded
 
 SURFACE = ("hd_mm", "hd95_mm", "assd_mm")
 """Columns of metrics.csv in mm."""

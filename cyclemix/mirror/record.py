@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def finite(values: Mapping[str, Any]) -> dict[str, float]:
     """The finite numbers of ``values`` as floats, under their metric keys; the rest is left out."""
     kept = {}
     for column, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) and not hasattr(value, "__float__"):
+        if isinstance(value, bool) or not isinstance(value, Real):
             continue
         number = float(value)
         if math.isfinite(number):

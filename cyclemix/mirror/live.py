@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Protocol
 
-from cyclemix.runlog import RunKey, finite, rounded
+from cyclemix.mirror.record import RunKey, finite, rounded
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class RunMirror:
         self._queue.put(("tags", {name: rounded(value) for name, value in values.items()}))
 
     def metrics(self, values: Mapping[str, Any], step: int) -> None:
-        """A row of the history; columns become keys as :func:`cyclemix.runlog.metric_key` says."""
+        """A row of the history; columns become keys as :func:`cyclemix.mirror.record.metric_key` says."""
         now = int(time.time() * 1000)
         self._queue.put(("points", [(name, int(step), value, now) for name, value in finite(values).items()]))
 
@@ -136,7 +136,7 @@ class _Sender:
         try:
             self._send()
             self.failing = False
-        except Exception as error:  # whatever mlflow, sqlite or the network raise
+        except Exception as error:  # noqa: BLE001 - training must go on
             self.failing = True
             self._retry_at = time.monotonic() + RETRY_SECONDS
             if not self._warned:
