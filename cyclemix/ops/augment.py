@@ -1,0 +1,124 @@
+"""Random changes of training slices: one affine resampling, then intensity changes.
+
+Everything is drawn for the whole batch and applied with identity parameters where a sample is spared, so the
+cost and the random stream do not depend on the draws.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cyclemix.config import UNLABELLED, Augmentation
+from cyclemix.ops import resample
+
+PROBABILITY = 0.5
+"""Chance that one intensity change touches a sample."""
+
+BLUR_RADIUS_IN_SD = 3.0
+"""Where the Gaussian kernel is cut off, in standard deviations of the widest blur."""
+
+
+def augment(
+    image: Tensor, target: Tensor, settings: Augmentation, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Change image and labels alike, each sample by its own draw.
+
+    Flips, quarter turns, rotation, zoom and shift are one resampling (image bilinear, labels nearest; outside
+    the image 0 and UNLABELLED). Gamma, contrast, brightness, blur and noise then touch each sample with
+    probability 0.5 each. Gamma works on the sample's own range and keeps its mean and standard deviation.
+
+    Args:
+        image: (B, 1, H, W) float32, z-scored.
+        target: (B, H, W) int64, UNLABELLED where nothing is known.
+        settings: strengths; a zero switches one off.
+        generator: source of randomness, on the image's device.
+
+    Returns:
+        image and target, same shapes and dtypes, new tensors.
+
+    Raises:
+        ValueError: wrong shapes or dtypes.
+    """
+    _check(image, target)
+    with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+        image, target = _move(image, target, settings, generator)
+        return _recolour(image, settings, generator), target
+
+
+def _check(image: Tensor, target: Tensor) -> None:
+    if image.dim() != 4 or image.shape[1] != 1 or image.dtype != torch.float32:
+        raise ValueError(f"augment expects a float32 image (B, 1, H, W), got {image.dtype} {tuple(image.shape)}")
+    if target.shape != (image.shape[0], *image.shape[2:]) or target.dtype != torch.int64:
+        raise ValueError(
+            f"augment expects an int64 target {(image.shape[0], *image.shape[2:])}, "
+            f"got {target.dtype} {tuple(target.shape)}"
+        )
+
+
+def _move(
+    image: Tensor, target: Tensor, settings: Augmentation, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    if not (settings.flip_turn or settings.rotate_degrees or settings.scale or settings.shift_fraction):
+        return image.clone(), target.clone()
+    batch, _, height, width = image.shape
+    draw = torch.rand((batch, 7), generator=generator, device=image.device)
+    signed = draw * 2 - 1
+    angle = signed[:, 0] * math.radians(settings.rotate_degrees)
+    zoom = 1 + signed[:, 1] * settings.scale
+    shift = signed[:, 2:4] * settings.shift_fraction
+    shift = torch.stack((shift[:, 0] * width, shift[:, 1] * height), dim=-1)
+    matrix = resample.turn(angle) / zoom[:, None, None]
+    if settings.flip_turn:
+        half = (draw[:, 4:] < PROBABILITY).float()
+        flip = 1 - 2 * half[:, :2]
+        # A quarter turn swaps the axes; as every sign is equally likely, a swap and the two flips give all eight.
+        swap = half[:, 2, None, None]
+        straight = torch.diag_embed(flip)
+        mirror = straight * (1 - swap) + straight.flip(-1) * swap
+        matrix = (matrix[:, :, :, None] * mirror[:, None]).sum(dim=2)  # a product that TF32 cannot round
+    where = resample.grid(matrix, shift, height, width)
+    moved = resample.sample(target[:, None], where, "nearest", outside=float(UNLABELLED))
+    return resample.sample(image, where), moved[:, 0].to(target.dtype)
+
+
+def _recolour(image: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
+    draw = torch.rand((2, 5, image.shape[0], 1, 1, 1), generator=generator, device=image.device)
+    chosen, strength = (draw[0] < PROBABILITY).float(), draw[1]
+    signed = (strength * 2 - 1) * chosen
+    if settings.blur_px:
+        image = _blur(image, strength[3] * chosen[3] * settings.blur_px, settings.blur_px)
+    if settings.gamma:
+        image = _gamma(image, (signed[0] * settings.gamma).exp())
+    if settings.contrast or settings.brightness:
+        image = image * (1 + signed[1] * settings.contrast) + signed[2] * settings.brightness
+    if settings.noise:
+        noise = torch.randn(image.shape, generator=generator, device=image.device)
+        image = torch.addcmul(image, noise, strength[4] * chosen[4] * settings.noise)
+    return image
+
+
+def _gamma(image: Tensor, gamma: Tensor) -> Tensor:
+    """Contrast curve on each sample's own range; mean and standard deviation stay."""
+    low, high = image.amin(dim=(2, 3), keepdim=True), image.amax(dim=(2, 3), keepdim=True)
+    curved = ((image - low) / (high - low).clamp_min(1e-6)).pow(gamma)
+    deviation, mean = torch.std_mean(image, dim=(2, 3), keepdim=True, correction=0)
+    new_deviation, new_mean = torch.std_mean(curved, dim=(2, 3), keepdim=True, correction=0)
+    gain = deviation / new_deviation.clamp_min(1e-6)
+    # A flat sample has no range and no curve: gain 0 leaves its mean.
+    return curved * gain + (mean - new_mean * gain)
+
+
+def _blur(image: Tensor, deviation_px: Tensor, widest_px: float) -> Tensor:
+    """Gaussian blur with one width a sample (B, 1, 1, 1); width 0 leaves the sample as it is."""
+    batch, _, height, width = image.shape
+    radius = max(1, math.ceil(BLUR_RADIUS_IN_SD * widest_px))
+    offset = torch.arange(-radius, radius + 1, device=image.device, dtype=torch.float32)
+    kernel = (-0.5 * (offset / deviation_px.reshape(-1, 1).clamp_min(1e-3)).square()).exp()
+    kernel = kernel / kernel.sum(dim=1, keepdim=True)
+    stacked = F.pad(image.reshape(1, batch, height, width), (radius,) * 4, mode="replicate")
+    stacked = F.conv2d(stacked, kernel[:, None, :, None], groups=batch)
+    return F.conv2d(stacked, kernel[:, None, None, :], groups=batch).reshape(image.shape)

@@ -1,0 +1,45 @@
+"""Random occlusion: one square a sample hides image and supervision (CycleMix, section 3.2, "decrement")."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def random_squares(
+    batch: int, height: int, width: int, side: int, generator: torch.Generator, device: torch.device | str
+) -> Tensor:
+    """One axis-parallel square a sample, its centre uniform over the pixels, clipped at the border.
+
+    An even side reaches one pixel further up and left of the centre than down and right.
+
+    Args:
+        batch: number of samples B.
+        height: rows H.
+        width: columns W.
+        side: side of the square, pixels; 0 hides nothing.
+        generator: source of randomness, on ``device``.
+        device: where the mask is made.
+
+    Returns:
+        bool (B, H, W), True inside the square.
+
+    Raises:
+        ValueError: a size that is not positive, or a negative side.
+    """
+    if min(batch, height, width) < 1 or side < 0:
+        raise ValueError(
+            f"random_squares needs batch, height, width >= 1 and side >= 0; "
+            f"got batch={batch}, height={height}, width={width}, side={side}"
+        )
+    draw = torch.rand((2, batch, 1), generator=generator, device=device)
+    rows = _band((draw[0] * height).floor(), height, side)
+    columns = _band((draw[1] * width).floor(), width, side)
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def _band(centre: Tensor, length: int, side: int) -> Tensor:
+    """bool (B, length): the ``side`` positions around each centre (B, 1)."""
+    first = centre - side // 2
+    position = torch.arange(length, device=centre.device, dtype=centre.dtype)
+    return (position >= first) & (position < first + side)
