@@ -1,0 +1,148 @@
+"""The training engine on tiny made-up slices: it learns, averages, selects, stops and resumes exactly."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from cyclemix.config import UNLABELLED, Grid, Recipe, RunConfig
+from cyclemix.engine import Engine, State, learning_rate
+from cyclemix.slices import Slices, Volume
+
+CPU = torch.device("cpu")
+SIDE = 32
+
+
+def settings(method: str = "unet_pce", config: dict[str, object] | None = None, **recipe: object) -> RunConfig:
+    small = {"base_filters": 4, "levels": 2, "batch_size": 4, "max_steps": 40, "warmup_steps": 0, "learning_rate": 0.01}
+    return RunConfig(
+        label=method, dataset="disc", method=method, supervision="scribble", classes=["disc"],
+        grid=Grid(spacing_mm=1.0, crop_px=SIDE), config=config or {}, training=Recipe(**(small | recipe)),
+    )
+
+
+def discs(count: int = 6) -> tuple[Slices, list[Volume]]:
+    """Bright discs on a dark ground, a dot of scribble in each and one beside it."""
+    axis = torch.arange(SIDE)
+    truth = torch.stack([(axis[:, None] - 12 - i) ** 2 + (axis - 16) ** 2 < 49 for i in range(count)])
+    noise = 0.1 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    image = (2.0 * truth - 1 + noise)[:, None]
+    target = torch.full(truth.shape, UNLABELLED, dtype=torch.uint8)
+    for i in range(count):
+        target[i, 11 + i : 14 + i, 14:18] = 1
+        target[i, 1:3, 4:28] = 0
+    return Slices(image, target, [f"case{i}" for i in range(count)]), [Volume("v", image, truth.to(torch.uint8))]
+
+
+def train(engine: Engine, state: State, slices: Slices, until: int) -> None:
+    while state.step < until:
+        engine.step(state, slices)
+    engine.check(state, slices)
+
+
+def weights(engine: Engine) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in engine.parts.parameters()])
+
+
+def test_it_learns_the_discs() -> None:
+    slices, volumes = discs()
+    engine, state = Engine(settings(max_steps=40, levels=3), 0, CPU), State(digest="d")
+    before = engine.validate(state, volumes)["val_dice_avg"]
+    train(engine, state, slices, 40)
+    after = engine.validate(state, volumes)["val_dice_avg"]
+    assert after > max(0.88, before + 0.1)
+    assert (state.best_dice, state.best_step) == (after, 40)
+    assert set(state.history[-1]) == {
+        "step", "images", "seconds", "lr", "loss", "loss_pce", "val_dice_disc", "val_dice_avg",
+    }
+    assert state.history[-1]["images"] == 160
+
+
+def test_same_seed_same_weights_other_seed_other_weights() -> None:
+    slices, _ = discs()
+    ends = []
+    for seed in (0, 0, 1):
+        engine, state = Engine(settings(), seed, CPU), State(digest="d")
+        train(engine, state, slices, 3)
+        ends.append(weights(engine))
+    assert torch.equal(ends[0], ends[1])
+    assert not torch.equal(ends[0], ends[2])
+
+
+def test_the_global_generator_is_left_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    slices, _ = discs()
+    engine, state = Engine(settings(), 0, CPU), State(digest="d")
+    train(engine, state, slices, 2)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("method", ["unet_pce", "cyclemix"])
+def test_a_resumed_training_ends_bit_for_bit_as_an_undisturbed_one(method: str, tmp_path: object) -> None:
+    slices, volumes = discs()
+    config = {"occlusion_px": 8} if method == "cyclemix" else {}
+    whole, state = Engine(settings(method, config), 0, CPU), State(digest="d")
+    train(whole, state, slices, 3)
+    whole.validate(state, volumes)
+    snapshot = whole.snapshot(state)
+    path = f"{tmp_path}/checkpoint.pt"
+    torch.save(snapshot, path)
+    train(whole, state, slices, 6)
+    other = Engine(settings(method, config), 0, CPU)
+    resumed = other.restore(torch.load(path, weights_only=True))
+    assert (resumed.step, resumed.resumed_at_steps, len(resumed.history)) == (3, [3], 1)
+    train(other, resumed, slices, 6)
+    assert torch.equal(weights(whole), weights(other))
+    for key, value in whole.average.state_dict().items():
+        assert torch.equal(value, other.average.state_dict()[key]), key
+
+
+def test_a_loss_that_is_not_finite_names_step_term_and_cases() -> None:
+    slices, _ = discs(1)
+    engine, state = Engine(settings(), 0, CPU), State(digest="d")
+    train(engine, state, slices, 2)
+    slices.image[:] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"step 3: loss term pce is nan; cases of the batch: case0\."):
+        train(engine, state, slices, 4)
+
+
+def test_averaged_weights_follow_the_warmed_up_decay() -> None:
+    slices, _ = discs()
+    engine, state = Engine(settings(ema_decay=0.99), 0, CPU), State(digest="d")
+    start = engine.average.head.weight.clone()
+    train(engine, state, slices, 1)
+    decay = (1 + 1) / (10 + 1)
+    expected = decay * start + (1 - decay) * engine.net.head.weight
+    assert torch.allclose(engine.average.head.weight, expected)
+
+
+def test_without_averaging_the_trained_weights_are_scored() -> None:
+    slices, volumes = discs()
+    engine, state = Engine(settings(ema_decay=0), 0, CPU), State(digest="d")
+    train(engine, state, slices, 2)
+    engine.validate(state, volumes)
+    assert torch.equal(state.best_model["head.weight"], engine.net.head.weight)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "step", "factor"),
+    [
+        ("constant", 70, 1.0),
+        ("step", 19, 1.0),
+        ("step", 20, 0.1),
+        ("step", 45, 0.01),
+        ("cosine", 4, 0.5 * 0.5 * (1 + math.cos(math.pi * 0.04))),
+        ("cosine", 50, 0.5),
+        ("cosine", 100, 0.01),
+        ("onecycle", 30, 1.0),
+        ("onecycle", 15, 0.5),
+        ("onecycle", 65, 0.5),
+    ],
+)
+def test_learning_rate(schedule: str, step: int, factor: float) -> None:
+    recipe = Recipe(schedule=schedule, max_steps=100, learning_rate=2.0, warmup_steps=10, step_every_steps=20)
+    assert learning_rate(recipe, step) == pytest.approx(2.0 * factor)
