@@ -1,0 +1,120 @@
+"""Load a data set's YAML file and say what it supports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cyclemix.config import ConfigError, Protocol, load_yaml, validate
+from cyclemix.data.spec import DatasetSpec, Kind
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["DatasetSpec", "cardiac_phase", "load_dataset", "read_native", "source_parts", "supports"]
+
+
+def load_dataset(path: Path) -> DatasetSpec:
+    """Read ``config/datasets/<label>.yaml``; a view (``source:``) inherits what it does not say itself.
+
+    Raises:
+        ConfigError: a wrong key or value, an absent source; names the file and the key.
+    """
+    path = Path(path)
+    values = load_yaml(path)
+    identity = {"label": path.stem, "folder": str(path.parent.resolve())}
+    for key in identity:
+        if key in values:
+            raise ConfigError(f"{path}: key {key} is taken from the file's name; remove it")
+    if values.get("source") in (None, "null"):
+        if values.get("merge"):
+            raise ConfigError(f"{path}: merge is for views; name the `source` or give `official` lists")
+        return validate(DatasetSpec, {**values, **identity}, str(path))
+    source_path = path.with_name(f"{values['source']}.yaml")
+    if not source_path.is_file():
+        raise ConfigError(f"{path}: source {values['source']!r} has no file {source_path}")
+    source = load_dataset(source_path)
+    if source.source:
+        raise ConfigError(f"{path}: source {source.label} is itself a view; name {source.source} instead")
+    values = {**load_yaml(source_path), **values, **identity}
+    if values.get("merge"):
+        values["official"] = _merged(values["merge"], source, path)
+    return validate(DatasetSpec, values, str(path))
+
+
+def read_native(
+    spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], kind: Kind
+) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
+    """One upstream volume (D,H,W), (dz,dy,dx) in mm and header: see ``cyclemix.data.native.read_native``."""
+    from cyclemix.data import native  # nibabel and h5py are not needed to check a study
+
+    return native.read_native(spec, raw_dir, entry, kind)
+
+
+def source_parts(spec: DatasetSpec, part: str) -> list[str]:
+    """Which parts of ``spec.data_label`` hold the subjects of ``part``; ``[part]`` unless merged by a view."""
+    if part == "all" or not spec.merge:
+        return [part]
+    return list(spec.merge.get(part, [part]))  # type: ignore[call-overload]
+
+
+def supports(spec: DatasetSpec, supervision: str, protocol: Protocol) -> str | None:
+    """Why the data set cannot train and score a row, or None where it can.
+
+    Args:
+        spec: the data set.
+        supervision: ``scribble``, ``scribble+masks`` or ``full``.
+        protocol: official lists or k-fold, and what is evaluated.
+    """
+    if protocol.kind == "kfold":
+        return _supports_kfold(spec, supervision)
+    if not spec.official:
+        return f"{spec.label} has no official lists (use protocol.kind: kfold)"
+    for part in ("train", "val", protocol.evaluate_on):
+        if not spec.official.get(part):
+            return f"{spec.label} has no official {part} list"
+        if part != "train" and part not in spec.dense:
+            return f"the {part} cases of {spec.label} have no dense labels to score against"
+    if supervision == "full":
+        return None if "train" in spec.dense else f"the training cases of {spec.label} have no dense labels"
+    if "train" not in spec.scribbled:
+        return f"the training cases of {spec.label} have no scribbles"
+    if supervision == "scribble+masks" and not (spec.official.get("masks") and "masks" in spec.dense):
+        return f"{spec.label} has no list of unpaired masks"
+    return None
+
+
+def cardiac_phase(spec: DatasetSpec, subject: str, frame: str) -> Literal["ED", "ES"] | None:
+    """``ED`` or ``ES`` for a frame of a data set that names them, else None."""
+    frames = spec.cardiac_frames
+    if frames is None:
+        return None
+    if frame == frames.exceptions.get(subject, frames.ED):
+        return "ED"
+    return "ES" if frames.ES in (None, frame) or subject in frames.exceptions else None
+
+
+def _supports_kfold(spec: DatasetSpec, supervision: str) -> str | None:
+    if not spec.dense:
+        return f"{spec.label} has no dense labels to score against"
+    if supervision == "scribble+masks":
+        return "k-fold sets no unpaired masks aside (use protocol.kind: official)"
+    if supervision == "scribble":
+        return None if spec.scribbled else f"{spec.label} has no scribbles"
+    sparse = [part for part in spec.official if part not in spec.dense]
+    if sparse:
+        return f"the {', '.join(sparse)} cases of {spec.label} have no dense labels to train on"
+    return None
+
+
+def _merged(merge: Any, source: DatasetSpec, path: Path) -> dict[str, list[str]]:
+    """Lists of a view as unions of the source's."""
+    if not isinstance(merge, dict) or not all(isinstance(parts, list) for parts in merge.values()):
+        raise ConfigError(f"{path}: merge: expected part: [parts of {source.label}], got {merge!r}")
+    for parts in merge.values():
+        unknown = [part for part in parts if part not in source.official]
+        if unknown:
+            known = ", ".join(source.official)
+            raise ConfigError(f"{path}: merge names {unknown[0]!r}; {source.label} has {known}")
+    return {part: [s for name in parts for s in source.official[name]] for part, parts in merge.items()}

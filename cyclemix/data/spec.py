@@ -1,0 +1,214 @@
+"""The model of a data set's YAML file: files, label values, grid, official lists.
+
+A laboratory's own images need such a file and no code; the descriptions of the fields below are its manual.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from cyclemix.config import BACKGROUND, UNLABELLED, ConfigError, Grid, StrictModel
+
+Kind = Literal["image", "label", "scribble"]
+OfficialPart = Literal["train", "val", "masks", "test"]
+
+
+class FilePatterns(StrictModel):
+    """Where a case's files lie. Placeholders: {case}, {subject}, {frame}, {part} (the part's folder).
+
+    ``archive.zip::member`` reads a member of a zip, ``volume.h5::name`` an array of an HDF5 file.
+    """
+
+    image: str = Field(description="the image, e.g. images/{case}.nii.gz")
+    label: str | None = Field(None, description="the dense label, e.g. labels/{case}_gt.nii.gz; null = none")
+    scribble: str | None = Field(None, description="the scribble, e.g. labels/{case}_scr.nii.gz; null = none")
+    geometry: Kind = Field("image", description="whose NIfTI header holds the geometry of an HDF5 image")
+
+
+class RootPatterns(StrictModel):
+    """Other places of the files inside ``root``; null = not there, taken from upstream."""
+
+    image: str = Field(description="the image, below root")
+    label: str | None = Field(None, description="the dense label, below root")
+    scribble: str | None = Field(None, description="the scribble, below root")
+
+
+class Upstream(StrictModel):
+    """One place on the web."""
+
+    url: str = Field(pattern=r"^https?://[^/]+/", description="base address; a file is url + path")
+    manifest: str = Field(description="TSV (path, bytes, sha256), beside this file or relative to it")
+
+
+class CardiacFrames(StrictModel):
+    """Which frame is end-diastole and which end-systole."""
+
+    ED: str = Field(description="end-diastolic frame")
+    ES: str | None = Field(None, description="end-systolic frame; null = the subject's other frame")
+    exceptions: dict[str, str] = Field(
+        default_factory=dict, description="subject: its end-diastolic frame, where it is another one"
+    )
+
+
+class DatasetSpec(StrictModel):
+    """A file of ``config/datasets``."""
+
+    label: str = Field(description="name of the data set (the file's own name)")
+    folder: str = Field(description="folder of the YAML file; relative paths start here")
+    title: str = Field(description="full name for tables and reports")
+    terms: str = Field(description="licence and citation duty, shown in the report")
+    kind: Literal["files", "phantom"] = Field("files", description="files, or generated hearts")
+    seed: int = Field(0, ge=0, description="seed of kind: phantom")
+    source: str | None = Field(
+        None, description="data set whose files and prepared arrays this view shares; null = own"
+    )
+    merge: dict[OfficialPart, list[OfficialPart]] | None = Field(
+        None, description="views only: each list a union of the source's, e.g. train: [train, masks]"
+    )
+    upstream: list[Upstream] = Field(
+        default_factory=list, description="where the files are fetched; empty = root only"
+    )
+    root: str | None = Field(
+        None,
+        description="folder that holds the files already (absolute, ~ or relative to this YAML); null = fetch",
+    )
+    files: FilePatterns = Field(description="file patterns, below the download folder or root")
+    root_files: RootPatterns | None = Field(
+        None, description="patterns below root where they differ from `files`"
+    )
+    folders: dict[OfficialPart, str] = Field(default_factory=dict, description="what {part} stands for")
+    case: str = Field("{subject}", description="how a case is named: {subject}_{frame}, {subject}_DE")
+    classes: list[str] = Field(min_length=1, description="structures; values after prepare: 1, 2, ...")
+    table_order: list[str] = Field(
+        default_factory=list, description="structures in the order of tables; empty = classes reversed"
+    )
+    label_values: dict[int, str] = Field(
+        description="upstream value: a class, background or unlabelled; any other value is refused"
+    )
+    scribble_values: dict[int, str] = Field(
+        default_factory=dict, description="the same for scribbles; name the unlabelled value here"
+    )
+    grid: Grid = Field(description="in-plane grid that suits these images")
+    subject_name: str | None = Field(
+        None, description="name of a subject that `official` gives as a number, e.g. patient{:03d}"
+    )
+    official: dict[OfficialPart, list[str]] = Field(
+        default_factory=dict, description="official lists of subjects; empty = k-fold only"
+    )
+    scribbled_parts: list[str] | None = Field(
+        None, description="lists whose subjects have scribbles; null = all where files.scribble is given"
+    )
+    dense_parts: list[str] | None = Field(
+        None, description="lists whose subjects have dense labels; null = all where files.label is given"
+    )
+    group_table: str | None = Field(
+        None, description="TSV: first column the subject, column `group` its pathology"
+    )
+    cardiac_frames: CardiacFrames | None = Field(
+        None, description="names of ED and ES, for the ejection fraction"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_subjects(cls, values: Any) -> Any:
+        name = values.get("subject_name") if isinstance(values, dict) else None
+        if name and isinstance(values.get("official"), dict):
+            lists = {
+                part: [name.format(s) if isinstance(s, int) else s for s in subjects]
+                for part, subjects in values["official"].items()
+            }
+            return {**values, "official": lists}
+        return values
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DatasetSpec:
+        self._check_values("label_values", self.label_values, self.files.label)
+        self._check_values("scribble_values", self.scribble_values, self.files.scribble)
+        if self.table_order and sorted(self.table_order) != sorted(self.classes):
+            raise ValueError(f"table_order must hold the classes {self.classes}, got {self.table_order}")
+        subjects = [s for members in self.official.values() for s in members]
+        twice = sorted({s for s in subjects if subjects.count(s) > 1})
+        if twice:
+            raise ValueError(f"official: {', '.join(twice)} listed twice; a subject belongs to one list")
+        for key in ("scribbled_parts", "dense_parts"):
+            unknown = set(getattr(self, key) or []) - {*self.official, "all"}
+            if unknown:
+                raise ValueError(f"{key} names {sorted(unknown)}, which `official` does not list")
+        if self.kind == "files" and not self.upstream and self.root is None:
+            raise ValueError("neither `upstream` nor `root` says where the files are; give one")
+        return self
+
+    def _check_values(self, key: str, values: Mapping[int, str], pattern: str | None) -> None:
+        allowed = [*self.classes, "background", "unlabelled"]
+        for value, name in values.items():
+            if name not in allowed:
+                raise ValueError(f"{key}.{value} must be one of {', '.join(allowed)}, got {name!r}")
+        missing = [name for name in self.classes if pattern and name not in values.values()]
+        if missing:
+            raise ValueError(f"{key} gives no upstream value for {', '.join(missing)}")
+
+    @property
+    def data_label(self) -> str:
+        """Whose folder under ``results/data`` holds raw and prepared files."""
+        return self.source or self.label
+
+    @property
+    def structures(self) -> list[str]:
+        """Structures in the order of tables."""
+        return list(self.table_order) or list(reversed(self.classes))
+
+    @property
+    def scribbled(self) -> list[str]:
+        """Lists (or ``all``) whose subjects have scribbles."""
+        return self._parts_with(self.scribbled_parts, self.files.scribble)
+
+    @property
+    def dense(self) -> list[str]:
+        """Lists (or ``all``) whose subjects have dense labels."""
+        return self._parts_with(self.dense_parts, self.files.label)
+
+    def _parts_with(self, parts: list[str] | None, pattern: str | None) -> list[str]:
+        if parts is not None:
+            return parts
+        return (list(self.official) or ["all"]) if pattern else []
+
+    @property
+    def subjects(self) -> list[str]:
+        """Every subject of the official lists, sorted; empty where there are none."""
+        return sorted(s for members in self.official.values() for s in members)
+
+    def part_of(self, subject: str) -> str | None:
+        """The official list that names ``subject``, None if none does; ``all`` where there are no lists."""
+        if not self.official:
+            return "all"
+        return next((part for part, members in self.official.items() if subject in members), None)
+
+    def path(self, name: str) -> Path:
+        """``name`` as a path; relative ones start at the YAML file's folder."""
+        return (Path(self.folder) / Path(name).expanduser()).resolve()
+
+    @cached_property
+    def groups(self) -> dict[str, str]:
+        """Pathology group by subject; empty where the data set names none."""
+        if self.group_table is None:
+            return {}
+        path = self.path(self.group_table)
+        with path.open(newline="") as stream:
+            rows = list(csv.DictReader(stream, delimiter="\t"))
+        if not rows or "group" not in rows[0]:
+            raise ConfigError(f"{path}: expected a tab-separated table with a column `group`")
+        first = next(iter(rows[0]))
+        return {row[first]: row["group"] for row in rows}
+
+    def value_table(self, kind: Kind) -> dict[int, int]:
+        """Upstream value -> value after prepare (class position + 1, 0 background, 255 unlabelled)."""
+        names = {"background": BACKGROUND, "unlabelled": UNLABELLED}
+        names |= {name: i + 1 for i, name in enumerate(self.classes)}
+        values = self.label_values if kind == "label" else self.scribble_values
+        return {value: names[name] for value, name in values.items()}

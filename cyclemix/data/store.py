@@ -1,0 +1,189 @@
+"""Prepared cases on disk: one compressed ``.npz`` a case, written whole or not at all.
+
+The image is stored as float16 (a z-score inside +-10 keeps three decimals), rounded to 1/64 of a standard
+deviation so that it compresses; that is far below the noise of any scan.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "cyclemix-case-1"
+IMAGE_STEP = 1.0 / 64.0
+"""Grey levels are rounded to this many standard deviations before compression."""
+
+TEXT_COLUMNS = dict.fromkeys(("case", "subject", "frame", "group", "supervision", "image_digest"), str)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """All that brings a prediction home: native index = ``origin_yx`` + ``scale_yx`` * prepared index."""
+
+    native_shape: tuple[int, int, int]
+    """(D,H,W) of the upstream volume."""
+    spacing_mm: tuple[float, float, float]
+    """Upstream voxel size (dz,dy,dx), mm."""
+    origin_yx: tuple[float, float]
+    """Native (row, column), as floats, of the centre of prepared pixel (0,0)."""
+    scale_yx: tuple[float, float]
+    """Native pixels a prepared pixel along (rows, columns)."""
+    header: bytes
+    """NIfTI-1 header block (348 bytes) of the upstream image."""
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """One volume on the training grid; arrays are (D,H,W)."""
+
+    case: str
+    subject: str
+    frame: str
+    group: str
+    image: np.ndarray
+    """float32, z-scored by volume; 0 where the upstream image does not reach."""
+    scribble: np.ndarray | None
+    """uint8 class values, 255 = unlabelled or outside the image; None where there are no scribbles."""
+    label: np.ndarray | None
+    """uint8 dense class values, 255 = outside the image; None where there are no dense labels."""
+    geometry: Geometry
+
+
+def save_case(path: Path, case: PreparedCase, receipt: Mapping[str, Any] | None = None) -> None:
+    """Write ``case`` atomically: under its final name the file is whole or absent.
+
+    Args:
+        path: the ``.npz`` to write; its folder is made.
+        case: arrays of equal shape (D,H,W).
+        receipt: JSON-able notes on how the case was made, given back by ``stored_receipt``.
+    """
+    meta: dict[str, Any] = {
+        "format": FORMAT,
+        "receipt": dict(receipt or {}),
+        "case": case.case,
+        "subject": case.subject,
+        "frame": case.frame,
+        "group": case.group,
+        "geometry": {**asdict(case.geometry), "header": case.geometry.header.hex()},
+    }
+    arrays = {"image": (np.round(case.image / IMAGE_STEP) * IMAGE_STEP).astype(np.float16)}
+    for name, array in (("scribble", case.scribble), ("label", case.label)):
+        if array is not None:
+            if array.shape != case.image.shape:
+                raise ValueError(f"{path}: {name} has shape {array.shape}, the image {case.image.shape}")
+            arrays[name] = array.astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("wb") as stream:
+            text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+            np.savez_compressed(stream, meta=text, **arrays)  # type: ignore[arg-type]
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_case(path: Path) -> PreparedCase:
+    """Read a prepared case; zip checksums guard every array.
+
+    Raises:
+        ValueError: the file is missing, truncated, damaged or not a prepared case; names the file.
+    """
+    meta, arrays = _read(path, ("image", "scribble", "label"))
+    shape = meta["geometry"]
+    geometry = Geometry(
+        native_shape=tuple(shape["native_shape"]),
+        spacing_mm=tuple(shape["spacing_mm"]),
+        origin_yx=tuple(shape["origin_yx"]),
+        scale_yx=tuple(shape["scale_yx"]),
+        header=bytes.fromhex(shape["header"]),
+    )
+    return PreparedCase(
+        case=meta["case"],
+        subject=meta["subject"],
+        frame=meta["frame"],
+        group=meta["group"],
+        image=arrays["image"].astype(np.float32),
+        scribble=arrays.get("scribble"),
+        label=arrays.get("label"),
+        geometry=geometry,
+    )
+
+
+def stored_receipt(path: Path) -> dict[str, Any] | None:
+    """The receipt inside an intact prepared case; None where the file is missing or damaged."""
+    if not path.is_file():
+        return None
+    try:
+        return dict(_read(path, ("image", "scribble", "label"))[0]["receipt"])
+    except ValueError as error:
+        logger.warning("%s", error)
+        return None
+
+
+def read_index(paths: Sequence[Path]) -> pd.DataFrame:
+    """Concatenate ``index_{part}.csv`` files, adding the column ``path`` (the case's ``.npz``).
+
+    Raises:
+        ValueError: an index is missing or empty, a case is in two of them, or two subjects share an image.
+    """
+    tables = []
+    for path in map(Path, paths):
+        if not path.is_file():
+            raise ValueError(f"{path}: no such index; run `prepare` for this part first")
+        table = pd.read_csv(path, dtype=TEXT_COLUMNS, na_filter=False)
+        if "case" not in table.columns or table.empty:
+            raise ValueError(f"{path}: expected a table with a column `case` and at least one row")
+        tables.append(table.assign(path=[str(path.parent / f"{case}.npz") for case in table["case"]]))
+    if not tables:
+        raise ValueError("no index given; expected at least one index_{part}.csv")
+    index = pd.concat(tables, ignore_index=True)
+    twice = sorted(index.loc[index["case"].duplicated(), "case"])
+    if twice:
+        raise ValueError(f"{', '.join(map(str, paths))}: case {twice[0]} is listed twice")
+    if "image_digest" in index.columns:
+        check_duplicates(index, ", ".join(map(str, paths)))
+    return index
+
+
+def check_duplicates(index: pd.DataFrame, where: str) -> None:
+    """Refuse one image under two subjects: it would stand in training and test at once.
+
+    Raises:
+        ValueError: names ``where`` (the index files) and the cases.
+    """
+    for _, same in index.groupby("image_digest", sort=False):
+        if same["subject"].nunique() > 1:
+            raise ValueError(
+                f"{where}: cases {', '.join(same['case'])} hold the same image under different subjects, "
+                "which would leak across folds; remove all but one"
+            )
+        if len(same) > 1:
+            logger.warning("%s: cases %s hold the same image", where, ", ".join(same["case"]))
+
+
+def _read(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    redo = "delete it and run `prepare` again"
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            meta = json.loads(bytes(stored["meta"]).decode())
+            arrays = {name: stored[name] for name in names if name in stored.files}
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such prepared case; run `prepare`") from None
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: damaged or not a prepared case ({error}); {redo}") from error
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT or "image" not in arrays:
+        raise ValueError(f"{path}: not a prepared case of this version (expected format {FORMAT}); {redo}")
+    return meta, arrays
