@@ -1,0 +1,218 @@
+"""Batched minimum of a grid energy with a convex label smoothness, on the device.
+
+Official Puzzle Mix calls an alpha-beta-swap graph cut on the CPU, sample by sample, on costs rounded to 32-bit
+integers (which overflow). Here the energy is written with thresholds x[k] = [label > k], as in Ishikawa's graph
+("Exact optimization for Markov random fields with convex priors", 2003). Its linear relaxation is tight, so a
+continuous solver finds the minimum cut: the primal-dual method of Chambolle and Pock (2011) with their diagonal
+step sizes (Pock and Chambolle 2011) and Condat's over-relaxation (2013). Every iteration is about ten elementwise
+kernels over the whole batch, their number depends on shapes alone, and nothing is read back by the host.
+
+The count of iterations is measured, not proven; see :data:`ITERATIONS_PER_NODE`. Rounding tries several
+thresholds and keeps the labelling of least energy, so near ties cost next to nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+ITERATIONS_BASE = 40
+ITERATIONS_PER_NODE = 8
+"""Iterations = base + this times the longer side. 2 x 2 to 16 x 16 grids reach the max-flow minimum with fewer:
+on the 64 recorded instances and on random ones with couplings from 0 to 30 times the unary costs."""
+
+BALANCE = 0.5
+"""Dual over primal step size, with both scaled by the couplings. 0.25 to 2 were tried on recorded instances."""
+
+RELAXATION = 1.8
+"""Over-relaxation; 1 is the plain method and needs about twice the iterations, 2 need not converge."""
+
+UNBOUNDED = 1e18
+"""Stands for infinity where a product with 0 must stay 0."""
+
+THRESHOLDS = 5
+"""Roundings of the relaxed solution that compete, evenly from 0.1 to 0.9."""
+
+
+@torch.no_grad()
+def solve(
+    unary: Tensor, weight_x: Tensor, weight_y: Tensor, pairwise: Tensor, iterations: int | None = None
+) -> Tensor:
+    """Labels minimising ``sum unary[l] + sum weight * pairwise[l_i, l_j]`` over a 4-connected grid.
+
+    Args:
+        unary: (B, H, W, L) float, cost of each label.
+        weight_x: (B, H-1, W) float, not negative: couples vertical neighbours.
+        weight_y: (B, H, W-1) float, not negative: couples horizontal neighbours.
+        pairwise: (L, L) float, first index the upper or left node. Must be submodular in the order of the labels:
+            V[k, l] + V[k+1, l+1] <= V[k+1, l] + V[k, l+1], as every convex function of the label difference is.
+        iterations: number of iterations; None = by the grid's size.
+
+    Returns:
+        int64 (B, H, W), on the device of ``unary``.
+
+    Raises:
+        ValueError: shapes that do not belong together; on the CPU also a pairwise term that is not submodular
+            (elsewhere checking it would wait for the device).
+    """
+    _check(unary, weight_x, weight_y, pairwise)
+    batch, height, width, count = unary.shape
+    if count == 1:
+        return unary.new_zeros((batch, height, width), dtype=torch.int64)
+    dtype = torch.float64 if unary.dtype == torch.float64 else torch.float32
+    # The batch goes last: a gather then copies whole rows and neighbours in memory are neighbours in the batch.
+    cost = unary.to(dtype).permute(3, 1, 2, 0).contiguous()
+    down, right = (weight.to(dtype).permute(1, 2, 0).contiguous() for weight in (weight_x, weight_y))
+    pairwise = pairwise.to(dtype)
+    if iterations is None:
+        iterations = ITERATIONS_BASE + ITERATIONS_PER_NODE * max(height, width)
+    relaxed = _relax(cost, down, right, pairwise, iterations)
+    return _round(relaxed, cost, down, right, pairwise).permute(2, 0, 1).contiguous()
+
+
+def energy(unary: Tensor, weight_x: Tensor, weight_y: Tensor, pairwise: Tensor, labels: Tensor) -> Tensor:
+    """Energy (B,) of ``labels`` (B, H, W); the other arguments as for :func:`solve`."""
+    cost = unary.permute(3, 1, 2, 0)
+    down, right = weight_x.permute(1, 2, 0), weight_y.permute(1, 2, 0)
+    return _energy(cost, down, right, pairwise, labels.permute(1, 2, 0)[None])[0]
+
+
+def _check(unary: Tensor, weight_x: Tensor, weight_y: Tensor, pairwise: Tensor) -> None:
+    if unary.dim() != 4 or not unary.is_floating_point():
+        raise ValueError(f"solve expects floating unary costs (B, H, W, L), got {unary.dtype} {tuple(unary.shape)}")
+    batch, height, width, count = unary.shape
+    for name, tensor, shape in (
+        ("weight_x", weight_x, (batch, height - 1, width)),
+        ("weight_y", weight_y, (batch, height, width - 1)),
+        ("pairwise", pairwise, (count, count)),
+    ):
+        if tensor.shape != shape:
+            raise ValueError(f"solve expects {name} of shape {shape}, got {tuple(tensor.shape)}")
+    if pairwise.device.type == "cpu" and bool((_couplings(pairwise) < -1e-6 * pairwise.abs().max()).any()):
+        raise ValueError(
+            "solve needs a submodular pairwise term, V[k,l] + V[k+1,l+1] <= V[k+1,l] + V[k,l+1] (convex in the "
+            f"label difference); got {pairwise.tolist()}"
+        )
+
+
+def _couplings(pairwise: Tensor) -> Tensor:
+    """(L-1, L-1): how strongly threshold k of the first node binds threshold l of the second."""
+    return pairwise[1:, :-1] + pairwise[:-1, 1:] - pairwise[:-1, :-1] - pairwise[1:, 1:]
+
+
+def _relax(cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor, iterations: int) -> Tensor:
+    """Primal-dual iterations; returns the relaxed thresholds (L-1, H, W, B) in [0, 1].
+
+    Each pair of coupled thresholds has one dual variable, stored at both ends with opposite sign: the work
+    doubles but divergence becomes a plain sum over a node's slots and the kernels stay few.
+    """
+    upper, slope, speed = _slots(cost, down, right, pairwise)
+    low, high, dual_step = upper[0], upper[1], speed * (BALANCE / 2)
+    shape = high.shape
+    source = _partners(slope.shape[0], slope.shape[1], slope.shape[2], cost.device)
+    primal_step = 1 / (BALANCE * speed.sum(dim=0)).clamp_min(torch.finfo(cost.dtype).tiny ** 0.5)
+    primal = torch.full_like(primal_step, 0.5)
+    dual = torch.zeros_like(high).clamp_(low, high)
+    total = dual.sum(dim=0)
+    work = torch.empty_like(dual)
+    for _ in range(iterations):
+        torch.index_select(primal, 0, source, out=work.view(-1, shape[-1]))
+        torch.sub(primal, work, out=work)
+        torch.addcmul(dual, work, dual_step, out=work)
+        torch.clamp(work, low, high, out=work)
+        new_total = work.sum(dim=0)
+        step = torch.lerp(total, new_total, 2.0)
+        new_primal = torch.addcmul(primal, step, primal_step, value=-1).clamp_(0, 1)
+        dual.lerp_(work, RELAXATION)
+        total.lerp_(new_total, RELAXATION)
+        primal.lerp_(new_primal, RELAXATION)
+    return primal.clamp(0, 1).view(slope.shape)
+
+
+def _slots(cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
+    """Bounds and couplings of the dual variables.
+
+    A submodular pair energy is linear terms plus ``c (|x_ik - x_jl|) / 2`` over all pairs of thresholds.
+    The slots of node i, threshold k: four neighbours times their thresholds, the node's next thresholds (which
+    keep x[k] >= x[k+1]), and one fixed at the linear cost.
+
+    Returns:
+        (low, high), each (slots, (L-1) H W, B); the linear costs (L-1, H, W, B); the couplings that scale the steps.
+    """
+    coupling = _couplings(pairwise).clamp_min(0)
+    levels, height, width, batch = cost.shape[0] - 1, *cost.shape[1:]
+    slope = _slope(cost, down, right, pairwise, coupling)
+    pad_y, pad_x = down.new_zeros((1, width, batch)), right.new_zeros((height, 1, batch))
+    weight = torch.stack(
+        (torch.cat((down, pad_y)), torch.cat((pad_y, down)), torch.cat((right, pad_x), 1), torch.cat((pad_x, right), 1))
+    )
+    # [direction, the neighbour's threshold, own threshold]; the upper and left node is the first of a pair.
+    table = torch.stack((coupling.T, coupling, coupling.T, coupling))
+    bound = (table[..., None, None, None] * weight[:, None, None]).flatten(0, 1) / 2
+    low, high, speed = [-bound], [bound], [bound]
+    own, partner = _levels(levels, cost.device)
+    if levels > 1:
+        # No bound: the order of the thresholds holds at any price. Its step size needs a scale all the same.
+        scale = 0.1 * (bound.sum(dim=0).mean(dim=0) + slope.abs().mean(dim=0))
+        inside = (partner >= 0) & (partner < levels)
+        over, under = ((inside & side).to(cost.dtype) for side in (partner < own, partner > own))
+        low.append((-UNBOUNDED * under)[..., None, None, None].expand(-1, *slope.shape))
+        high.append((UNBOUNDED * over)[..., None, None, None].expand(-1, *slope.shape))
+        speed.append(inside[..., None, None, None] * scale.expand(slope.shape))
+    low.append(slope[None])
+    high.append(slope[None])
+    speed.append(torch.zeros_like(slope)[None])
+    flat = (-1, slope[..., 0].numel(), batch)
+    joined = [torch.cat(parts).reshape(flat).contiguous() for parts in (low, high, speed)]
+    return (joined[0], joined[1]), slope, joined[2]
+
+
+def _slope(cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor, coupling: Tensor) -> Tensor:
+    """Linear cost (L-1, H, W, B) of raising each threshold, the couplings' linear parts included."""
+    first = pairwise[1:, 0] - pairwise[:-1, 0] - coupling.sum(dim=1) / 2
+    second = pairwise[0, 1:] - pairwise[0, :-1] - coupling.sum(dim=0) / 2
+    slope = cost[1:] - cost[:-1]
+    slope[:, :-1] += first[:, None, None, None] * down
+    slope[:, 1:] += second[:, None, None, None] * down
+    slope[:, :, :-1] += first[:, None, None, None] * right
+    slope[:, :, 1:] += second[:, None, None, None] * right
+    return slope
+
+
+def _levels(levels: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Own thresholds (levels,) and the node's partner thresholds (1 or 2, levels), out of range where there is none."""
+    own = torch.arange(levels, device=device)
+    return own, (1 - own)[None] if levels == 2 else torch.stack((own - 1, own + 1))
+
+
+def _partners(levels: int, height: int, width: int, device: torch.device) -> Tensor:
+    """Where each slot of :func:`_slots` reads its other end, as rows of the flattened thresholds."""
+    own, partner = _levels(levels, device)
+    y, x = torch.arange(height, device=device)[:, None], torch.arange(width, device=device)
+    every = own[:, None, None, None].expand(levels, levels, 1, 1)
+    pixel = [
+        ((y + dy).clamp(0, height - 1) * width + (x + dx).clamp(0, width - 1))
+        for dy, dx in ((1, 0), (-1, 0), (0, 1), (0, -1))
+    ]
+    slots = [(every * (height * width) + place).reshape(-1) for place in pixel]
+    here = y * width + x
+    if levels > 1:
+        slots.append((partner.clamp(0, levels - 1)[..., None, None] * (height * width) + here).reshape(-1))
+    slots.append((own[:, None, None] * (height * width) + here).reshape(-1))
+    return torch.cat(slots)
+
+
+def _round(relaxed: Tensor, cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor) -> Tensor:
+    """The best of several roundings: int64 (H, W, B)."""
+    threshold = torch.linspace(0.1, 0.9, THRESHOLDS, device=cost.device, dtype=cost.dtype)
+    labels = (relaxed > threshold[:, None, None, None, None]).sum(dim=1)
+    best = _energy(cost, down, right, pairwise, labels).argmin(dim=0)
+    return labels.gather(0, best.expand(1, *labels.shape[1:]))[0]
+
+
+def _energy(cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor, labels: Tensor) -> Tensor:
+    """Energies (T, B) of labellings (T, H, W, B)."""
+    count = cost.shape[0]
+    vertical = torch.take(pairwise, labels[:, :-1] * count + labels[:, 1:]) * down
+    horizontal = torch.take(pairwise, labels[:, :, :-1] * count + labels[:, :, 1:]) * right
+    return cost.gather(0, labels).sum(dim=(1, 2)) + vertical.sum(dim=(1, 2)) + horizontal.sum(dim=(1, 2))
