@@ -122,14 +122,15 @@ class Store:
         """Write metric points (key, step, value, Unix time in ms), parameters and tags in few calls."""
         from mlflow.entities import Metric, Param, RunTag
 
-        calls = {
+        calls: dict[str, list[Any]] = {
             "metrics": [Metric(key, value, when, step) for key, step, value, when in points],
             "params": [Param(name, value) for name, value in (params or {}).items()],
             "tags": [RunTag(name, value) for name, value in (tags or {}).items()],
         }
         for kind, items in calls.items():
             for start in range(0, len(items), LIMITS[kind]):
-                self.client.log_batch(run_id, **{kind: items[start : start + LIMITS[kind]]})
+                chunk: Any = {kind: items[start : start + LIMITS[kind]]}
+                self.client.log_batch(run_id, **chunk)
 
     def log_dataset(self, run_id: str, dataset: str, digest: str) -> None:
         """Show the training data's digest in the run's ``Datasets`` column."""
