@@ -53,7 +53,7 @@ def read_native(
 
 
 def source_parts(spec: DatasetSpec, part: str) -> list[str]:
-    """Which parts of ``spec.data_label`` hold the subjects of ``part``; ``[part]`` unless merged by a view."""
+    """Which parts of ``spec.data_label`` hold the subjects of ``part``; ``[part]`` but for a merging view."""
     if part == "all" or not spec.merge:
         return [part]
     return list(spec.merge.get(part, [part]))  # type: ignore[call-overload]

@@ -76,7 +76,7 @@ class DatasetSpec(StrictModel):
     )
     root: str | None = Field(
         None,
-        description="folder that holds the files already (absolute, ~ or relative to this YAML); null = fetch",
+        description="folder that holds the files (absolute, ~ or relative to this YAML); null = fetch",
     )
     files: FilePatterns = Field(description="file patterns, below the download folder or root")
     root_files: RootPatterns | None = Field(

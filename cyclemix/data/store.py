@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from cyclemix.data.atomic import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -84,15 +85,9 @@ def save_case(path: Path, case: PreparedCase, receipt: Mapping[str, Any] | None 
             if array.shape != case.image.shape:
                 raise ValueError(f"{path}: {name} has shape {array.shape}, the image {case.image.shape}")
             arrays[name] = array.astype(np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as stream:
-            text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-            np.savez_compressed(stream, meta=text, **arrays)  # type: ignore[arg-type]
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("wb") as stream:
+        text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+        np.savez_compressed(stream, meta=text, **arrays)  # type: ignore[arg-type]
 
 
 def load_case(path: Path) -> PreparedCase:

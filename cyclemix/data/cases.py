@@ -1,0 +1,199 @@
+"""Which cases a data set has and which files they need: from the manifests, or from what lies in a folder."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cyclemix.config import ConfigError
+from cyclemix.data.spec import DatasetSpec
+
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+TOKENS = {"subject": r"[^/]+?", "frame": r"[^/_]+?", "part": r".+?"}
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a manifest."""
+
+    path: str
+    url: str
+    bytes: int
+    sha256: str
+
+
+def remote_files(spec: DatasetSpec) -> dict[str, RemoteFile]:
+    """Every file of the data set's manifests, by path.
+
+    Raises:
+        ConfigError: a manifest is absent or lacks a column, or two name the same path.
+    """
+    files: dict[str, RemoteFile] = {}
+    for upstream in spec.upstream:
+        manifest = spec.path(upstream.manifest)
+        if not manifest.is_file():
+            raise ConfigError(f"{manifest}: no such manifest (upstream.manifest of {spec.label})")
+        with manifest.open(newline="") as stream:
+            for row in csv.DictReader(stream, delimiter="\t"):
+                if not {"path", "bytes", "sha256"} <= set(row):
+                    raise ConfigError(
+                        f"{manifest}: expected columns path, bytes, sha256, got {', '.join(row)}"
+                    )
+                path = row["path"]
+                if path in files or Path(path).is_absolute() or ".." in Path(path).parts:
+                    raise ConfigError(f"{manifest}: {path} is listed twice or leaves the download folder")
+                url = upstream.url.rstrip("/") + "/" + path
+                files[path] = RemoteFile(path, url, int(row["bytes"]), row["sha256"].lower())
+    return files
+
+
+def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, Any]]:
+    """Cases of a part in the order of their names, as ``raw_{part}.json`` lists them.
+
+    Args:
+        spec: the data set.
+        part: an official list, or ``all``.
+        raw_dir: where downloaded (or generated) files lie.
+
+    Returns:
+        Dicts with case, subject, frame, part, image, label, scribble; the last three relative to ``raw_dir``
+        or absolute (a ``root`` of one's own), None where the case has no such file.
+
+    Raises:
+        ConfigError: a part that the data set does not list, a subject without images, labels that should be
+            there and are not.
+    """
+    if part != "all" and part not in spec.official:
+        raise ConfigError(
+            f"{spec.label}: no official list {part!r}; it has {', '.join(spec.official) or 'none'}"
+        )
+    places = _Places.of(spec, raw_dir)
+    cases: dict[str, dict[str, Any]] = {}
+    for subject, frame in places.identities():
+        official = spec.part_of(subject)
+        if official is not None and part in (official, "all"):
+            entry = places.entry(subject, frame, official)
+            cases[entry["case"]] = entry
+    _check(spec, part, cases.values())
+    return [cases[name] for name in sorted(cases)]
+
+
+def expand(spec: DatasetSpec, pattern: str, subject: str, frame: str, part: str) -> str:
+    """Fill a pattern's placeholders in."""
+    case = spec.case.format(subject=subject, frame=frame)
+    folder = spec.folders.get(part, part)  # type: ignore[call-overload]
+    return pattern.format(case=case, subject=subject, frame=frame, part=folder)
+
+
+def match(spec: DatasetSpec, pattern: str) -> re.Pattern[str]:
+    """Regular expression for the file of a pattern, with groups ``subject`` and perhaps ``frame``.
+
+    Raises:
+        ConfigError: an unknown placeholder, or none that tells the subject.
+    """
+    text, seen = "", set()
+    for i, piece in enumerate(PLACEHOLDER.split(pattern.partition("::")[0].replace("{case}", spec.case))):
+        if i % 2 == 0:
+            text += re.escape(piece)
+        elif piece not in TOKENS:
+            raise ConfigError(
+                f"{spec.label}: unknown placeholder {{{piece}}} in {pattern!r}; known: case, part, "
+                "subject, frame"
+            )
+        elif piece in seen:
+            text += f"(?P={piece})"
+        else:
+            seen.add(piece)
+            folders = "|".join(map(re.escape, spec.folders.values()))
+            text += f"(?P<{piece}>{folders if piece == 'part' and folders else TOKENS[piece]})"
+    if "subject" not in seen:
+        raise ConfigError(f"{spec.label}: image pattern {pattern!r} names no {{case}} or {{subject}}")
+    return re.compile(text)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where a data set's files are: manifests, an own folder (``root``) or the download folder."""
+
+    spec: DatasetSpec
+    root: Path | None
+    raw_dir: Path
+    remote: dict[str, RemoteFile]
+
+    @classmethod
+    def of(cls, spec: DatasetSpec, raw_dir: Path) -> _Places:
+        root = None if spec.root is None else spec.path(spec.root)
+        if root is not None and not root.is_dir():
+            raise ConfigError(f"{root}: no such folder (root of {spec.label}); correct it in the YAML file")
+        return cls(spec, root, raw_dir, remote_files(spec))
+
+    def pattern(self, kind: str) -> tuple[str | None, Path | None]:
+        """The pattern of a kind of file and the folder it starts from; None = among the manifests' files."""
+        files = self.spec.files
+        if self.root is not None:
+            own = getattr(self.spec.root_files or files, kind)
+            if own is not None:
+                return own, self.root
+        return getattr(files, kind), None if self.spec.upstream else (self.root or self.raw_dir)
+
+    def identities(self) -> list[tuple[str, str]]:
+        """(subject, frame) of every image, from the manifests or else from the folder."""
+        spec = self.spec
+        if spec.upstream:
+            names, where, pattern = list(self.remote), "the manifests", spec.files.image
+            others = [spec.files.label, spec.files.scribble]
+        else:
+            pattern, folder = self.pattern("image")  # type: ignore[assignment]
+            names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())  # type: ignore[union-attr,arg-type]
+            where, others = str(folder), [self.pattern("label")[0], self.pattern("scribble")[0]]
+        expression = match(spec, pattern)
+        masks = [match(spec, o) for o in others if o and "{" in _file(o) != _file(pattern)]
+        hits = [expression.fullmatch(n) for n in names if not any(mask.fullmatch(n) for mask in masks)]
+        found = {(hit["subject"], hit.groupdict().get("frame", "")) for hit in hits if hit}
+        if not found:
+            raise ConfigError(f"{spec.label}: no image in {where} matches the pattern {pattern!r}")
+        return sorted(found)
+
+    def entry(self, subject: str, frame: str, part: str) -> dict[str, Any]:
+        """One case of the receipt; files that are not there are None."""
+        case = self.spec.case.format(subject=subject, frame=frame)
+        entry: dict[str, Any] = {"case": case, "subject": subject, "frame": frame, "part": part}
+        for kind in ("image", "label", "scribble"):
+            pattern, folder = self.pattern(kind)
+            path = "" if pattern is None else expand(self.spec, pattern, subject, frame, part)
+            there = _file(path) in self.remote if folder is None else (folder / _file(path)).is_file()
+            outside = folder is not None and folder == self.root
+            entry[kind] = (str(folder / path) if outside else path) if path and there else None  # type: ignore[operator]
+        return entry
+
+
+def _file(reference: str) -> str:
+    return reference.partition("::")[0]
+
+
+def _check(spec: DatasetSpec, part: str, cases: Collection[Mapping[str, Any]]) -> None:
+    """Every listed subject has images, every image what its list promises."""
+    wanted = spec.subjects if part == "all" else spec.official[part]  # type: ignore[index]
+    missing = sorted(set(wanted) - {case["subject"] for case in cases})
+    if missing:
+        raise ConfigError(
+            f"{spec.label}: no image of {', '.join(missing[:8])} (list {part}); correct `official` or `files`"
+        )
+    for case in cases:
+        if case["image"] is None:
+            raise ConfigError(f"{spec.label}: case {case['case']} of the manifests has no image in `root`")
+        if not (case["label"] or case["scribble"]):
+            raise ConfigError(
+                f"{spec.label}: case {case['case']} has neither a dense label nor a scribble; correct "
+                "the patterns of `files` or take its image away"
+            )
+        for kind, parts in (("label", spec.dense), ("scribble", spec.scribbled)):
+            if spec.official and case["part"] in parts and not case[kind]:
+                raise ConfigError(
+                    f"{spec.label}: case {case['case']} has no {kind}, promised for {case['part']}; "
+                    f"correct files.{kind} or {'dense' if kind == 'label' else 'scribbled'}_parts"
+                )

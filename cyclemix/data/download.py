@@ -1,0 +1,236 @@
+"""Stage ``download``: fetch and verify the files of a part, or generate the phantom; write the receipt.
+
+A file is written beside its place, compared with the manifest's sha256 and only then renamed, so a killed
+download leaves nothing under a final name; files that are there and right are not fetched again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pooch
+import requests
+from tqdm import tqdm
+
+from cyclemix.config import ConfigError
+from cyclemix.data import phantom
+from cyclemix.data.atomic import replacing, sweep
+from cyclemix.data.cases import RemoteFile, list_cases, remote_files
+from cyclemix.data.datasets import load_dataset
+from cyclemix.data.native import split_reference
+from cyclemix.data.spec import DatasetSpec
+
+logger = logging.getLogger(__name__)
+
+TRIES = 5
+FIRST_PAUSE_SECONDS = 1.0
+TIMEOUT_SECONDS = 60
+FINAL_STATUS = range(400, 500)
+RETRIED_STATUS = (408, 425, 429)
+
+
+class DownloadError(ValueError):
+    """A file could not be had; the message names it, what was expected, what came and what to do."""
+
+
+def run(dataset_file: Path, part: str, output: Path, mirror: str | None = None, threads: int = 4) -> None:
+    """Make every file of ``part`` lie verified under ``output``'s folder and write the receipt ``output``.
+
+    Args:
+        dataset_file: ``config/datasets/<label>.yaml``, not a view.
+        part: an official list, or ``all``.
+        output: ``raw_{part}.json``; files go to ``raw/`` beside it.
+        mirror: folder or URL that holds upstream files under ``<host>/<path>``; None = the original places.
+        threads: files fetched at once.
+
+    Raises:
+        ConfigError: the data set, the part or the mirror is not there.
+        DownloadError: some file could not be had; the others were fetched nevertheless.
+    """
+    spec = load_dataset(dataset_file)
+    if spec.source:
+        raise ConfigError(
+            f"{dataset_file}: a view of {spec.source} has no files of its own; download that one"
+        )
+    raw_dir = output.parent / "raw"
+    raw_dir.mkdir(parents=True, exist_ok=True)
+    if removed := sweep(raw_dir):
+        logger.info("%s: removed %d half-written files of killed downloads", raw_dir, removed)
+    if spec.kind == "phantom":
+        generate(spec, part, raw_dir, threads)
+    cases = list_cases(spec, part, raw_dir)
+    names = sorted({split_reference(case[kind])[0] for case in cases for kind in KINDS if case[kind]})
+    known = remote_files(spec)
+    wanted = [known[name] for name in names if name in known]
+    fetch(wanted, raw_dir, mirror, threads, f"{spec.label} {part}")
+    hashes = {file.path: file.sha256 for file in wanted}
+    files = [_file_entry(raw_dir, name, hashes.get(name)) for name in names]
+    receipt = {"dataset": spec.label, "part": part, "files": files, "cases": cases}
+    with replacing(output) as partial:
+        partial.write_text(json.dumps(receipt, indent=1, sort_keys=True) + "\n")
+    logger.info("%s: %d cases, %d files, %.1f MB", output, len(cases), len(files), _megabytes(files))
+
+
+KINDS = ("image", "label", "scribble")
+
+
+def generate(spec: DatasetSpec, part: str, raw_dir: Path, threads: int) -> None:
+    """Write the phantom's subjects of a part; equal seeds give equal bytes."""
+    subjects = spec.subjects if part == "all" else spec.official.get(part, [])  # type: ignore[call-overload]
+
+    def write(name: str) -> None:
+        phantom.write_subject(raw_dir, name, (spec.seed, *name.encode()))
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        done = pool.map(write, subjects)
+        list(tqdm(done, f"{spec.label} {part}", len(subjects), unit="heart", disable=None))
+
+
+def fetch(files: Iterable[RemoteFile], raw_dir: Path, mirror: str | None, threads: int, title: str) -> None:
+    """Fetch what is not there and verified, several files at once.
+
+    Raises:
+        DownloadError: one line a file that could not be had.
+    """
+    files = list(files)
+    if not files:
+        return
+    obtain = _source(mirror)
+    failures: list[str] = []
+    total = sum(file.bytes for file in files)
+    with (
+        tqdm(total=total, desc=title, unit="B", unit_scale=True, disable=None) as bar,
+        ThreadPoolExecutor(max(1, threads)) as pool,
+    ):
+        jobs: list[Future[None]] = [pool.submit(_ensure, file, raw_dir, obtain) for file in files]
+        try:
+            for file, job in zip(files, jobs, strict=True):
+                try:
+                    job.result()
+                except DownloadError as error:
+                    failures.append(str(error))
+                bar.update(file.bytes)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if failures:
+        rest = f"\n... and {len(failures) - 10} more" if len(failures) > 10 else ""
+        raise DownloadError(
+            f"{len(failures)} of {len(files)} files failed:\n" + "\n".join(failures[:10]) + rest
+        )
+
+
+def _ensure(file: RemoteFile, raw_dir: Path, obtain: Callable[[RemoteFile, Path], str]) -> None:
+    target = raw_dir / file.path
+    if target.is_file() and target.stat().st_size == file.bytes and _sha256(target) == file.sha256:
+        return
+    if target.is_file():
+        logger.warning("%s: differs from the manifest, fetching it again", target)
+    for attempt in range(1, TRIES + 1):
+        with_retry = attempt < TRIES
+        try:
+            with replacing(target) as partial:
+                origin = obtain(file, partial)
+                _verify(partial, file, origin)
+            return
+        except (_Wrong, requests.RequestException) as error:
+            if not with_retry or _is_final(error):
+                raise DownloadError(_explain(file, error)) from error
+            pause = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
+            logger.warning("%s: %s; try %d of %d in %.0f s", file.path, error, attempt + 1, TRIES, pause)
+            time.sleep(pause)
+
+
+class _Wrong(Exception):
+    """What came is not what the manifest says."""
+
+    def __init__(self, message: str, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
+
+
+def _verify(path: Path, file: RemoteFile, origin: str) -> None:
+    size = path.stat().st_size
+    if size != file.bytes:
+        raise _Wrong(f"{origin} gave {size} bytes, expected {file.bytes}", final="://" not in origin)
+    actual = _sha256(path)
+    if actual != file.sha256:
+        raise _Wrong(f"{origin} has sha256 {actual}, expected {file.sha256}", final="://" not in origin)
+
+
+def _explain(file: RemoteFile, error: Exception) -> str:
+    advice = "check the network and run again (finished files are kept)"
+    if isinstance(error, _Wrong):
+        advice = "the copy there is damaged or another version; replace it or choose another mirror"
+    elif _is_final(error):
+        advice = "the file is not served there; check the manifest's address or the mirror"
+    return f"{file.path}: {error}; {advice}"
+
+
+def _is_final(error: Exception) -> bool:
+    """True where another try cannot help."""
+    if isinstance(error, _Wrong):
+        return error.final
+    response = getattr(error, "response", None)
+    status = 0 if response is None else response.status_code
+    return status in FINAL_STATUS and status not in RETRIED_STATUS
+
+
+def _source(mirror: str | None) -> Callable[[RemoteFile, Path], str]:
+    """How a file is got: a function (file, path to write) -> where it came from."""
+    if mirror is None or "://" in mirror:
+        if mirror is not None and not mirror.startswith(("http://", "https://")):
+            raise ConfigError(f"mirror: expected a folder or an http(s) address, got {mirror!r}")
+        base = None if mirror is None else mirror.rstrip("/")
+        return lambda file, path: _from_web(_address(file, base), path)
+    folder = Path(mirror).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(f"mirror: no such folder {folder} (from {Path.cwd()})")
+    return lambda file, path: _from_folder(folder / _mirror_path(file), path)
+
+
+def _address(file: RemoteFile, base: str | None) -> str:
+    return file.url if base is None else f"{base}/{quote(_mirror_path(file))}"
+
+
+def _mirror_path(file: RemoteFile) -> str:
+    """``<host>/<path>`` of the original address."""
+    parts = urlsplit(file.url)
+    return f"{parts.netloc}{parts.path}"
+
+
+def _from_web(url: str, path: Path) -> str:
+    # identity: a transparent gzip of the server's would be unpacked and then miss the manifest's hash
+    downloader = pooch.HTTPDownloader(
+        chunk_size=1 << 18, timeout=TIMEOUT_SECONDS, headers={"Accept-Encoding": "identity"}
+    )
+    downloader(url, str(path), None)
+    return url
+
+
+def _from_folder(origin: Path, path: Path) -> str:
+    if not origin.is_file():
+        raise _Wrong(f"the mirror has no {origin}", final=True)
+    shutil.copyfile(origin, path)
+    return str(origin)
+
+
+def _file_entry(raw_dir: Path, name: str, sha256: str | None) -> dict[str, Any]:
+    path = raw_dir / name  # an absolute name (a root of one's own) stays
+    return {"path": name, "bytes": path.stat().st_size, "sha256": sha256 or _sha256(path)}
+
+
+def _sha256(path: Path) -> str:
+    return str(pooch.file_hash(str(path), alg="sha256"))
+
+
+def _megabytes(files: Iterable[dict[str, Any]]) -> float:
+    return sum(file["bytes"] for file in files) / 1e6
