@@ -1,8 +1,8 @@
-"""Write the locks and the conda environment from pyproject.toml: `make lock`, or `make lock UPGRADE=--upgrade`.
+"""Write the locks and the conda environment from pyproject.toml: `make lock [UPGRADE=--upgrade]`.
 
-One resolution for Linux and macOS, Python 3.11 and later, so that everybody gets the same versions. The CUDA
-libraries that torch names on PyPI are left out: pip takes those that the installed torch build asks for, and a
-machine with a CPU build of torch installs none.
+One resolution for every platform and Python 3.11 and later, so that everybody gets the same versions. The CUDA
+libraries that torch names on PyPI are left out: pip takes those that the installed torch build asks for, and
+a machine with a CPU build of torch installs none.
 """
 
 from __future__ import annotations
@@ -55,10 +55,11 @@ def conda_environment(lock: Path) -> str:
     project = tomllib.loads(PYPROJECT.read_text())["project"]
     names = [re.split(r"[<>=~! ]", line)[0].lower() for line in project["dependencies"]]
     versions = pins(lock)
-    lines = [f"  - {CONDA_NAMES.get(name, name)} ={versions[name]}" for name in names if name not in NOT_IN_JOBS]
+    wanted = [name for name in names if name not in NOT_IN_JOBS]
+    lines = [f"  - {CONDA_NAMES.get(name, name)} ={versions[name]}" for name in wanted]
     return "\n".join(
         [
-            "# Written by `make lock` from pyproject.toml and requirements.lock: what a job imports, nothing else.",
+            "# Written by `make lock` from pyproject.toml and requirements.lock: what a job imports.",
             "channels:",
             "  - conda-forge",
             "  - nodefaults",

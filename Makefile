@@ -1,0 +1,88 @@
+# make run       the default study, from nothing
+# make test      every test, from nothing
+# PYTHON names an interpreter >= 3.11, e.g. make run PYTHON=python3.12
+
+PYTHON ?= python3
+CORES ?= all
+ARGS ?=
+VENV ?= .venv
+BIN := $(VENV)/bin
+REPORT ?= results/report.html
+PROFILE := --workflow-profile workflow/profiles/default
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: run resume test install install-dev install-ui lint format schema lock ui clean bench help
+.DEFAULT_GOAL := help
+
+help:
+	@grep -E '^# make' Makefile | cut -c3-
+	@echo "also: install, resume, lint, format, schema, lock, ui, bench, clean"
+
+run: install
+	$(BIN)/snakemake --cores $(CORES) $(PROFILE) --report $(REPORT) --report-after-run $(ARGS)
+	@echo; echo "Tables:   $$(ls results/tables/*/comparison.md 2>/dev/null | tr '\n' ' ')"
+	@echo "Report:   $(REPORT)"
+	@echo "MLflow:   make ui, then http://127.0.0.1:5000"
+
+# After a crash or a kill: give the lock back, then go on from the checkpoints.
+resume: install
+	$(BIN)/snakemake --unlock $(ARGS)
+	$(MAKE) run
+
+test: install-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+install: $(VENV)/.installed
+
+install-dev: $(VENV)/.installed-dev
+
+install-ui: $(VENV)/.installed-ui
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0] + "; try make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: envs/requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) -r envs/requirements.lock
+	$(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: envs/requirements-dev.lock $(VENV)/.installed
+	$(PIP) -r envs/requirements-dev.lock
+	@touch $@
+
+$(VENV)/.installed-ui: envs/requirements-ui.lock $(VENV)/.installed
+	$(PIP) -r envs/requirements-ui.lock
+	@touch $@
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m cyclemix schema --check
+
+format: install-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+schema: install
+	$(BIN)/python -m cyclemix schema
+
+lock: install
+	$(PIP) uv
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python envs/lock.py $(UPGRADE)
+
+ui: install-ui
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///results/mlflow/mlflow.db
+
+bench: install-dev
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; done
+
+clean:
+	rm -rf results .snakemake
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

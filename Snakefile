@@ -1,0 +1,61 @@
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+# Jobs find the package here, and the interpreter that runs Snakemake unless a conda environment is activated.
+BASEDIR = Path(os.path.relpath(workflow.basedir))
+sys.path.insert(0, str(BASEDIR.resolve()))
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(filter(None, [str(BASEDIR.resolve()), os.environ.get("PYTHONPATH")])),
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+)
+
+from cyclemix import study
+from cyclemix.config import ConfigError
+
+# A study file stands alone: the default one is read only where none is named.
+DEFAULT_STUDY = str(BASEDIR / "config" / "config.yaml")
+if not workflow.overwrite_configfiles:
+
+    configfile: DEFAULT_STUDY
+
+
+try:
+    PLAN = study.plan(config, BASEDIR, ", ".join(map(str, workflow.overwrite_configfiles or [DEFAULT_STUDY])))
+except ConfigError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = PLAN.study.results
+
+
+report: "workflow/report/overview.rst"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        expand(f"{RESULTS}/tables/{{dataset}}/comparison.html", dataset=PLAN.study.datasets),
+        expand(f"{RESULTS}/figures/{{dataset}}/boxplot.png", dataset=PLAN.study.datasets),
+
+
+rule data:
+    input:
+        get_all_data,
+
+
+rule models:
+    input:
+        [runs(dataset, "model.pt") for dataset in PLAN.study.datasets],

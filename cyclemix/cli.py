@@ -1,0 +1,294 @@
+"""The command line: one subcommand a stage, each a thin call of its stage function.
+
+Everything that takes time to import is imported inside the subcommand that needs it, because each job of a
+study starts here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cyclemix import config as settings
+from cyclemix.config import ConfigError, Grid, Inference, MethodBlock, Protocol, Recipe, Tracking, Training
+
+MANY = ("--index", "--datasets")
+"""Options that take all words up to the next option, as the workflow's ``{input.index}`` gives them."""
+
+
+class _Silent:
+    """The reporter of a training that nobody mirrors."""
+
+    def params(self, values: dict[str, Any]) -> None:
+        """Nothing to tell."""
+
+    def metrics(self, values: dict[str, float], step: int) -> None:
+        """Nothing to tell."""
+
+    def close(self, status: str) -> None:
+        """Nothing to close."""
+
+
+app = typer.Typer(
+    help="Cardiac MR segmentation from scribbles. Each subcommand is a stage of the workflow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DatasetFile = Annotated[Path, typer.Option(help="the data set's YAML file")]
+Part = Annotated[str, typer.Option(help="official list (train, val, masks, test) or all")]
+Threads = Annotated[int, typer.Option(min=1, help="files or cases worked on at once")]
+Folds = Annotated[Path, typer.Option(help="folds.json")]
+Index = Annotated[list[Path], typer.Option(help="index_{part}.csv, one or more")]
+Receipt = Annotated[Path, typer.Option(help="raw_{part}.json")]
+Fold = Annotated[int, typer.Option(min=0, help="which fold of folds.json")]
+EvaluateOn = Annotated[str, typer.Option(help="val or test")]
+Results = Annotated[Path, typer.Option(help="folder that everything is written under")]
+Execution = Annotated[str, typer.Option(help="JSON: device, checkpoint_seconds, jobs_per_gpu")]
+TrackingJson = Annotated[str | None, typer.Option("--tracking", help="JSON: uri, experiment_prefix")]
+StudyJson = Annotated[str, typer.Option("--study", help="JSON: methods, seeds, folds, protocol, ...")]
+OutputDir = Annotated[Path, typer.Option(help="folder to write to")]
+Output = Annotated[Path, typer.Option(help="file to write")]
+
+
+def main() -> None:
+    """Run the command line; what a user can mend ends with one message and exit status 1."""
+    form = "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form, datefmt="%H:%M:%S")
+    try:
+        app(args=_spread(sys.argv[1:]), prog_name="cyclemix")
+    except (ValueError, FloatingPointError, FileNotFoundError) as error:
+        if os.environ.get("CYCLEMIX_DEBUG"):
+            raise
+        typer.echo(f"cyclemix: error: {error}", err=True)
+        sys.exit(1)
+
+
+def _spread(arguments: list[str]) -> list[str]:
+    """``--index a b`` -> ``--index a --index b``."""
+    words: list[str] = []
+    option = ""
+    for word in arguments:
+        if word.startswith("--"):
+            option = word if word in MANY else ""
+            words += [] if option else [word]
+        else:
+            words += [option, word] if option else [word]
+    return words
+
+
+def _json(text: str, option: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{option}: expected JSON, got {text!r} ({error})") from None
+
+
+def _model(model: type[settings.Model], text: str, option: str) -> settings.Model:
+    return settings.validate(model, _json(text, option), option)
+
+
+@app.command()
+def download(
+    dataset_file: DatasetFile,
+    part: Part,
+    output: Output,
+    mirror: Annotated[str | None, typer.Option(help="folder or URL, files under <host>/<path>")] = None,
+    threads: Threads = 4,
+) -> None:
+    """Fetch and verify the upstream files of a part; write its receipt."""
+    from cyclemix.data import download as stage
+
+    stage.run(dataset_file, part, output, mirror or None, threads)
+
+
+@app.command()
+def prepare(
+    dataset_file: DatasetFile,
+    part: Part,
+    receipt: Receipt,
+    spacing_mm: Annotated[float, typer.Option(help="in-plane pixel size, mm")],
+    crop_px: Annotated[int, typer.Option(help="side of the square crop, pixels")],
+    output: Output,
+    threads: Threads = 1,
+) -> None:
+    """Check, resample and store the cases of a part; write its index."""
+    from cyclemix.data import prepare as stage
+
+    grid = settings.validate(Grid, {"spacing_mm": spacing_mm, "crop_px": crop_px}, "prepare")
+    stage.run(dataset_file, part, receipt, grid, output, threads)
+
+
+@app.command()
+def split(
+    dataset_file: DatasetFile,
+    protocol: Annotated[str, typer.Option(help="JSON: kind, folds, seed")],
+    output: Output,
+    index: Annotated[Path | None, typer.Option(help="index_all.csv (k-fold)")] = None,
+) -> None:
+    """Write which subjects train, select and test in each fold."""
+    from cyclemix.data import split as stage
+
+    stage.run(dataset_file, _model(Protocol, protocol, "--protocol"), index, output)
+
+
+@app.command("track-init")
+def track_init(
+    results: Results,
+    datasets: Annotated[list[str], typer.Option(help="labels, one or more")],
+    output: Output,
+    tracking: TrackingJson = None,
+) -> None:
+    """Create or upgrade the MLflow store and its experiments, once, before any training."""
+    from cyclemix import tracking as stage
+
+    stage.init(results, _model(Tracking, tracking or "{}", "--tracking"), datasets, output)
+
+
+@app.command()
+def resolve(
+    dataset_file: DatasetFile,
+    label: Annotated[str, typer.Option(help="row of the comparison")],
+    block: Annotated[str, typer.Option(help="JSON: the label's block in methods.yaml")],
+    training: Annotated[str, typer.Option(help="JSON: the recipe")],
+    grid: Annotated[str, typer.Option(help="JSON: spacing_mm, crop_px")],
+    output: Output,
+) -> None:
+    """Write all that determines a model, defaults filled in."""
+    from cyclemix import resolve as stage
+
+    stage.run(
+        dataset_file,
+        label,
+        _model(MethodBlock, block, "--block"),
+        _model(Recipe, training, "--training"),
+        _model(Grid, grid, "--grid"),
+        output,
+    )
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Option(help="config.json")],
+    folds: Folds,
+    index: Index,
+    fold: Fold,
+    seed: Annotated[int, typer.Option(min=0, help="random seed")],
+    output_dir: OutputDir,
+    execution: Execution = "{}",
+    tracking: TrackingJson = None,
+    results: Results = Path("results"),
+) -> None:
+    """Train one method on one fold with one seed, going on from a checkpoint where there is one."""
+    from cyclemix import train as stage
+
+    machine = _model(Training, execution, "--execution")
+    mirror: stage.Reporter = _Silent()
+    if tracking is not None:
+        from cyclemix.tracking import open_run
+
+        mirror = open_run(results, _model(Tracking, tracking, "--tracking"), config, fold, seed)
+    stage.run(config, folds, index, fold, seed, output_dir, machine, mirror)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Option(help="model.pt")],
+    folds: Folds,
+    index: Index,
+    fold: Fold,
+    evaluate_on: EvaluateOn,
+    output: Annotated[Path, typer.Option(help="folder for {case}.nii.gz")],
+    inference: Annotated[str, typer.Option(help="JSON: flip_average, largest_component")] = "{}",
+    execution: Execution = "{}",
+) -> None:
+    """Segment a fold's evaluated cases in the geometry of the upstream images."""
+    from cyclemix import predict as stage
+
+    how = _model(Inference, inference, "--inference")
+    stage.run(model, folds, index, fold, evaluate_on, how, _model(Training, execution, "--execution"), output)
+
+
+@app.command()
+def evaluate(
+    dataset_file: DatasetFile,
+    receipt: Receipt,
+    folds: Folds,
+    fold: Fold,
+    evaluate_on: EvaluateOn,
+    predictions: Annotated[Path, typer.Option(help="folder of {case}.nii.gz")],
+    output: Output,
+    threads: Threads = 1,
+    tracking: TrackingJson = None,
+    results: Results = Path("results"),
+) -> None:
+    """Score predictions on the native grid, in mm, against the upstream labels."""
+    from cyclemix import evaluate as stage
+
+    stage.run(dataset_file, receipt, folds, fold, evaluate_on, predictions, output, threads)
+    if tracking is not None:
+        from cyclemix.tracking import mirror_evaluation
+
+        mirror_evaluation(results, _model(Tracking, tracking, "--tracking"), output.parent, evaluate_on)
+
+
+@app.command()
+def tabulate(
+    results: Results,
+    dataset_file: DatasetFile,
+    study: StudyJson,
+    output_dir: OutputDir,
+    tracking: TrackingJson = None,
+) -> None:
+    """Write the tables of a data set: scores, intervals, significance, comparison with published numbers."""
+    from cyclemix import tables as stage
+
+    stage.run(results, dataset_file, _json(study, "--study"), output_dir)
+    if tracking is not None:
+        from cyclemix.tracking import mirror_summary
+
+        mirror_summary(results, _model(Tracking, tracking, "--tracking"), dataset_file.stem)
+
+
+@app.command()
+def figures(
+    results: Results,
+    dataset_file: DatasetFile,
+    study: StudyJson,
+    output_dir: OutputDir,
+    tracking: TrackingJson = None,
+) -> None:
+    """Draw the figures of a data set."""
+    from cyclemix import figures as stage
+
+    stage.run(results, dataset_file, _json(study, "--study"), output_dir)
+    if tracking is not None:
+        from cyclemix.tracking import mirror_figures
+
+        mirror_figures(results, _model(Tracking, tracking, "--tracking"), dataset_file.stem)
+
+
+@app.command()
+def methods(file: Annotated[Path, typer.Option(help="method blocks")] = Path("config/methods.yaml")) -> None:
+    """List the labels that a study may name, with their summaries."""
+    for label, block in settings.load_methods(file).items():
+        typer.echo(f"{label:24} {block.supervision:15} {block.summary}")
+
+
+@app.command()
+def schema(
+    output_dir: Annotated[Path, typer.Option(help="folder of the schemas")] = Path("workflow/schemas"),
+    check: Annotated[bool, typer.Option("--check", help="only fail where a file is out of date")] = False,
+) -> None:
+    """Write the JSON schemas of study, data set and method files from the models."""
+    from cyclemix import schemas
+
+    schemas.write(output_dir, check=check)

@@ -1,0 +1,193 @@
+"""What made a result: digests of code, config, data and lock, the commit, the machine, the versions.
+
+The workflow passes `code_digest` to its rules as a parameter, so that an edit which can change a result
+reruns the stages it touches, and a comment reruns nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder that holds the package: a clone of the project, or site-packages."""
+
+EXCLUDED = ("cyclemix.cli", "cyclemix.config", "cyclemix.provenance", "cyclemix.tracking")
+"""Modules that no digest covers: they change no number, or (config) only through values that the digests'
+neighbours, ``config.json`` and the rules' other parameters, carry."""
+
+LIBRARIES = ("torch", "numpy", "scipy", "pandas", "nibabel", "SimpleITK", "pydantic", "snakemake")
+
+
+def code_digest(
+    module: str, extra: Sequence[str] = (), exclude: Sequence[str] = EXCLUDED, root: Path = ROOT
+) -> str:
+    """Digest of the code that ``module`` can run: itself and all of the package that it imports.
+
+    Comments, docstrings and formatting do not count. What is loaded by name (a method) goes into ``extra``.
+
+    Args:
+        module: dotted name, e.g. ``cyclemix.train``.
+        extra: further modules, with their own imports.
+        exclude: modules that are neither counted nor followed.
+        root: folder that holds the package.
+
+    Returns:
+        16 hex digits.
+
+    Raises:
+        ValueError: a named module has no file.
+    """
+    package = module.split(".")[0]
+    waiting, found = [module, *extra], {}
+    for name in waiting:
+        if _source(root, name) is None:
+            raise ValueError(f"no module {name} under {root}; expected a file of the package")
+    while waiting:
+        name = waiting.pop()
+        path = _source(root, name)
+        if name in found or name in exclude or path is None:
+            continue
+        found[name], imports = _read(path, path.stat().st_mtime_ns, name, package)
+        waiting += imports
+    lines = [f"{name} {digest}" for name, digest in sorted(found.items())]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _source(root: Path, name: str) -> Path | None:
+    """File of a dotted module name, None where there is none."""
+    base = root.joinpath(*name.split("."))
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+@cache
+def _read(path: Path, mtime_ns: int, name: str, package: str) -> tuple[str, tuple[str, ...]]:
+    """Digest of one file and the package's modules that it imports; ``mtime_ns`` keys the cache."""
+    tree = ast.parse(path.read_text(), filename=str(path))
+    inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    imports = tuple(sorted(_imports(tree, inside, package)))
+    return hashlib.sha256(_canonical(tree).encode()).hexdigest(), imports
+
+
+def _imports(tree: ast.Module, inside: str, package: str) -> set[str]:
+    """Dotted names of the package that ``tree`` may import; ``inside`` is the package that holds the file.
+
+    ``from cyclemix.ops import graphcut`` gives the package and ``cyclemix.ops.graphcut``, which may or may
+    not be a module. Parents come along: importing a module runs their ``__init__``.
+    """
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parent = inside.split(".")[: len(inside.split(".")) - node.level + 1]
+                base = ".".join([*parent, *filter(None, [node.module])])
+            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    own = [name.split(".") for name in names if name.split(".")[0] == package]
+    return {".".join(parts[:depth]) for parts in own for depth in range(1, len(parts) + 1)}
+
+
+def _canonical(node: Any) -> str:
+    """A syntax tree as text without positions, docstrings or empty fields (those differ between Pythons)."""
+    if isinstance(node, ast.AST):
+        fields = []
+        for field, value in ast.iter_fields(node):
+            if field == "body" and isinstance(value, list):
+                value = [line for line in value if not _is_text(line)]
+            if value is not None and value != [] and field not in ("type_comment", "kind"):
+                fields.append(f"{field}={_canonical(value)}")
+        return f"{type(node).__name__}({','.join(fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(map(_canonical, node))}]"
+    return repr(node)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    """True for a docstring, also one that follows a constant."""
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def file_digest(paths: Iterable[str | Path]) -> str:
+    """Digest of the files' bytes, whatever their order and folders; 16 hex digits."""
+    digests = sorted((Path(path).name, hashlib.sha256(Path(path).read_bytes()).hexdigest()) for path in paths)
+    return hashlib.sha256(repr(digests).encode()).hexdigest()[:16]
+
+
+def collect(config: Path, data: Iterable[str | Path], method: str, *, gpu: bool = True) -> dict[str, Any]:
+    """All that a training should be traced back to, for ``provenance.json``.
+
+    Args:
+        config: its ``config.json``.
+        data: the prepared cases that it reads.
+        method: file name in ``cyclemix/methods``, without ``.py``.
+        gpu: also name the GPUs, which imports torch.
+    """
+    lock = ROOT / "envs" / "requirements.lock"
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
+        "code_digest": code_digest("cyclemix.train", [f"cyclemix.methods.{method}"]),
+        "config_digest": file_digest([config]),
+        "data_digest": file_digest(data),
+        "lock_digest": file_digest([lock]) if lock.is_file() else None,
+        "hardware": hardware(gpu=gpu),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the libraries that touch numbers; None where one is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def hardware(*, gpu: bool) -> dict[str, Any]:
+    """Host system, processor, cores that this process may use and, where asked, the GPUs that torch sees."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    found: dict[str, Any] = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_name(),
+        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+    }
+    if gpu:
+        import torch
+
+        found["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return found
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of git about this project, None where the package does not run from its own clone."""
+    if not (ROOT / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,189 @@
+# Wildcard constraints and the functions that rules take their inputs and parameters from; no rules.
+#
+# A parameter whose function names `resources` says how or where a job runs, not what it makes: Snakemake takes it
+# for derived, so that another mirror, device or tracking server reruns nothing.
+
+import re
+import shlex
+from functools import cache
+
+from cyclemix.provenance import code_digest
+
+
+def any_of(names):
+    return "|".join(map(re.escape, names))
+
+
+wildcard_constraints:
+    source=any_of(PLAN.datasets),
+    dataset=any_of(PLAN.study.datasets),
+    part="train|val|masks|test|all",
+    grid=any_of(PLAN.grids),
+    label=any_of(PLAN.blocks),
+    fold=r"\d+",
+    seed=r"\d+",
+
+
+# Digests: which code a stage's results depend on.
+
+
+@cache
+def stage_code(stage):
+    return code_digest(f"cyclemix.{stage}")
+
+
+@cache
+def train_code(label):
+    """The training loop with all that it imports, and the row's method."""
+    return code_digest("cyclemix.train", [f"cyclemix.methods.{PLAN.blocks[label].method}"])
+
+
+@cache
+def method_code(label):
+    """The method's file, whose Config holds the defaults that `resolve` writes out."""
+    return code_digest(f"cyclemix.methods.{PLAN.blocks[label].method}")
+
+
+def get_download_code(wildcards):
+    """Fetched files are told by their checksums; only generated ones depend on code."""
+    return stage_code("data.download") if PLAN.datasets[wildcards.source].kind == "phantom" else None
+
+
+# Data
+
+
+def get_source_file(wildcards):
+    return PLAN.dataset_file(wildcards.source)
+
+
+def get_dataset_file(wildcards):
+    return PLAN.dataset_file(wildcards.dataset)
+
+
+def get_part_digest(wildcards):
+    return PLAN.part_digest(wildcards.source, wildcards.part)
+
+
+def get_mirror(wildcards, resources):
+    return "" if PLAN.study.mirror is None else f"--mirror {shlex.quote(PLAN.study.mirror)}"
+
+
+def receipts(dataset, parts):
+    return [f"{RESULTS}/data/{PLAN.datasets[dataset].data_label}/raw_{part}.json" for part in parts]
+
+
+def indexes(dataset, label, parts):
+    folder = f"{RESULTS}/data/{PLAN.datasets[dataset].data_label}/prepared/{PLAN.grid(dataset, label).name}"
+    return [f"{folder}/index_{part}.csv" for part in parts]
+
+
+def get_split_index(wildcards):
+    """K-fold draws its folds from the prepared cases; official lists stand in the data set's file."""
+    if PLAN.study.protocol.kind == "official":
+        return []
+    return indexes(wildcards.dataset, PLAN.labels(wildcards.dataset)[0], ["all"])
+
+
+def get_split_index_option(wildcards, input):
+    return f"--index {shlex.quote(str(input.index))}" if input.index else ""
+
+
+# Training
+
+
+def get_train_index(wildcards):
+    """Of the training's own parts alone, so that test cases are neither needed nor able to retrain anything."""
+    return indexes(wildcards.dataset, wildcards.label, PLAN.train_parts(wildcards.dataset, wildcards.label))
+
+
+def get_recipe(wildcards):
+    return study.compact(PLAN.training(wildcards.label).recipe().model_dump(mode="json"))
+
+
+def get_grid(wildcards):
+    return study.compact(PLAN.grid(wildcards.dataset, wildcards.label).model_dump(mode="json"))
+
+
+def get_classes(wildcards):
+    return PLAN.datasets[wildcards.dataset].classes
+
+
+def get_execution(wildcards, resources):
+    fields = {"device", "checkpoint_seconds", "jobs_per_gpu"}
+    return study.compact(PLAN.training(wildcards.label).model_dump(mode="json", include=fields))
+
+
+def get_tracking(wildcards, resources):
+    return study.compact(PLAN.study.tracking.model_dump(mode="json"))
+
+
+def get_datasets(wildcards, resources):
+    return PLAN.study.datasets
+
+
+def get_results(wildcards, resources):
+    return RESULTS
+
+
+# Evaluation
+
+
+def get_evaluated_index(wildcards):
+    return indexes(wildcards.dataset, wildcards.label, [PLAN.evaluated_part(wildcards.dataset)])
+
+
+def get_evaluated_receipt(wildcards):
+    return receipts(wildcards.dataset, [PLAN.evaluated_part(wildcards.dataset)])
+
+
+def get_inference(wildcards):
+    return study.compact(PLAN.inference(wildcards.label).model_dump(mode="json"))
+
+
+def get_truth_digest(wildcards):
+    """What of the data set's file decides which labels are scored, and in which order they are told."""
+    spec = PLAN.datasets[wildcards.dataset]
+    part = PLAN.evaluated_part(wildcards.dataset)
+    return [PLAN.part_digest(spec.data_label, part), spec.classes, spec.structures]
+
+
+# Tables and figures
+
+
+def runs(dataset, name):
+    """One file of every run on a data set; rows that are n/a there have none."""
+    return [
+        f"{RESULTS}/runs/{dataset}/{label}/fold{fold}_seed{seed}/{name}"
+        for label in PLAN.labels(dataset)
+        for fold in PLAN.study.protocol.selected_folds
+        for seed in PLAN.study.seeds
+    ]
+
+
+def get_metrics(wildcards):
+    return runs(wildcards.dataset, "metrics.csv")
+
+
+def get_levels(wildcards):
+    return runs(wildcards.dataset, "metrics_by_level.csv")
+
+
+def get_histories(wildcards):
+    return runs(wildcards.dataset, "history.csv")
+
+
+def get_predictions(wildcards):
+    return runs(wildcards.dataset, "predictions")
+
+
+def get_study(wildcards):
+    return PLAN.table_json(wildcards.dataset)
+
+
+def get_all_data(wildcards):
+    """Prepared cases and folds of everything that the study trains and evaluates on."""
+    for dataset in PLAN.study.datasets:
+        yield f"{RESULTS}/data/{dataset}/folds.json"
+        for label in PLAN.labels(dataset):
+            parts = {*PLAN.train_parts(dataset, label), PLAN.evaluated_part(dataset)}
+            yield from indexes(dataset, label, sorted(parts))

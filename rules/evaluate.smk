@@ -1,0 +1,62 @@
+# Predictions in the geometry of the upstream images, and their scores against the upstream labels.
+
+
+rule predict:
+    input:
+        model=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/model.pt",
+        folds=f"{RESULTS}/data/{{dataset}}/folds.json",
+        index=get_evaluated_index,
+    output:
+        predictions=directory(f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/predictions"),
+    log:
+        f"{RESULTS}/logs/predict/{{dataset}}_{{label}}_fold{{fold}}_seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/predict/{{dataset}}_{{label}}_fold{{fold}}_seed{{seed}}.tsv"
+    conda:
+        "../envs/cyclemix.yaml"
+    threads: 4
+    resources:
+        mem_mb=8000,
+        runtime=60,
+        gpu=1,
+    params:
+        code=stage_code("predict"),
+        evaluate_on=PLAN.study.protocol.evaluate_on,
+        inference=get_inference,
+        execution=get_execution,
+    shell:
+        "python -m cyclemix predict --model {input.model:q} --folds {input.folds:q} --index {input.index:q}"
+        " --fold {wildcards.fold} --evaluate-on {params.evaluate_on} --inference {params.inference:q}"
+        " --execution {params.execution:q} --output {output.predictions:q} 2> {log:q}"
+
+
+rule evaluate:
+    input:
+        dataset_file=ancient(get_dataset_file),
+        receipt=get_evaluated_receipt,
+        folds=f"{RESULTS}/data/{{dataset}}/folds.json",
+        predictions=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/predictions",
+    output:
+        metrics=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/metrics.csv",
+        levels=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/metrics_by_level.csv",
+    log:
+        f"{RESULTS}/logs/evaluate/{{dataset}}_{{label}}_fold{{fold}}_seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{{dataset}}_{{label}}_fold{{fold}}_seed{{seed}}.tsv"
+    conda:
+        "../envs/cyclemix.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        digest=get_truth_digest,
+        code=stage_code("evaluate"),
+        evaluate_on=PLAN.study.protocol.evaluate_on,
+        tracking=get_tracking,
+        results=get_results,
+    shell:
+        "python -m cyclemix evaluate --dataset-file {input.dataset_file:q} --receipt {input.receipt:q}"
+        " --folds {input.folds:q} --fold {wildcards.fold} --evaluate-on {params.evaluate_on}"
+        " --predictions {input.predictions:q} --output {output.metrics:q} --threads {threads}"
+        " --tracking {params.tracking:q} --results {params.results:q} 2> {log:q}"

@@ -1,0 +1,113 @@
+# Tables and figures of a data set, and what of them the report shows.
+
+
+rule tabulate:
+    input:
+        dataset_file=ancient(get_dataset_file),
+        published=BASEDIR / "config" / "published.csv",
+        metrics=get_metrics,
+        levels=get_levels,
+    output:
+        summary=report(
+            f"{RESULTS}/tables/{{dataset}}/summary.csv",
+            caption="../workflow/report/table.rst",
+            category="{dataset}",
+            subcategory="Tables",
+            labels={"item": "summary, every structure and metric"},
+        ),
+        per_case=f"{RESULTS}/tables/{{dataset}}/per_case.csv",
+        significance=report(
+            f"{RESULTS}/tables/{{dataset}}/significance.csv",
+            caption="../workflow/report/table.rst",
+            category="{dataset}",
+            subcategory="Tables",
+            labels={"item": "significance"},
+        ),
+        markdown=f"{RESULTS}/tables/{{dataset}}/comparison.md",
+        latex=f"{RESULTS}/tables/{{dataset}}/comparison.tex",
+        html=report(
+            f"{RESULTS}/tables/{{dataset}}/comparison.html",
+            caption="../workflow/report/table.rst",
+            category="{dataset}",
+            subcategory="Tables",
+            labels={"item": "comparison with published numbers"},
+        ),
+    log:
+        f"{RESULTS}/logs/tabulate/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tabulate/{{dataset}}.tsv"
+    conda:
+        "../envs/cyclemix.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        digest=get_truth_digest,
+        code=stage_code("tables"),
+        study=get_study,
+        tracking=get_tracking,
+        results=get_results,
+        output_dir=lambda wildcards, output: Path(output.summary).parent,
+    shell:
+        "python -m cyclemix tabulate --results {params.results:q} --dataset-file {input.dataset_file:q}"
+        " --study {params.study:q} --output-dir {params.output_dir:q}"
+        " --tracking {params.tracking:q} 2> {log:q}"
+
+
+rule figures:
+    input:
+        dataset_file=ancient(get_dataset_file),
+        metrics=get_metrics,
+        levels=get_levels,
+        histories=get_histories,
+        predictions=get_predictions,
+    output:
+        boxplot=report(
+            f"{RESULTS}/figures/{{dataset}}/boxplot.png",
+            caption="../workflow/report/boxplot.rst",
+            category="{dataset}",
+            subcategory="Figures",
+            labels={"item": "scores of every patient"},
+        ),
+        curves=report(
+            f"{RESULTS}/figures/{{dataset}}/curves.png",
+            caption="../workflow/report/curves.rst",
+            category="{dataset}",
+            subcategory="Figures",
+            labels={"item": "training curves"},
+        ),
+        overlays=report(
+            f"{RESULTS}/figures/{{dataset}}/overlays.png",
+            caption="../workflow/report/overlays.rst",
+            category="{dataset}",
+            subcategory="Figures",
+            labels={"item": "image, scribble, truth and every method"},
+        ),
+        levels=report(
+            f"{RESULTS}/figures/{{dataset}}/levels.png",
+            caption="../workflow/report/levels.rst",
+            category="{dataset}",
+            subcategory="Figures",
+            labels={"item": "base, middle, apex"},
+        ),
+    log:
+        f"{RESULTS}/logs/figures/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/{{dataset}}.tsv"
+    conda:
+        "../envs/cyclemix.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=20,
+    params:
+        code=stage_code("figures"),
+        study=get_study,
+        tracking=get_tracking,
+        results=get_results,
+        output_dir=lambda wildcards, output: Path(output.boxplot).parent,
+    shell:
+        "python -m cyclemix figures --results {params.results:q} --dataset-file {input.dataset_file:q}"
+        " --study {params.study:q} --output-dir {params.output_dir:q}"
+        " --tracking {params.tracking:q} 2> {log:q}"

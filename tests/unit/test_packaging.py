@@ -1,0 +1,67 @@
+"""pyproject, locks and the conda environment agree, and name no index."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+ENVIRONMENT = yaml.safe_load((ROOT / "envs" / "cyclemix.yaml").read_text())
+
+
+def pins(name: str) -> dict[str, Requirement]:
+    lines = (ROOT / "envs" / name).read_text().splitlines()
+    found = [Requirement(line) for line in lines if not line.startswith("#")]
+    return {canonicalize_name(pin.name): pin for pin in found}
+
+
+def version(pin: Requirement) -> str:
+    return str(pin.specifier).removeprefix("==")
+
+
+@pytest.mark.parametrize(
+    ("lock", "extra"),
+    [("requirements.lock", None), ("requirements-dev.lock", "dev"), ("requirements-ui.lock", "ui")],
+)
+def test_locks_hold_every_dependency_within_its_bounds(lock: str, extra: str | None) -> None:
+    locked = pins(lock)
+    wanted = [*PROJECT["dependencies"], *(PROJECT["optional-dependencies"][extra] if extra else [])]
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier.contains(version(locked[canonicalize_name(requirement.name)])), (
+            requirement
+        )
+    assert all(re.fullmatch(r"==[\w.]+", str(pin.specifier)) for pin in locked.values())
+
+
+def test_locks_agree_with_each_other() -> None:
+    base = pins("requirements.lock")
+    for lock in ("requirements-dev.lock", "requirements-ui.lock"):
+        others = pins(lock)
+        assert {name: str(pin) for name, pin in base.items()} == {name: str(others[name]) for name in base}
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-ui.lock"])
+def test_locks_fit_cpu_and_gpu_machines_and_any_index(name: str) -> None:
+    text = (ROOT / "envs" / name).read_text()
+    assert re.search(r"^torch==[\d.]+$", text, re.MULTILINE), "no local version such as +cpu"
+    assert not re.search(r"^(nvidia-|cuda-|triton\b)", text, re.MULTILINE)
+    assert "://" not in text
+    assert "--" not in text
+
+
+def test_conda_environment_is_the_lock_in_conda_forge_names() -> None:
+    locked = pins("requirements.lock")
+    assert ENVIRONMENT["channels"] == ["conda-forge", "nodefaults"]
+    found = dict(line.split(" =") for line in ENVIRONMENT["dependencies"])
+    assert found.pop("python") in ("3.11", "3.12")
+    named = {canonicalize_name({"pytorch": "torch"}.get(name, name)): pin for name, pin in found.items()}
+    assert named == {name: version(locked[name]) for name in named}
+    direct = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    assert direct - set(named) == {"snakemake", "snakemake-executor-plugin-slurm"}, "jobs start no jobs"
