@@ -7,7 +7,7 @@ frames of a patient. Nothing here counts frames, slices or seeds as independent 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,9 @@ def patient_means(per_case: pd.DataFrame) -> pd.DataFrame:
     return patients
 
 
-def summarise(per_case: pd.DataFrame, supervision: Mapping[str, str], seed: int = 0) -> pd.DataFrame:
+def summarise(
+    per_case: pd.DataFrame, supervision: Mapping[str, str], structures: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
     """Mean, standard deviation and bootstrap interval over patients of every method, structure and metric.
 
     ``n_missed`` counts missed structures over all runs (one that three seeds miss counts three times),
@@ -94,13 +96,14 @@ def summarise(per_case: pd.DataFrame, supervision: Mapping[str, str], seed: int 
     Args:
         per_case: columns of ``per_case.csv`` of one data set.
         supervision: what supervised each method label.
+        structures: in the order of tables, without the average.
         seed: seed of the bootstrap; equal input and seed give equal output.
 
     Returns:
-        :data:`SUMMARY_COLUMNS`; methods in the order of ``supervision``, structures in that of ``per_case``.
+        :data:`SUMMARY_COLUMNS`; methods in the order of ``supervision``, structures as given, then
+        the average.
     """
     patients = patient_means(per_case)
-    structures = [*dict.fromkeys(per_case["structure"]), AVERAGE]
     present = set(per_case["method"])
     rows = []
     for method in (label for label in supervision if label in present):
@@ -112,7 +115,7 @@ def summarise(per_case: pd.DataFrame, supervision: Mapping[str, str], seed: int 
             "n_cases": own["case"].nunique(),
             "n_runs": len(own[["fold", "seed"]].drop_duplicates()),
         }
-        for structure in structures:
+        for structure in (*structures, AVERAGE):
             missed = (
                 own["missed"] if structure == AVERAGE else own.loc[own["structure"] == structure, "missed"]
             )

@@ -62,7 +62,7 @@ def test_summary_counts_patients_not_frames():
         rows("m", {"p0_ed": 0.9, "p0_es": 0.7, "p1_ed": 0.4})
         + rows("m", {"p0_ed": 0.9, "p0_es": 0.7, "p1_ed": 0.4}, 1)
     )
-    row = summarise(table, {"m": "scribble"}).query("metric == 'dice' and structure == 'LV'").iloc[0]
+    row = summarise(table, {"m": "scribble"}, ["LV"]).query("metric == 'dice' and structure == 'LV'").iloc[0]
     assert row["mean"] == pytest.approx((0.8 + 0.4) / 2)
     assert row["std"] == pytest.approx(0.4 / np.sqrt(2))
     assert (row["n_cases"], row["n_runs"], row["n_missed"]) == (3, 2, 0)
@@ -70,7 +70,7 @@ def test_summary_counts_patients_not_frames():
 
 def test_average_is_the_mean_over_structures():
     table = pd.DataFrame(rows("m", {"p0_a": 0.9}) + rows("m", {"p0_a": 0.6}, structure="RV", missed=1))
-    summary = summarise(table, {"m": "scribble"}).set_index(["structure", "metric"])
+    summary = summarise(table, {"m": "scribble"}, ["LV", "RV"]).set_index(["structure", "metric"])
     assert summary.loc[("Avg", "dice"), "mean"] == pytest.approx(0.75)
     assert summary.loc[("Avg", "hd_mm"), "mean"] == pytest.approx((1 + 4) / 2)
     assert summary["n_missed"].xs("dice", level="metric").to_dict() == {"LV": 0, "RV": 1, "Avg": 1}
@@ -79,7 +79,7 @@ def test_average_is_the_mean_over_structures():
 
 def test_summary_has_the_documented_columns_and_orders_methods_as_asked():
     table = pd.DataFrame(rows("b", scores([0.1, 0.2])) + rows("a", scores([0.3, 0.4])))
-    summary = summarise(table, {"a": "full", "not_run": "full", "b": "scribble"})
+    summary = summarise(table, {"a": "full", "not_run": "full", "b": "scribble"}, ["LV"])
     assert ",".join(summary.columns) == (
         "dataset,method,supervision,structure,metric,mean,std,ci_low,ci_high,n_cases,n_missed,n_runs"
     )
@@ -87,7 +87,7 @@ def test_summary_has_the_documented_columns_and_orders_methods_as_asked():
 
 
 def test_one_patient_has_no_spread():
-    row = summarise(pd.DataFrame(rows("m", {"p0_a": 0.5})), {"m": "full"}).iloc[0]
+    row = summarise(pd.DataFrame(rows("m", {"p0_a": 0.5})), {"m": "full"}, ["LV"]).iloc[0]
     assert row["mean"] == 0.5
     assert np.isnan(row["std"])
     assert np.isnan(row["ci_low"])

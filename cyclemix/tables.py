@@ -1,0 +1,153 @@
+"""All tables of a data set, from the runs' ``metrics.csv`` to a page that can be shown to others."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cyclemix import clinical, comparison, published, render_html, render_text, statistics
+from cyclemix.captions import Study
+from cyclemix.config import write_if_changed
+from cyclemix.data.datasets import DatasetSpec, load_dataset
+from cyclemix.evaluate import COLUMNS, LEVEL_COLUMNS, write_csv
+from cyclemix.layout import data_dir, run_dir
+
+log = logging.getLogger(__name__)
+
+RUN_COLUMNS = ("dataset", "method", "fold", "seed")
+_TEXT = {"case": str, "subject": str, "structure": str, "level": str}
+
+
+def run(
+    results: Path,
+    dataset_file: Path,
+    study: Mapping[str, Any],
+    output_dir: Path,
+    published_file: Path = published.PATH,
+) -> None:
+    """Write the tables of one data set into ``output_dir``.
+
+    ``per_case.csv``, ``summary.csv``, ``significance.csv``; ``clinical.csv``, ``clinical_per_patient.csv``
+    and ``levels.csv`` (a header alone where the data set has no ED and ES frames, or no heart);
+    ``comparison.{md,tex,html}``; ``comparison_readme.md``, the scores and the verified published numbers.
+
+    Args:
+        results: the results folder.
+        dataset_file: the data set's YAML file.
+        study: ``methods`` (label -> supervision, summary, inference, reason for n/a or None), ``seeds``,
+            ``folds``, ``protocol``, ``inference``, ``compare_to``; ``order`` (labels) where the order of
+            rows is not that of ``methods``.
+        output_dir: the folder to write to.
+        published_file: the published numbers.
+
+    Raises:
+        ValueError: a run's file is missing or has other columns, or the study names no run at all.
+    """
+    spec = load_dataset(dataset_file)
+    study = {**study, "methods": _ordered(study)}
+    per_case = read_runs(results, spec.label, study, "metrics.csv", COLUMNS)
+    per_level = read_runs(results, spec.label, study, "metrics_by_level.csv", LEVEL_COLUMNS)
+    supervision = {label: block["supervision"] for label, block in study["methods"].items()}
+    patients = clinical.measures(per_case, spec)
+    made = Study(
+        dataset=spec.label,
+        title=spec.title,
+        terms=spec.terms,
+        structures=tuple(spec.structures),
+        study=study,
+        sizes=_sizes(results, spec, study),
+        provenance=_provenance(results, spec.label, study),
+        summary=statistics.summarise(per_case, supervision, spec.structures),
+        significance=statistics.compare(per_case, study["compare_to"]),
+        agreement=clinical.agreement(patients),
+        levels=clinical.by_level(per_level),
+        n_patients=per_case["subject"].nunique(),
+        n_cases=per_case["case"].nunique(),
+        n_scored={str(label): len(rows) for label, rows in per_case.groupby("method")},
+    )
+    tables = {"per_case": per_case, "clinical_per_patient": patients, "clinical": made.agreement}
+    tables |= {"summary": made.summary, "significance": made.significance, "levels": made.levels}
+    for name, table in tables.items():
+        write_csv(table, output_dir / f"{name}.csv")
+    _write_pages(made, published.rows_of(spec.data_label, published_file), output_dir)
+    log.info("%s: tables of %d methods, %d patients", output_dir, len(made.provenance), made.n_patients)
+
+
+def _write_pages(study: Study, papers: list[published.PublishedRow], folder: Path) -> None:
+    page = comparison.build(study, papers)
+    verified = comparison.build(study, [paper for paper in papers if paper.checked == "yes"])
+    readme = replace(verified, tables=comparison.score_tables(verified))
+    write_if_changed(folder / "comparison.md", render_text.markdown(page))
+    write_if_changed(folder / "comparison_readme.md", render_text.markdown(readme))
+    write_if_changed(folder / "comparison.tex", render_text.latex(page))
+    write_if_changed(folder / "comparison.html", render_html.html(page))
+
+
+def read_runs(
+    results: Path, dataset: str, study: Mapping[str, Any], name: str, columns: tuple[str, ...]
+) -> pd.DataFrame:
+    """One file of every run, with dataset, method, fold and seed in front, sorted by all keys.
+
+    Raises:
+        ValueError: a file is missing or has other columns; names it.
+    """
+    tables = []
+    for label, fold, seed in _runs(study):
+        path = run_dir(results, dataset, label, fold, seed) / name
+        if not path.is_file():
+            raise ValueError(
+                f"{path}: no such file; run evaluate for {label}, fold {fold}, seed {seed} first"
+            )
+        table = pd.read_csv(path, dtype=_TEXT, keep_default_na=False)
+        if tuple(table.columns) != columns:
+            raise ValueError(f"{path}: expected columns {', '.join(columns)}, got {', '.join(table.columns)}")
+        keyed = table.assign(dataset=dataset, method=label, fold=fold, seed=seed)
+        tables.append(keyed[[*RUN_COLUMNS, *columns]])
+    if not tables:
+        raise ValueError(f"study: no method runs on {dataset}; every one is n/a: {_reasons(study)}")
+    joined = pd.concat(tables, ignore_index=True)
+    keys = [column for column in (*RUN_COLUMNS, "case", "structure", "level") if column in joined]
+    return joined.sort_values(keys, ignore_index=True)
+
+
+def _runs(study: Mapping[str, Any]) -> list[tuple[str, int, int]]:
+    labels = [label for label, block in study["methods"].items() if not block.get("reason")]
+    return [(label, fold, seed) for label in labels for fold in study["folds"] for seed in study["seeds"]]
+
+
+def _reasons(study: Mapping[str, Any]) -> str:
+    return "; ".join(f"{label}: {block.get('reason')}" for label, block in study["methods"].items())
+
+
+def _ordered(study: Mapping[str, Any]) -> dict[str, Any]:
+    methods = study["methods"]
+    return {label: methods[label] for label in study.get("order", methods)}
+
+
+def _sizes(results: Path, spec: DatasetSpec, study: Mapping[str, Any]) -> dict[str, int]:
+    """Subjects by list, averaged over the folds that were run."""
+    path = data_dir(results, spec.label) / "folds.json"
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; run split first")
+    folds = json.loads(path.read_text())["folds"]
+    chosen = [folds[fold] for fold in study["folds"]]
+    return {
+        name: round(sum(len(fold[name]) for fold in chosen) / len(chosen))
+        for name in ("train", "val", "test")
+    }
+
+
+def _provenance(results: Path, dataset: str, study: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for label, fold, seed in _runs(study):
+        path = run_dir(results, dataset, label, fold, seed) / "provenance.json"
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file; train {label}, fold {fold}, seed {seed} first")
+        found.setdefault(label, []).append(json.loads(path.read_text()))
+    return found
