@@ -6,7 +6,6 @@ stage, after an outage, or anew into an empty store, and always looks the same.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -17,25 +16,22 @@ import pandas as pd
 
 from cyclemix import layout
 from cyclemix.mirror.record import RunKey, RunRecord, finite, flatten, rounded
+from cyclemix.provenance import file_digest
 
 SURFACE = ("hd_mm", "hd95_mm", "assd_mm")
 """Columns of metrics.csv in mm."""
 
 
-def config_digest(config: Path) -> str:
-    """First 12 hex digits of the SHA-256 of a ``config.json``, blind to white space and key order."""
-    text = json.dumps(json.loads(config.read_text()), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
 def run_key(config: Path, fold: int, seed: int) -> RunKey:
     """Identity of the training of ``config`` on a fold with a seed."""
     values = json.loads(config.read_text())
-    return RunKey(values["dataset"], values["label"], fold, seed, config_digest(config))
+    return RunKey(values["dataset"], values["label"], fold, seed, file_digest([config]))
 
 
 def read_history(path: Path) -> tuple[dict[str, dict[int, float]], dict[int, float]]:
     """Metrics by key and step, and the seconds at each step, of a ``history.csv``.
+
+    ``images`` is left out: it is a multiple of the step.
 
     Raises:
         ValueError: the file has no ``step`` column.
@@ -47,6 +43,7 @@ def read_history(path: Path) -> tuple[dict[str, dict[int, float]], dict[int, flo
     seconds: dict[int, float] = {}
     for row in table.to_dict("records"):
         step = int(row.pop("step"))
+        row.pop("images", None)
         if "seconds" in row:
             seconds[step] = float(row["seconds"])
         for name, value in finite({str(column): v for column, v in row.items()}).items():

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Protocol
 
-from cyclemix.mirror.record import RunKey, finite, rounded
+from cyclemix.mirror.record import RunKey, finite, flatten
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +61,12 @@ class RunMirror:
         self._thread.start()
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Parameters; floats are rounded to six digits."""
-        self._queue.put(("params", {name: rounded(value) for name, value in values.items()}))
+        """Parameters, nested ones flattened; floats are rounded to six digits."""
+        self._queue.put(("params", flatten(values)))
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Tags, e.g. the provenance."""
-        self._queue.put(("tags", {name: rounded(value) for name, value in values.items()}))
+        self._queue.put(("tags", flatten(values)))
 
     def metrics(self, values: Mapping[str, Any], step: int) -> None:
         """A row of the history; columns become keys as :func:`cyclemix.mirror.record.metric_key` says."""

@@ -52,8 +52,8 @@ def bland_altman(
             else:
                 unit = own["unit"].iloc[0]
                 axes.set_ylabel(f"{structure} {_name(measure)}, {unit}\npredicted − true", linespacing=1.3)
-            if line == len(rows) - 1:
-                axes.set_xlabel("mean of predicted and true", labelpad=2, size=7.5, color=style.QUIET)
+            if line == len(rows) - 1 and not column:
+                axes.set_xlabel("mean of predicted and true", loc="left", size=7.5, color=style.QUIET)
     figure.align_ylabels()
     return figure
 
@@ -100,6 +100,7 @@ def _panel(
     axes.axhline(bias, color=colour, lw=1.3)
     if np.isfinite(spread):
         axes.axhspan(bias - LIMITS * spread, bias + LIMITS * spread, color=colour, alpha=0.10, linewidth=0)
-    text = f"bias {bias:+.1f}" + (f"   limits ±{LIMITS * spread:.1f}" if np.isfinite(spread) else "")
+    gap = "   " if axes.get_position().width > 0.2 else "\n"
+    text = f"bias {bias:+.1f}" + (f"{gap}limits ±{LIMITS * spread:.1f}" if np.isfinite(spread) else "")
     text = text.replace("-", "−")
     axes.text(0.97, 0.97, text, transform=axes.transAxes, size=7, ha="right", va="top", color=style.INK)

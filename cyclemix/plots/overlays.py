@@ -128,21 +128,30 @@ def overlays(
     for group in groups:
         _group_label(figure, group.title, y)
         for line, panel in enumerate(group.panels):
-            place = (ROW_LABEL_IN - 0.08) / figure.get_figwidth(), 1 - (y + panel_in / 2) / height
+            place = (ROW_LABEL_IN - 0.08) / figure.get_figwidth(), 1 - (y + panel_in - 0.05) / height
             quiet: dict[str, Any] = {"size": 7, "color": style.QUIET, "linespacing": 1.25}
-            figure.text(*place, panel.title, ha="right", va="center", **quiet)
+            figure.text(*place, panel.title, ha="right", va="bottom", **quiet)
             for column, name in enumerate(columns):
                 x = ROW_LABEL_IN + column * (panel_in + GAP_IN)
                 axes = _axes(figure, x, y, panel_in)
                 if y == top_in and line == 0:
-                    axes.set_title(
-                        name, size=7.5, loc="center", pad=3, color=method_colours.get(name, style.INK)
-                    )
+                    head = _wrapped(name, panel_in)
+                    ink = method_colours.get(name, style.INK)
+                    axes.set_title(head, size=7.5, loc="center", pad=3, color=ink)
                 _view(axes, panel, name, structures, colours)
             y += panel_in + GAP_IN
         y += GROUP_GAP_IN
     style.footnote(figure, note)
     return figure
+
+
+def _wrapped(name: str, width_in: float) -> str:
+    """``name`` broken at underscores where it is wider than its column."""
+    lines = [""]
+    for part in name.replace("_", "_ ").split():
+        fits = 0.075 * (len(lines[-1]) + len(part)) <= width_in
+        lines = [*lines[:-1], lines[-1] + part] if fits or not lines[-1] else [*lines, part]
+    return "\n".join(lines)
 
 
 def _columns(groups: Sequence[Group], methods: Sequence[str]) -> list[str]:

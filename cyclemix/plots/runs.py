@@ -113,4 +113,6 @@ def read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         stage = "train" if path.name == "history.csv" else "evaluate"
         raise ValueError(f"{path}: no such file; run `{stage}` for this method, fold and seed first")
-    return pd.read_csv(path, dtype={"case": str, "subject": str})
+    return pd.read_csv(
+        path, dtype={"case": str, "subject": str, "structure": str}, na_filter=path.name == "history.csv"
+    )

@@ -23,7 +23,7 @@ INK, QUIET, RULE = "#1f2328", "#6b7280", "#d9dce1"
 EMPHASIS = "#0072B2"
 """The method that the others are compared with."""
 
-ANCHOR = "#3d4450"
+ANCHORS = ("#3d4450", "#8a929e", "#15181c", "#b4bac3")
 """Dense supervision: not a rival but what scribbles are measured against."""
 
 RIVALS = (
@@ -110,12 +110,13 @@ def method_colours(supervision: Mapping[str, str], compare_to: str) -> dict[str,
         compare_to: the label to emphasise.
     """
     colours: dict[str, str] = {}
-    rivals = 0
+    rivals = anchors = 0
     for label, kind in supervision.items():
         if label == compare_to:
             colours[label] = EMPHASIS
         elif kind == "full":
-            colours[label] = ANCHOR
+            colours[label] = ANCHORS[anchors % len(ANCHORS)]
+            anchors += 1
         else:
             colours[label] = RIVALS[rivals % len(RIVALS)]
             rivals += 1
