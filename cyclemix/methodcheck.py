@@ -70,14 +70,16 @@ def _numbers(value: Any) -> Any:
 def _describe(error: ValidationError) -> str:
     """One line: the key's path, what was expected, what is there."""
     path = [str(part) for part in error.absolute_path]
+    schema: Any = error.schema
+    found: Any = error.instance
     if error.validator == "additionalProperties":
-        known = list(error.schema["properties"]) if "properties" in error.schema else []
-        name = next(key for key in error.instance if key not in known)
+        known = list(schema.get("properties", []))
+        name = next(key for key in found if key not in known)
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         expected = ", ".join(known) or "no key at all"
         return f"unknown key {'.'.join(['config', *path, name])}{hint}; expected one of: {expected}"
-    return f"{'.'.join(['config', *path])}: expected {_expected(error.schema)}, got {error.instance!r}"
+    return f"{'.'.join(['config', *path])}: expected {_expected(schema)}, got {found!r}"
 
 
 def _expected(schema: Mapping[str, Any]) -> str:

@@ -147,6 +147,7 @@ class Plan:
         return compact(
             {
                 "methods": rows,
+                "order": list(rows),
                 "seeds": study.seeds,
                 "folds": study.protocol.selected_folds,
                 "protocol": study.protocol.model_dump(mode="json"),

@@ -1,8 +1,8 @@
 """Write the locks and the conda environment from pyproject.toml: `make lock [UPGRADE=--upgrade]`.
 
-One resolution for every platform and Python 3.11 and later, so that everybody gets the same versions. The CUDA
-libraries that torch names on PyPI are left out: pip takes those that the installed torch build asks for, and
-a machine with a CPU build of torch installs none.
+One resolution for every platform and Python 3.11 and later, so that everybody gets the same versions. The
+CUDA libraries that torch names on PyPI are left out: pip takes those that the installed torch build asks for,
+and a machine with a CPU build of torch installs none.
 """
 
 from __future__ import annotations

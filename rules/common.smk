@@ -168,6 +168,10 @@ def get_levels(wildcards):
     return runs(wildcards.dataset, "metrics_by_level.csv")
 
 
+def get_provenance(wildcards):
+    return runs(wildcards.dataset, "provenance.json")
+
+
 def get_histories(wildcards):
     return runs(wildcards.dataset, "history.csv")
 

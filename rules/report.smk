@@ -7,24 +7,8 @@ rule tabulate:
         published=BASEDIR / "config" / "published.csv",
         metrics=get_metrics,
         levels=get_levels,
+        provenance=get_provenance,
     output:
-        summary=report(
-            f"{RESULTS}/tables/{{dataset}}/summary.csv",
-            caption="../workflow/report/table.rst",
-            category="{dataset}",
-            subcategory="Tables",
-            labels={"item": "summary, every structure and metric"},
-        ),
-        per_case=f"{RESULTS}/tables/{{dataset}}/per_case.csv",
-        significance=report(
-            f"{RESULTS}/tables/{{dataset}}/significance.csv",
-            caption="../workflow/report/table.rst",
-            category="{dataset}",
-            subcategory="Tables",
-            labels={"item": "significance"},
-        ),
-        markdown=f"{RESULTS}/tables/{{dataset}}/comparison.md",
-        latex=f"{RESULTS}/tables/{{dataset}}/comparison.tex",
         html=report(
             f"{RESULTS}/tables/{{dataset}}/comparison.html",
             caption="../workflow/report/table.rst",
@@ -32,6 +16,39 @@ rule tabulate:
             subcategory="Tables",
             labels={"item": "comparison with published numbers"},
         ),
+        summary=report(
+            f"{RESULTS}/tables/{{dataset}}/summary.csv",
+            caption="../workflow/report/table.rst",
+            category="{dataset}",
+            subcategory="Tables",
+            labels={"item": "summary: every structure and metric"},
+        ),
+        significance=report(
+            f"{RESULTS}/tables/{{dataset}}/significance.csv",
+            caption="../workflow/report/table.rst",
+            category="{dataset}",
+            subcategory="Tables",
+            labels={"item": "significance"},
+        ),
+        clinical=report(
+            f"{RESULTS}/tables/{{dataset}}/clinical.csv",
+            caption="../workflow/report/clinical.rst",
+            category="{dataset}",
+            subcategory="Tables",
+            labels={"item": "ejection fraction, volumes, mass"},
+        ),
+        levels=report(
+            f"{RESULTS}/tables/{{dataset}}/levels.csv",
+            caption="../workflow/report/levels.rst",
+            category="{dataset}",
+            subcategory="Tables",
+            labels={"item": "base, middle, apex"},
+        ),
+        per_case=f"{RESULTS}/tables/{{dataset}}/per_case.csv",
+        per_patient=f"{RESULTS}/tables/{{dataset}}/clinical_per_patient.csv",
+        markdown=f"{RESULTS}/tables/{{dataset}}/comparison.md",
+        readme=f"{RESULTS}/tables/{{dataset}}/comparison_readme.md",
+        latex=f"{RESULTS}/tables/{{dataset}}/comparison.tex",
     log:
         f"{RESULTS}/logs/tabulate/{{dataset}}.log",
     benchmark:
@@ -63,6 +80,13 @@ rule figures:
         histories=get_histories,
         predictions=get_predictions,
     output:
+        overlays=report(
+            f"{RESULTS}/figures/{{dataset}}/overlays.png",
+            caption="../workflow/report/overlays.rst",
+            category="{dataset}",
+            subcategory="Figures",
+            labels={"item": "image, scribble, truth and every method"},
+        ),
         boxplot=report(
             f"{RESULTS}/figures/{{dataset}}/boxplot.png",
             caption="../workflow/report/boxplot.rst",
@@ -77,13 +101,6 @@ rule figures:
             subcategory="Figures",
             labels={"item": "training curves"},
         ),
-        overlays=report(
-            f"{RESULTS}/figures/{{dataset}}/overlays.png",
-            caption="../workflow/report/overlays.rst",
-            category="{dataset}",
-            subcategory="Figures",
-            labels={"item": "image, scribble, truth and every method"},
-        ),
         levels=report(
             f"{RESULTS}/figures/{{dataset}}/levels.png",
             caption="../workflow/report/levels.rst",
@@ -91,6 +108,15 @@ rule figures:
             subcategory="Figures",
             labels={"item": "base, middle, apex"},
         ),
+        agreement=report(
+            f"{RESULTS}/figures/{{dataset}}/bland_altman.png",
+            caption="../workflow/report/clinical.rst",
+            category="{dataset}",
+            subcategory="Figures",
+            labels={"item": "agreement with the true volumes"},
+        ),
+        overlays_median=f"{RESULTS}/figures/{{dataset}}/overlays_median.png",
+        vector=multiext(f"{RESULTS}/figures/{{dataset}}/", "boxplot.svg", "curves.svg"),
     log:
         f"{RESULTS}/logs/figures/{{dataset}}.log",
     benchmark:
@@ -102,6 +128,7 @@ rule figures:
         mem_mb=4000,
         runtime=20,
     params:
+        digest=get_truth_digest,
         code=stage_code("figures"),
         study=get_study,
         tracking=get_tracking,

@@ -12,7 +12,10 @@ import pytest
 from cyclemix import cli
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGES = "download prepare split track-init resolve train predict evaluate tabulate figures".split()
+STAGES = (
+    *("download", "prepare", "split", "track-init", "resolve", "train"),
+    *("predict", "evaluate", "tabulate", "figures"),
+)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
