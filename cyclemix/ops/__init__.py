@@ -1,1 +1,1 @@
-"""Batched tensor functions of a training step: pure, seeded by a generator, no loop over samples, no host sync."""
+"""Batched tensor functions of a training step: pure, seeded, without a loop over samples or a host sync."""

@@ -51,7 +51,9 @@ def augment(
 
 def _check(image: Tensor, target: Tensor) -> None:
     if image.dim() != 4 or image.shape[1] != 1 or image.dtype != torch.float32:
-        raise ValueError(f"augment expects a float32 image (B, 1, H, W), got {image.dtype} {tuple(image.shape)}")
+        raise ValueError(
+            f"augment expects a float32 image (B, 1, H, W), got {image.dtype} {tuple(image.shape)}"
+        )
     if target.shape != (image.shape[0], *image.shape[2:]) or target.dtype != torch.int64:
         raise ValueError(
             f"augment expects an int64 target {(image.shape[0], *image.shape[2:])}, "
@@ -75,7 +77,8 @@ def _move(
     if settings.flip_turn:
         half = (draw[:, 4:] < PROBABILITY).float()
         flip = 1 - 2 * half[:, :2]
-        # A quarter turn swaps the axes; as every sign is equally likely, a swap and the two flips give all eight.
+        # A quarter turn swaps the axes; as every sign is equally likely, a swap and the two flips give all
+        # eight.
         swap = half[:, 2, None, None]
         straight = torch.diag_embed(flip)
         mirror = straight * (1 - swap) + straight.flip(-1) * swap

@@ -40,7 +40,7 @@ def largest_component(labels: Tensor, num_classes: int) -> Tensor:
 
 
 def cycle_target(labels: Tensor, num_classes: int) -> Tensor:
-    """Target of CycleMix's local consistency: each class's largest component inside the largest foreground one.
+    """Target of the local consistency: each class's largest component inside the largest foreground one.
 
     Per slice, as the official code does: the largest 4-connected component of every class, of which only what
     lies in the largest 4-connected component of the foreground (all classes together) stays.
@@ -121,12 +121,12 @@ def _largest_by_propagation(labels: Tensor, num_classes: int) -> Tensor:
 def component_roots(labels: Tensor) -> Tensor:
     """One representative pixel for each 4-connected component of equal values above 0.
 
-    Boruvka's contraction on the horizontal runs: in a round every root joins the smallest root that touches its
-    component. Following smallest neighbours can only end in a pair that choose each other (each second
-    choice on a longer cycle would have to be smaller than the last, all the way round), whose smaller one stays
-    root. So every unfinished root merges with another and a component of n runs is done in ceil(log2 n) rounds,
-    n at most H ceil(W / 2). A round's chains of choices are no longer than the roots left, at most
-    n / 2^round, and doubling follows a chain of m links in ceil(log2 m) jumps.
+    Boruvka's contraction on the horizontal runs: in a round every root joins the smallest root that touches
+    its component. Following smallest neighbours can only end in a pair that choose each other (each second
+    choice on a longer cycle would have to be smaller than the last, all the way round), whose smaller one
+    stays root. So every unfinished root merges with another and a component of n runs is done in ceil(log2 n)
+    rounds, n at most H ceil(W / 2). A round's chains of choices are no longer than the roots left, at most n
+    / 2^round, and doubling follows a chain of m links in ceil(log2 m) jumps.
 
     Args:
         labels: (B, H, W) integer.
@@ -135,7 +135,7 @@ def component_roots(labels: Tensor) -> Tensor:
         int32 (B, H, W): row-major index, over the whole batch, of a pixel of the same component; background
         pixels hold their own index.
     """
-    batch, height, width = labels.shape
+    height, width = labels.shape[1:]
     pixel = torch.arange(labels.numel(), device=labels.device, dtype=torch.int32).reshape(labels.shape)
     joins = (labels[:, :, 1:] == labels[:, :, :-1]) & (labels[:, :, 1:] > 0)
     starts = torch.cat((pixel[:, :, :1], torch.where(joins, 0, pixel[:, :, 1:])), dim=2)
@@ -152,7 +152,7 @@ def component_roots(labels: Tensor) -> Tensor:
 
 
 def _smallest_neighbour(root: Tensor, vertical: Tensor, pixel: Tensor) -> Tensor:
-    """For each root the smallest other root that touches its component; itself if none, or if the two are a pair."""
+    """The smallest other root that touches each root's component; itself if none or if they are a pair."""
     upper, lower = root[:, :-1], root[:, 1:]
     touch = vertical & (upper != lower)
     above, below = (pixel.reshape(root.shape)[:, rows] for rows in (slice(None, -1), slice(1, None)))
@@ -160,7 +160,9 @@ def _smallest_neighbour(root: Tensor, vertical: Tensor, pixel: Tensor) -> Tensor
     # Edges within a component write nothing: they go to their own pixel, out of each other's way.
     index = torch.cat((torch.where(touch, upper, above), torch.where(touch, lower, below)), dim=1)
     value = torch.cat((torch.where(touch, lower, last), torch.where(touch, upper, last)), dim=1)
-    smallest = torch.full_like(pixel, last).scatter_reduce_(0, index.reshape(-1).long(), value.reshape(-1), "amin")
+    smallest = torch.full_like(pixel, last).scatter_reduce_(
+        0, index.reshape(-1).long(), value.reshape(-1), "amin"
+    )
     chosen = torch.where(smallest < last, smallest, pixel)
     pair = chosen.index_select(0, chosen) == pixel
     return torch.where(pair & (pixel < chosen), pixel, chosen)

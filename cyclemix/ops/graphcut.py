@@ -1,11 +1,12 @@
 """Batched minimum of a grid energy with a convex label smoothness, on the device.
 
-Official Puzzle Mix calls an alpha-beta-swap graph cut on the CPU, sample by sample, on costs rounded to 32-bit
-integers (which overflow). Here the energy is written with thresholds x[k] = [label > k], as in Ishikawa's graph
-("Exact optimization for Markov random fields with convex priors", 2003). Its linear relaxation is tight, so a
-continuous solver finds the minimum cut: the primal-dual method of Chambolle and Pock (2011) with their diagonal
-step sizes (Pock and Chambolle 2011) and Condat's over-relaxation (2013). Every iteration is about ten elementwise
-kernels over the whole batch, their number depends on shapes alone, and nothing is read back by the host.
+Official Puzzle Mix calls an alpha-beta-swap graph cut on the CPU, sample by sample, on costs rounded to
+32-bit integers (which overflow). Here the energy is written with thresholds x[k] = [label > k], as in
+Ishikawa's graph ("Exact optimization for Markov random fields with convex priors", 2003). Its linear
+relaxation is tight, so a continuous solver finds the minimum cut: the primal-dual method of Chambolle and
+Pock (2011) with their diagonal step sizes (Pock and Chambolle 2011) and Condat's over-relaxation (2013).
+Every iteration is about ten elementwise kernels over the whole batch, their number depends on shapes alone,
+and nothing is read back by the host.
 
 The count of iterations is measured, not proven; see :data:`ITERATIONS_PER_NODE`. Rounding tries several
 thresholds and keeps the labelling of least energy, so near ties cost next to nothing.
@@ -18,11 +19,11 @@ from torch import Tensor
 
 ITERATIONS_BASE = 40
 ITERATIONS_PER_NODE = 8
-"""Iterations = base + this times the longer side. 2 x 2 to 16 x 16 grids reach the max-flow minimum with fewer:
-on the 64 recorded instances and on random ones with couplings from 0 to 30 times the unary costs."""
+"""Iterations = base + this times the longer side. 2 x 2 to 16 x 16 grids reach the max-flow minimum with
+fewer: on the 64 recorded instances and on random ones with couplings from 0 to 30 times the unary costs."""
 
 BALANCE = 0.5
-"""Dual over primal step size, with both scaled by the couplings. 0.25 to 2 were tried on recorded instances."""
+"""Dual over primal step size, both scaled by the couplings. 0.25 to 2 were tried on recorded instances."""
 
 RELAXATION = 1.8
 """Over-relaxation; 1 is the plain method and needs about twice the iterations, 2 need not converge."""
@@ -44,8 +45,10 @@ def solve(
         unary: (B, H, W, L) float, cost of each label.
         weight_x: (B, H-1, W) float, not negative: couples vertical neighbours.
         weight_y: (B, H, W-1) float, not negative: couples horizontal neighbours.
-        pairwise: (L, L) float, first index the upper or left node. Must be submodular in the order of the labels:
-            V[k, l] + V[k+1, l+1] <= V[k+1, l] + V[k, l+1], as every convex function of the label difference is.
+        pairwise: (L, L) float, first index the upper or left node. Must be submodular in the order of the
+        labels:
+            V[k, l] + V[k+1, l+1] <= V[k+1, l] + V[k, l+1], as every convex function of the label difference
+            is.
         iterations: number of iterations; None = by the grid's size.
 
     Returns:
@@ -60,7 +63,8 @@ def solve(
     if count == 1:
         return unary.new_zeros((batch, height, width), dtype=torch.int64)
     dtype = torch.float64 if unary.dtype == torch.float64 else torch.float32
-    # The batch goes last: a gather then copies whole rows and neighbours in memory are neighbours in the batch.
+    # The batch goes last: a gather then copies whole rows and neighbours in memory are neighbours in the
+    # batch.
     cost = unary.to(dtype).permute(3, 1, 2, 0).contiguous()
     down, right = (weight.to(dtype).permute(1, 2, 0).contiguous() for weight in (weight_x, weight_y))
     pairwise = pairwise.to(dtype)
@@ -79,7 +83,9 @@ def energy(unary: Tensor, weight_x: Tensor, weight_y: Tensor, pairwise: Tensor, 
 
 def _check(unary: Tensor, weight_x: Tensor, weight_y: Tensor, pairwise: Tensor) -> None:
     if unary.dim() != 4 or not unary.is_floating_point():
-        raise ValueError(f"solve expects floating unary costs (B, H, W, L), got {unary.dtype} {tuple(unary.shape)}")
+        raise ValueError(
+            f"solve expects floating unary costs (B, H, W, L), got {unary.dtype} {tuple(unary.shape)}"
+        )
     batch, height, width, count = unary.shape
     for name, tensor, shape in (
         ("weight_x", weight_x, (batch, height - 1, width)),
@@ -90,8 +96,8 @@ def _check(unary: Tensor, weight_x: Tensor, weight_y: Tensor, pairwise: Tensor) 
             raise ValueError(f"solve expects {name} of shape {shape}, got {tuple(tensor.shape)}")
     if pairwise.device.type == "cpu" and bool((_couplings(pairwise) < -1e-6 * pairwise.abs().max()).any()):
         raise ValueError(
-            "solve needs a submodular pairwise term, V[k,l] + V[k+1,l+1] <= V[k+1,l] + V[k,l+1] (convex in the "
-            f"label difference); got {pairwise.tolist()}"
+            "solve needs a submodular pairwise term, V[k,l] + V[k+1,l+1] <= V[k+1,l] + V[k,l+1] "
+            f"(convex in the label difference); got {pairwise.tolist()}"
         )
 
 
@@ -129,22 +135,30 @@ def _relax(cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor, iteratio
     return primal.clamp(0, 1).view(slope.shape)
 
 
-def _slots(cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
+def _slots(
+    cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor
+) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
     """Bounds and couplings of the dual variables.
 
     A submodular pair energy is linear terms plus ``c (|x_ik - x_jl|) / 2`` over all pairs of thresholds.
-    The slots of node i, threshold k: four neighbours times their thresholds, the node's next thresholds (which
-    keep x[k] >= x[k+1]), and one fixed at the linear cost.
+    The slots of node i, threshold k: four neighbours times their thresholds, the node's next thresholds
+    (which keep x[k] >= x[k+1]), and one fixed at the linear cost.
 
     Returns:
-        (low, high), each (slots, (L-1) H W, B); the linear costs (L-1, H, W, B); the couplings that scale the steps.
+        (low, high), each (slots, (L-1) H W, B); the linear costs (L-1, H, W, B); the couplings that scale the
+        steps.
     """
     coupling = _couplings(pairwise).clamp_min(0)
     levels, height, width, batch = cost.shape[0] - 1, *cost.shape[1:]
     slope = _slope(cost, down, right, pairwise, coupling)
     pad_y, pad_x = down.new_zeros((1, width, batch)), right.new_zeros((height, 1, batch))
     weight = torch.stack(
-        (torch.cat((down, pad_y)), torch.cat((pad_y, down)), torch.cat((right, pad_x), 1), torch.cat((pad_x, right), 1))
+        (
+            torch.cat((down, pad_y)),
+            torch.cat((pad_y, down)),
+            torch.cat((right, pad_x), 1),
+            torch.cat((pad_x, right), 1),
+        )
     )
     # [direction, the neighbour's threshold, own threshold]; the upper and left node is the first of a pair.
     table = torch.stack((coupling.T, coupling, coupling.T, coupling))
@@ -180,7 +194,7 @@ def _slope(cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor, coupling
 
 
 def _levels(levels: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Own thresholds (levels,) and the node's partner thresholds (1 or 2, levels), out of range where there is none."""
+    """Own thresholds (levels,) and their partners (1 or 2, levels), out of range where there is none."""
     own = torch.arange(levels, device=device)
     return own, (1 - own)[None] if levels == 2 else torch.stack((own - 1, own + 1))
 

@@ -38,7 +38,7 @@ def grid(matrix: Tensor, shift: Tensor, height: int, width: int) -> Tensor:
 
 
 def sample(x: Tensor, where: Tensor, mode: Mode = "bilinear", outside: float = 0.0) -> Tensor:
-    """Read ``x`` (B, C, H, W) at ``where`` (from :func:`grid`); pixels from outside the frame get ``outside``."""
+    """Read ``x`` (B, C, H, W) at ``where`` (from :func:`grid`); ``outside`` beyond the frame."""
     values = x.float() - outside if outside else x.float()
     read = F.grid_sample(values, where, mode=mode, padding_mode="zeros", align_corners=False)
     return read + outside if outside else read

@@ -1,4 +1,4 @@
-"""Random rotation of a batch, its inverse, and which pixels survive it (CycleMix's code rotates by 0-360 degrees).
+"""Random rotation of a batch, its inverse, and which pixels survive it (CycleMix rotates by 0-360 degrees).
 
 The official code fills the corners with background; here :func:`valid_mask` says which pixels have a source,
 so that nothing outside the image is ever supervised.
@@ -37,12 +37,14 @@ def rotate(x: Tensor, angle: Tensor, mode: resample.Mode = "bilinear") -> Tensor
         ValueError: wrong shapes, or ``x`` is not floating point.
     """
     _check(x, angle)
-    where = resample.grid(resample.turn(-angle), torch.zeros_like(angle)[:, None].expand(-1, 2), *x.shape[-2:])
+    where = resample.grid(
+        resample.turn(-angle), torch.zeros_like(angle)[:, None].expand(-1, 2), *x.shape[-2:]
+    )
     return resample.sample(x, where, mode)
 
 
 def rotate_labels(labels: Tensor, angle: Tensor, outside: int) -> Tensor:
-    """Turn integer labels (B, H, W) by the nearest pixel; ``outside`` where the source lies outside the frame."""
+    """Turn integer labels (B, H, W) by the nearest pixel; ``outside`` beyond the frame."""
     where = resample.grid(
         resample.turn(-angle), torch.zeros_like(angle)[:, None].expand(-1, 2), *labels.shape[-2:]
     )
@@ -63,7 +65,9 @@ def valid_mask(angle: Tensor, height: int, width: int) -> Tensor:
     Returns:
         bool (B, H, W).
     """
-    where = resample.grid(resample.turn(-angle), torch.zeros_like(angle)[:, None].expand(-1, 2), height, width)
+    where = resample.grid(
+        resample.turn(-angle), torch.zeros_like(angle)[:, None].expand(-1, 2), height, width
+    )
     # A bilinear read stays inside while it lies between the outermost pixel centres; a float's slack is kept.
     limit = torch.stack((where.new_full((), 1 - 1 / width), where.new_full((), 1 - 1 / height)))
     return (where.abs() <= limit + 1e-5).all(dim=-1)
@@ -73,4 +77,6 @@ def _check(x: Tensor, angle: Tensor) -> None:
     if x.dim() != 4 or not x.is_floating_point():
         raise ValueError(f"rotate expects a floating (B, C, H, W) tensor, got {x.dtype} {tuple(x.shape)}")
     if angle.shape != x.shape[:1]:
-        raise ValueError(f"rotate expects one angle a sample, shape ({x.shape[0]},), got {tuple(angle.shape)}")
+        raise ValueError(
+            f"rotate expects one angle a sample, shape ({x.shape[0]},), got {tuple(angle.shape)}"
+        )

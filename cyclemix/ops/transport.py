@@ -1,4 +1,4 @@
-"""Move blocks of an image so that salient ones lie where the mixing mask shows them (Puzzle Mix, section 4.2).
+"""Move blocks of an image so that salient ones lie where the mixing mask shows them (Puzzle Mix).
 
 Official Puzzle Mix lets every block choose its place in a dense cost matrix and settles collisions greedily;
 places that nobody wins go empty or keep a copy. Here a plan is a permutation from the first step to the last:
@@ -7,25 +7,19 @@ blocks change places in pairs while that raises the transported saliency minus t
     sum_j visible(j) saliency(source of j) - cost_weight |j - source of j|^2 / (n - 1)^2,
 
 with n blocks a side (64 for 256 px and 4-px blocks: d blocks cost 0.8 d^2 / 63^2). A mean block has saliency
-1 / n^2, so moves stay short and only pairs up to 12 blocks apart are tried, in a fixed order. Against the optimum
-of the assignment problem the plans reach about nine tenths of the possible gain (tests/unit/test_ops_transport.py).
+1 / n^2, so moves stay short and only pairs up to 12 blocks apart are tried, in a fixed order. Against the
+optimum of the assignment problem the plans reach about nine tenths of the possible gain
+(tests/unit/test_ops_transport.py).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from cyclemix.ops.saliency import distribution
-
-NEAR = 3
-"""Every offset up to this length is tried."""
-
-FAR = (4, 6, 9, 12)
-"""Longer offsets are tried at these lengths, in eight to sixteen directions: for lone, very salient blocks."""
-
-CLOSING = 2
-"""A last pass over offsets up to this length repairs what the long exchanges left."""
 
 
 @torch.no_grad()
@@ -38,33 +32,30 @@ def plan(mask: Tensor, saliency: Tensor, cost_weight: float) -> Tensor:
         cost_weight: cost of moving one block along a whole side; Puzzle Mix takes 0.8.
 
     Returns:
-        int64 (B, h, w): the row-major index of the block that goes to this place; a permutation of range(h w).
+        int64 (B, h, w): the row-major index of the block that goes to this place; a permutation of range(h
+        w).
 
     Raises:
         ValueError: shapes that differ, or a negative cost.
     """
     if mask.dim() != 3 or mask.shape != saliency.shape:
         raise ValueError(
-            f"plan expects mask and saliency of one shape (B, h, w), got {tuple(mask.shape)} and {tuple(saliency.shape)}"
+            "plan expects mask and saliency of one shape (B, h, w), "
+            f"got {tuple(mask.shape)} and {tuple(saliency.shape)}"
         )
     if cost_weight < 0:
         raise ValueError(f"plan expects cost_weight >= 0, got {cost_weight}")
-    batch, height, width = mask.shape
+    height, width = mask.shape[1:]
     unit = cost_weight / max(height - 1, width - 1, 1) ** 2
     row, column = _positions(height, width, mask.device)
     # Batch last, so that slices are long runs. What travels: saliency, row, column; what stays: visibility.
     share = distribution(saliency.float()).permute(1, 2, 0)
     home = (position.to(share.dtype)[..., None].expand_as(share) for position in (row, column))
     state = torch.stack((share, *home, (mask > 0).to(share.dtype).permute(1, 2, 0)))
-    limits: dict[tuple[bool, int], list[Tensor]] = {}
-    for down, right in (*_disc(NEAR), *_star(FAR), *_disc(CLOSING)):
-        if down >= height or abs(right) >= width:
-            continue
-        key = (down > 0, down or right)
-        if key not in limits:
-            limits[key] = _limits(row if down else column, key[1], 1e-4 * unit)
-        for limit in limits[key]:
-            _exchange(state, down, right, limit, unit)
+    for down, right in OFFSETS:
+        if down < height and abs(right) < width:
+            for near, far in _pairs(state, down, right):
+                _exchange(near, far, 2 * unit * down, 2 * unit * right, 1e-4 * unit)
     source = state[1] * width + state[2]
     return source.permute(2, 0, 1).round().long()
 
@@ -87,7 +78,7 @@ def apply(plan: Tensor, blocks: Tensor) -> Tensor:
     height, width = blocks.shape[-2:]
     if blocks.dim() not in (3, 4) or blocks.shape[0] != batch or height % rows or width % columns:
         raise ValueError(
-            f"apply expects (B, H, W) or (B, C, H, W) with B = {batch}, H a multiple of {rows} and W of {columns}; "
+            f"apply expects (B, H, W) or (B, C, H, W) with B = {batch}, H and W multiples of {rows} and {columns}; "
             f"got {tuple(blocks.shape)}"
         )
     side_y, side_x = height // rows, width // columns
@@ -107,34 +98,40 @@ def fraction_moved(plan: Tensor) -> Tensor:
     return (plan.reshape(batch, -1) != stay).float().mean(dim=1)
 
 
-def _exchange(state: Tensor, down: int, right: int, limit: Tensor, unit: float) -> None:
-    """Swap the blocks of places ``down`` rows and ``right`` columns apart where that gains; in place.
+def _exchange(near: Tensor, far: Tensor, down: float, right: float, least_gain: float) -> None:
+    """Swap the blocks of the places in ``near`` and ``far`` (4, ...) where that gains; in place.
 
     Swapping the blocks a and b of places j and k changes the objective by
-    (visible_j - visible_k) (s_b - s_a) - 2 unit (a - b) . (j - k), squares cancelling.
+    (visible_j - visible_k) (s_b - s_a) - 2 unit (a - b) . (j - k), squares cancelling. The least gain keeps
+    rounding errors from moving anything.
     """
-    height, width = state.shape[1:3]
-    left = max(0, -right)
-    near = state[:, : height - down, left : width - max(0, right)]
-    far = state[:, down:, left + right : width + min(0, right)]
     change = far - near
-    loss = change[1] * (2 * unit * down)
+    loss = change[1] * down
     if right:
-        loss.add_(change[2], alpha=2 * unit * right)
+        loss.add_(change[2], alpha=right)
     loss.addcmul_(change[3], change[0])
-    move = change[:3].mul_(loss.lt_(limit[: height - down] if down else limit[:, : width - right]))
+    move = change[:3].mul_(loss.lt_(-least_gain))
     near[:3].add_(move)
     far[:3].sub_(move)
 
 
-def _limits(position: Tensor, length: int, least_gain: float) -> list[Tensor]:
-    """What the loss of a swap must stay below, by row or column, for the two phases of an offset.
+def _pairs(state: Tensor, down: int, right: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Views of the places ``down`` rows and ``right`` columns apart, in groups without a shared place.
 
-    Strips as wide as the offset alternate between giving and taking, so that no place has two partners in a
-    phase. The least gain keeps rounding errors from moving anything.
+    Along an axis whose component is p times an odd number, p a power of two, residues r and r + p modulo 2 p
+    take turns, so the places r, r + 2 p, r + 4 p, ... never meet their own partners.
     """
-    giver = position // length % 2
-    return [torch.where(giver == phase, -least_gain, -torch.inf)[..., None] for phase in (0, 1)]
+    height, width = state.shape[1:3]
+    left, end = max(0, -right), width - max(0, right)
+    power_y, power_x = down & -down, right & -right
+    by_row = down > 0 and (right == 0 or power_y <= power_x)
+    power = power_y if by_row else power_x
+    for start in range(2 * power):
+        row, column = (start, 0) if by_row else (0, start)
+        rows, columns = (2 * power, 1) if by_row else (1, 2 * power)
+        near = state[:, row : height - down : rows, left + column : end : columns]
+        far = state[:, row + down :: rows, left + right + column : end + right : columns]
+        yield near, far
 
 
 def _positions(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -161,3 +158,8 @@ def _star(lengths: tuple[int, ...]) -> list[tuple[int, int]]:
         star += [(0, far), (far, 0), (far, far), (far, -far)]
         star += [(far, near), (far, -near), (near, far), (near, -far)]
     return star
+
+
+OFFSETS = (*_disc(4), *_star((5, 9)), *_disc(2))
+"""Exchanges (rows, columns) in order: all up to four blocks, nearest first; longer ones for lone, very
+salient blocks; and the nearest again, which repairs what the long ones left."""

@@ -1,0 +1,276 @@
+"""Puzzle Mix of a batch (Kim, Choo and Song, ICML 2020), as CycleMix uses it.
+
+Image 1 and image 2 are cut into b x b cells; a graph cut chooses for every cell the share 0, 1/2 or 1 of
+image 2 that shows most saliency while neighbours agree; then each image's 4-px blocks are transported to
+where the mask shows them. Image, scribbles and predictions move and mix alike (the official code moves the
+image alone).
+
+The cells are unions of 4-px blocks, so an image whose side is no multiple of 4 b needs no padding: some cells
+are one block wider. Where the side is such a multiple the energy is the official one, costs kept in floating
+point and smoothness weights kept from falling below 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from cyclemix.config import StrictModel
+from cyclemix.ops import graphcut, transport
+from cyclemix.ops.saliency import block_distribution, distribution
+
+BLOCK_PX = 4
+"""Side of a transported block, and the neighbourhood that the data smoothness averages over, pixels."""
+
+
+class PuzzleSettings(StrictModel):
+    """Puzzle Mix; defaults as in the official CycleMix code."""
+
+    grids: tuple[int, ...] = Field(
+        (2, 4, 8, 16),
+        min_length=1,
+        description="cells a side, in turn; those with cells under 4 px are left out",
+    )
+    labels: int = Field(3, ge=2, le=5, description="mixing shares 0 .. 1 a cell may take")
+    prior: float = Field(0.2, ge=0, description="weight of the binomial prior on the shares")
+    label_smoothness: float = Field(
+        1.2, ge=0, description="cost of differing shares, divided by 16 cells a side"
+    )
+    data_smoothness: float = Field(
+        0.5, ge=0, description="weight of image contrast across cells in that cost"
+    )
+    transport: bool = Field(True, description="move blocks to where the mask shows them")
+    transport_cost: float = Field(0.8, ge=0, description="cost of moving a block along a whole side")
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What was mixed, and how to treat labels and predictions alike.
+
+    Attributes:
+        image: (B, C, H, W) float32, mixed.
+        ratio: (B, H, W) float32 in [0, 1], share of the second image.
+        partner: (B,) int64, second image of each pair, as an index into the batch.
+        plans: transport of the first and of the second images, int64 (B, h, w) each; None = nothing moved.
+    """
+
+    image: Tensor
+    ratio: Tensor
+    partner: Tensor
+    plans: tuple[Tensor, Tensor] | None
+
+    def labels(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Both images' ``values`` (B, H, W) or (B, C, H, W), moved as the images were, not mixed."""
+        return _pair(values, self.partner, self.plans)
+
+    def scores(self, values: Tensor) -> Tensor:
+        """Floating ``values`` (B, C, H, W) moved and mixed as the images were; differentiable."""
+        return _blend(values, self.partner, self.plans, self.ratio)
+
+    def moved(self) -> Tensor:
+        """Share (B,) of the blocks that transport moved, mean of the two images."""
+        if self.plans is None:
+            return self.ratio.new_zeros(len(self.ratio))
+        first, second = (transport.fraction_moved(plan) for plan in self.plans)
+        return (first + second) / 2
+
+
+def puzzle_mix(
+    image: Tensor,
+    saliency: Tensor,
+    partner: Tensor,
+    step: int,
+    settings: PuzzleSettings,
+    generator: torch.Generator,
+) -> Mix:
+    """Mix each image with its partner.
+
+    Args:
+        image: (B, C, H, W) float; H and W multiples of 4.
+        saliency: (B, H, W) float, not negative (:func:`cyclemix.ops.saliency.saliency`).
+        partner: (B,) int64, which image each is mixed with.
+        step: optimizer steps taken so far; sets the cells of this step (:func:`grid_of_step`).
+        settings: Puzzle Mix.
+        generator: source of the mixing ratio, on the images' device.
+
+    Returns:
+        the mixed images and what repeats the mix on labels and predictions.
+
+    Raises:
+        ValueError: sizes that do not fit.
+    """
+    _check(image, saliency)
+    blocks_yx = [size // BLOCK_PX for size in image.shape[-2:]]
+    grid = grid_of_step(step, settings.grids, min(blocks_yx))
+    with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+        image, blocks = image.float(), block_distribution(saliency.float(), BLOCK_PX)
+        expected = arcsine(len(image), generator, image.device)
+        terms = puzzle_energies(blocks, blocks[partner], image, image[partner], expected, grid, settings)
+        ratio = graphcut.solve(*terms).to(image.dtype) / (settings.labels - 1)
+        rows, columns = (_cell_of_block(count, grid, image.device) for count in blocks_yx)
+        ratio = ratio[:, rows[:, None], columns]
+        plans = None
+        if settings.transport:
+            masks, salient = torch.cat((1 - ratio, ratio)), torch.cat((blocks, blocks[partner]))
+            first, second = transport.plan(masks, salient, settings.transport_cost).chunk(2)
+            plans = (first, second)
+        ratio = ratio.repeat_interleave(BLOCK_PX, dim=1).repeat_interleave(BLOCK_PX, dim=2)
+        return Mix(_blend(image, partner, plans, ratio), ratio, partner, plans)
+
+
+def grid_of_step(step: int, grids: tuple[int, ...], largest: int) -> int:
+    """Cells a side in this step: the sizes up to ``largest`` (the image's blocks a side) in turn.
+
+    The official code draws one size a batch. A function of the step needs no random number on the host, sets
+    the shapes before the device is asked, and goes on as before after a resume.
+
+    Raises:
+        ValueError: no size fits.
+    """
+    fitting = [grid for grid in grids if 2 <= grid <= largest]
+    if not fitting:
+        raise ValueError(
+            f"none of the grids {grids} has 2 to {largest} cells a side (one 4-px block a cell at least)"
+        )
+    return fitting[step % len(fitting)]
+
+
+def _pair(values: Tensor, partner: Tensor, plans: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+    if plans is None:
+        return values, values[partner]
+    return transport.apply(plans[0], values), transport.apply(plans[1], values[partner])
+
+
+def _blend(values: Tensor, partner: Tensor, plans: tuple[Tensor, Tensor] | None, ratio: Tensor) -> Tensor:
+    first, second = _pair(values, partner, plans)
+    return torch.lerp(first, second, ratio[:, None].to(first.dtype))
+
+
+def arcsine(batch: int, generator: torch.Generator, device: torch.device | str) -> Tensor:
+    """(batch,) float32 from Beta(1/2, 1/2), whose distribution function is 2 / pi arcsin(sqrt(x))."""
+    uniform = torch.rand(batch, generator=generator, device=device)
+    return (uniform * (math.pi / 2)).sin().square()
+
+
+def puzzle_energies(
+    saliency1: Tensor,
+    saliency2: Tensor,
+    image1: Tensor,
+    image2: Tensor,
+    ratio: Tensor,
+    grid: int,
+    settings: PuzzleSettings,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Energy whose minimum is the mixing mask.
+
+    Label l of L stands for the share z = l / (L - 1) of image 2. A cell pays the saliency that it hides,
+    z s1 + (1 - z) s2, and the prior -prior log Binomial(l; L - 1, 1 - ratio) / b^2; neighbours pay
+    (label_smoothness / (16 b) + contrast) (z - z')^2, where the contrast across their border also shifts the
+    cells' own costs (both as in the official code).
+
+    Args:
+        saliency1: (B, h, w) share of each 4-px block in image 1's saliency.
+        saliency2: (B, h, w) the same of image 2.
+        image1: (B, C, H, W) float.
+        image2: (B, C, H, W) float.
+        ratio: (B,) in [0, 1], expected share of image 1.
+        grid: cells a side b.
+        settings: Puzzle Mix.
+
+    Returns:
+        unary (B, b, b, L), weight_x (B, b-1, b), weight_y (B, b, b-1), pairwise (L, L) for
+        ``graphcut.solve``.
+    """
+    device, last = saliency1.device, settings.labels - 1
+    contrast = settings.label_smoothness * settings.data_smoothness / (16 * grid)
+    hide_second, hide_first = _cell_sums(saliency2, grid), _cell_sums(saliency1, grid)
+    pooled = [F.avg_pool2d(_unit_range(image), BLOCK_PX) for image in (image2, image1)]
+    weights = []
+    for axis in (1, 2):
+        table = {
+            (p, q): contrast * _border_contrast(pooled[p], pooled[q], grid, axis)
+            for p in (0, 1)
+            for q in (0, 1)
+        }
+        count = grid - 1
+        for cost, own in ((hide_second, 1), (hide_first, 0)):
+            cost.narrow(axis, 0, count).add_((table[own, 0] + table[own, 1]) / 2)
+            cost.narrow(axis, 1, count).add_((table[0, own] + table[1, own]) / 2)
+        bent = (table[1, 0] + table[0, 1] - table[1, 1] - table[0, 0]) / 2
+        weights.append((bent + settings.label_smoothness / (16 * grid)).clamp_min(0))
+    share = torch.arange(settings.labels, device=device, dtype=torch.float32) / last
+    unary = hide_first[..., None] * share + hide_second[..., None] * (1 - share)
+    prior = _prior(ratio, share) * (settings.prior / grid**2)
+    return unary + prior[:, None, None], weights[0], weights[1], (share[:, None] - share).square()
+
+
+def _prior(ratio: Tensor, share: Tensor) -> Tensor:
+    """(B, L): -log of the binomial probability of each label, ``ratio`` being image 1's expected share."""
+    last = len(share) - 1
+    label = share * last
+    ways = (
+        torch.lgamma(label.new_full((), last + 1.0))
+        - torch.lgamma(label + 1)
+        - torch.lgamma(last - label + 1)
+    )
+    ratio = ratio.float()[:, None]
+    probability = ways.exp() * ratio ** (last - label) * (1 - ratio) ** label
+    return -(probability + 1e-8).log()
+
+
+def _unit_range(image: Tensor) -> Tensor:
+    """Each image on its own range [0, 1], the scale that the official weights were made for."""
+    low, high = image.amin(dim=(1, 2, 3), keepdim=True), image.amax(dim=(1, 2, 3), keepdim=True)
+    return (image - low) / (high - low).clamp_min(1e-6)
+
+
+def _cell_of_block(blocks: int, grid: int, device: torch.device) -> Tensor:
+    """(blocks,) int64: the cell that each row or column of blocks belongs to."""
+    return torch.arange(blocks, device=device) * grid // blocks
+
+
+def _membership(blocks: int, grid: int, device: torch.device) -> Tensor:
+    """float32 (blocks, grid): 1 where the block belongs to the cell."""
+    return (_cell_of_block(blocks, grid, device)[:, None] == torch.arange(grid, device=device)).float()
+
+
+def _cell_sums(blocks: Tensor, grid: int) -> Tensor:
+    """Sum over the blocks (B, h, w) of each cell: (B, grid, grid), a distribution where ``blocks`` is one.
+
+    Written as products and sums: a matrix product may round to TF32.
+    """
+    rows, columns = (_membership(size, grid, blocks.device) for size in blocks.shape[1:])
+    wide = (blocks[..., None] * columns).sum(dim=2)
+    return distribution((wide[:, :, None] * rows[..., None]).sum(dim=1))
+
+
+def _border_contrast(first: Tensor, second: Tensor, grid: int, axis: int) -> Tensor:
+    """Mean absolute difference of ``first`` before and ``second`` (B, C, h, w) behind each border.
+
+    Returns (B, grid - 1, grid) for axis 1 (borders between rows), (B, grid, grid - 1) for axis 2.
+    """
+    dim, blocks, device = axis + 1, first.shape[axis + 1], first.device
+    start = (torch.arange(1, grid, device=device) * blocks + grid - 1) // grid
+    step = (first.index_select(dim, start - 1) - second.index_select(dim, start)).abs().mean(dim=1)
+    along = _membership(step.shape[3 - axis], grid, device)
+    along = along / along.sum(dim=0)
+    if axis == 1:
+        return (step[..., None] * along).sum(dim=2)
+    return (step[:, :, None] * along[..., None]).sum(dim=1)
+
+
+def _check(image: Tensor, saliency: Tensor) -> None:
+    if image.dim() != 4 or saliency.shape != (image.shape[0], *image.shape[2:]):
+        raise ValueError(
+            f"puzzle_mix expects an image (B, C, H, W) and saliency (B, H, W), got {tuple(image.shape)} and "
+            f"{tuple(saliency.shape)}"
+        )
+    if any(size % BLOCK_PX for size in image.shape[2:]):
+        raise ValueError(
+            f"puzzle_mix moves {BLOCK_PX}-px blocks, which do not divide {tuple(image.shape[2:])} px"
+        )
