@@ -35,22 +35,22 @@ thead tr.heads th{border-bottom:0;text-align:center;padding-bottom:0}
 thead tr.heads th.span{border-bottom:1px solid var(--line);color:var(--ink)}
 th.name{position:sticky;left:0;background:var(--own);text-align:left;font-weight:600;z-index:1;min-width:13rem;
 max-width:19rem;white-space:normal;overflow-wrap:anywhere;box-shadow:1px 0 0 var(--line)}
-th.name small{display:block;font-weight:400;color:var(--soft);line-height:1.35;font-size:.78rem}
+th.name small{display:block;font-weight:400;color:var(--soft);line-height:1.35;font-size:.9em}
 td.gap,th.gap{border-left:1px solid var(--line)}
-tr.group th{background:var(--group);color:var(--soft);text-align:left;font-weight:600;font-size:.8rem;
+tr.group th{background:var(--group);color:var(--soft);text-align:left;font-weight:600;font-size:.93em;
 letter-spacing:.01em}
 tr.group th span{position:sticky;left:.6rem}
 tr.published td,tr.published th.name{color:var(--soft)}
 tr.published th.name{font-weight:500}
-.source{font-weight:400;font-size:.78rem}
+.source{font-weight:400;font-size:.9em}
 tbody tr:last-child th,tbody tr:last-child td{border-bottom:0}
 td b{color:var(--ink);font-weight:750}
-td small{display:block;color:var(--soft);font-size:.76rem}
+td small{display:block;color:var(--soft);font-size:.88em}
 td.text,thead th.text{text-align:left;white-space:normal}
 td.text{min-width:12rem}
 sup{line-height:0}
 .tag{display:inline-block;border:1px solid var(--line);color:var(--soft);border-radius:99px;padding:0 .5em;
-font-size:.7rem;font-weight:500;margin-left:.4em;vertical-align:.08em;white-space:nowrap}
+font-size:.81em;font-weight:500;margin-left:.4em;vertical-align:.08em;white-space:nowrap}
 .tag.unverified,.tag.secondary{border-color:currentColor;color:var(--warn)}
 svg{display:block;margin:.25rem 0 0 auto}
 svg .rail{stroke:var(--line)}svg .bar{stroke:var(--accent)}svg .dot{fill:var(--accent)}
@@ -62,9 +62,9 @@ th.name{min-width:7.5rem;max-width:10.5rem;padding-left:.85rem}th.name small{dis
 tr.group th span{left:.85rem}}
 @media print{:root{--ink:#000;--soft:#444;--line:#ccc;--paper:#fff;--back:#fff;--group:#eee;--own:#fff;
 --accent:#000;--warn:#000;--warn-back:#fff;color-scheme:light}body{font-size:10pt}
-main{max-width:none;padding:0}section{border:0;padding:0;break-inside:auto}tr{break-inside:avoid}
-h2{break-after:avoid}.scroll{overflow:visible;margin:0;padding:0}table{font-size:6.6pt}
-th,td{padding:.16rem .22rem}th.name{position:static;min-width:0;max-width:9rem;box-shadow:none}
+main{max-width:none;padding:0}section{border:0;padding:0;break-inside:auto}tr{break-inside:avoid}tr.group{break-after:avoid}
+h2{break-after:avoid}.scroll{overflow:visible;margin:0;padding:0}table{font-size:7.6pt}
+th,td{padding:.12rem .25rem}th.name{position:static;min-width:0;max-width:15rem;box-shadow:none}
 td.text{min-width:0}svg{width:44px}@page{size:A4 landscape;margin:12mm}}
 """
 
