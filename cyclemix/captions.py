@@ -58,11 +58,9 @@ def split_sentence(study: Study) -> str:
     if protocol["kind"] == "official":
         split = f"Official split, {sizes['train']} training subjects"
     else:
-        run = len(study.study["folds"])
-        folds = (
-            f"{protocol['folds']}-fold" if run == protocol["folds"] else f"{run} of {protocol['folds']} folds"
-        )
-        split = f"{folds} cross-validation by patient, {sizes['train']} training subjects a fold"
+        run = study.study["folds"]
+        some = "" if len(run) == protocol["folds"] else f" (only fold {', '.join(map(str, run))})"
+        split = f"{protocol['folds']}-fold by patient{some}, {sizes['train']} training subjects a fold"
     scored = f"{count(study.n_patients, which + ' patient')} ({count(study.n_cases, 'volume')})"
     optimistic = ", the ones that select the model, hence optimistic" if which == "validation" else ""
     seeds = ", ".join(map(str, study.study["seeds"]))

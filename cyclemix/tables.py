@@ -149,5 +149,8 @@ def _provenance(results: Path, dataset: str, study: Mapping[str, Any]) -> dict[s
         path = run_dir(results, dataset, label, fold, seed) / "provenance.json"
         if not path.is_file():
             raise ValueError(f"{path}: no such file; train {label}, fold {fold}, seed {seed} first")
-        found.setdefault(label, []).append(json.loads(path.read_text()))
+        origin = json.loads(path.read_text())
+        if "training_seconds" not in origin:
+            raise ValueError(f"{path}: no training_seconds; train {label}, fold {fold}, seed {seed} again")
+        found.setdefault(label, []).append(origin)
     return found

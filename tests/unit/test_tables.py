@@ -114,6 +114,14 @@ def toy(tmp_path: Path) -> Toy:
     return Toy(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """A study whose tables are written; to be read only."""
+    toy = Toy(tmp_path_factory.mktemp("study"))
+    toy.run()
+    return toy
+
+
 def row_of(markdown: str, name: str) -> list[str]:
     """Cells of the first table row that starts with ``name``."""
     line = next(line for line in markdown.splitlines() if line.startswith(f"| {name}"))
@@ -124,9 +132,8 @@ def section(markdown: str, title: str) -> str:
     return next(part for part in markdown.split("\n## ") if part.startswith(title))
 
 
-def test_per_case_holds_every_run_sorted(toy):
-    toy.run()
-    table = toy.csv("per_case")
+def test_per_case_holds_every_run_sorted(done):
+    table = done.csv("per_case")
     keys = ["dataset", "method", "fold", "seed", "case", "structure"]
     assert list(table.columns) == ["dataset", "method", "fold", "seed", *COLUMNS]
     assert len(table) == 3 * 2 * 3 * 2 * 3
@@ -134,9 +141,8 @@ def test_per_case_holds_every_run_sorted(toy):
     assert set(table["dataset"]) == {"toy"}
 
 
-def test_summary_by_hand(toy):
-    toy.run()
-    table = toy.csv("summary").set_index(["method", "structure", "metric"])
+def test_summary_by_hand(done):
+    table = done.csv("summary").set_index(["method", "structure", "metric"])
     # patients of cyclemix: .91, .81, .71 after averaging the seeds
     assert table.loc[("cyclemix", "Avg", "dice"), "mean"] == pytest.approx(0.81)
     assert table.loc[("cyclemix", "LV", "dice"), "std"] == pytest.approx(0.1)
@@ -146,30 +152,27 @@ def test_summary_by_hand(toy):
     assert list(dict.fromkeys(table.index.get_level_values(1))) == ["LV", "MYO", "RV", "Avg"]
 
 
-def test_three_patients_support_no_claim(toy):
-    toy.run()
-    table = toy.csv("significance")
+def test_three_patients_support_no_claim(done):
+    table = done.csv("significance")
     assert set(table["smallest_p"]) == {0.25, 1.0}  # equal HD and ASSD: no differing patient at all
     assert table["claim"].str.startswith("no claim").all()
-    assert "no claim" in section(toy.text("comparison.md"), "Significance against cyclemix")
-    assert "No difference to cyclemix is called significant" in toy.text("comparison.md")
+    assert "no claim" in section(done.text("comparison.md"), "Significance against cyclemix")
+    assert "No difference to cyclemix is called significant" in done.text("comparison.md")
 
 
-def test_clinical_and_level_tables_by_hand(toy):
-    toy.run()
-    table = toy.csv("clinical").set_index(["method", "structure", "measure"])
+def test_clinical_and_level_tables_by_hand(done):
+    table = done.csv("clinical").set_index(["method", "structure", "measure"])
     row = table.loc[("cyclemix", "LV", "ef")]
     assert row["mean_true"] == pytest.approx(60)
     assert row["bias"] == pytest.approx(100 * 60 / 105 - 60)
     assert table.loc[("cyclemix", "MYO", "mass"), "bias"] == pytest.approx(5 * 1.05)
-    assert len(toy.csv("clinical_per_patient")) == 3 * 3 * 7
-    levels = toy.csv("levels").set_index(["method", "level", "structure"])
+    assert len(done.csv("clinical_per_patient")) == 3 * 3 * 7
+    levels = done.csv("levels").set_index(["method", "level", "structure"])
     assert levels.loc[("unet_full", "apex", "Avg"), "dice_mean"] == pytest.approx(0.71)
 
 
-def test_rows_are_grouped_and_the_best_is_bold(toy):
-    toy.run()
-    text = section(toy.text("comparison.md"), "Scores beside published numbers")
+def test_rows_are_grouped_and_the_best_is_bold(done):
+    text = section(done.text("comparison.md"), "Scores beside published numbers")
     order = [
         text.index(name)
         for name in ("**Scribbles**", "cyclemix", "PaperMix", "**Scribbles and", "unet\\_full")
@@ -184,21 +187,19 @@ def test_rows_are_grouped_and_the_best_is_bold(toy):
     assert row_of(text, "unet\\_full")[1] == "0.710 ± 0.100"  # alone in its group
 
 
-def test_what_a_row_says_beside_its_scores(toy):
-    toy.run()
-    text = section(toy.text("comparison.md"), "Scores beside published numbers")
+def test_what_a_row_says_beside_its_scores(done):
+    text = section(done.text("comparison.md"), "Scores beside published numbers")
     assert row_of(text, "unet\\_pce")[-2:] == ["1<br><sub>of 36</sub>", "2.0 min"]
     assert row_of(text, "unet\\_full")[0] == "unet\\_full *(other inference)*"
     assert row_of(text, "maag")[1] == "n/a: toy has no list of unpaired masks"
     assert row_of(text, "PaperMix")[0] == "PaperMix [1] *(published)*<br><sub>2 scribbles</sub>"
     assert row_of(text, "DoubtNet")[0].startswith("DoubtNet [2] *(published, unverified)*")
     assert "- [1] Paper 2022, Table 1." in text
-    assert "Elsewhere" not in toy.text("comparison.md")
+    assert "Elsewhere" not in done.text("comparison.md")
 
 
-def test_every_table_of_ours_states_split_inference_and_precision(toy):
-    toy.run()
-    text = toy.text("comparison.md")
+def test_every_table_of_ours_states_split_inference_and_precision(done):
+    text = done.text("comparison.md")
     for title in ("Scores", "Significance", "Clinical", "Dice by level"):
         part = section(text, title)
         assert (
@@ -208,9 +209,8 @@ def test_every_table_of_ours_states_split_inference_and_precision(toy):
         assert "fp32 on cpu" in part
 
 
-def test_published_rows_of_another_training_set_stand_apart(toy):
-    toy.run()
-    parts = toy.text("comparison.md").split("\n## ")
+def test_published_rows_of_another_training_set_stand_apart(done):
+    parts = done.text("comparison.md").split("\n## ")
     apart = [part for part in parts if part.startswith("Published numbers, not comparable")]
     assert len(apart) == 2
     assert "does not say how many subjects" in apart[0]
@@ -232,18 +232,25 @@ def test_validation_scores_and_published_test_scores_do_not_mix(tmp_path):
         assert name in apart
 
 
-def test_the_readme_part_holds_verified_numbers_only(toy):
+def test_cross_validation_is_told_and_compared_with_nobody(toy):
+    toy.study["protocol"] = {"kind": "kfold", "folds": 4, "evaluate_on": "test"}
     toy.run()
-    text = toy.text("comparison_readme.md")
+    text = toy.text("comparison.md")
+    assert "4-fold by patient (only fold 0), 2 training subjects a fold; scored on 3 test patients" in text
+    assert "these are official test results, ours are of all patients in turn" in text
+    assert "PaperMix" not in section(text, "Scores")
+
+
+def test_the_readme_part_holds_verified_numbers_only(done):
+    text = done.text("comparison_readme.md")
     assert "PaperMix" in text
     assert "BigNet" in text
     for absent in ("DoubtNet", "VagueNet", "unverified", "secondary", "Significance", "Clinical"):
         assert absent not in text
 
 
-def test_html_is_one_file_that_needs_nothing(toy):
-    toy.run()
-    text = toy.text("comparison.html")
+def test_html_is_one_file_that_needs_nothing(done):
+    text = done.text("comparison.html")
     assert not re.search(r"<script|<link|src=|url\(|@import|https?://", text)
     assert 'name="viewport"' in text
     assert text.count("<section") == text.count("</section>") == 6
