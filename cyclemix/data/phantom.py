@@ -3,8 +3,8 @@
 Each subject is drawn in millimetres from its own random stream: LV cavity with papillary muscles and
 trabeculae, myocardium, RV crescent, tapering from base to apex and contracting between two frames; a chest
 with lungs, fat, liver, spine; look-alikes of the heart's own grey levels far from it; bias field, Rician
-noise, its own voxel size. A classifier of local intensity confuses the look-alikes with the heart, and the strokes
-never say that they are background: partial cross-entropy alone fails on them.
+noise, its own voxel size. A classifier of local intensity confuses the look-alikes with the heart, and the
+strokes never say that they are background: partial cross-entropy alone fails on them.
 
 Files are laid out as in ACDC: ``heart001/heart001_frame01.nii.gz``, ``_gt``, ``_scribble``. Labels: 1 RV,
 2 MYO, 3 LV; scribbles: the same, 0 background, 4 unlabelled.

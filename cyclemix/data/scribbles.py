@@ -8,12 +8,17 @@ the structures at some distance and says nothing of the rest of the image.
 from __future__ import annotations
 
 import itertools
+import logging
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
 from cyclemix.config import BACKGROUND, UNLABELLED
+from cyclemix.data.native import DataError
+
+logger = logging.getLogger(__name__)
 
 COARSE_MM = 2.0
 """Paths are searched on a grid of about this pixel size; finer ones cost time and look the same."""
@@ -143,3 +148,60 @@ def _resample(path: np.ndarray, spacing_yx: tuple[float, float]) -> np.ndarray:
     length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(smooth, axis=0).T))])
     at = np.arange(0.0, length[-1] + 0.5, 0.5)
     return np.stack([np.interp(at, length, smooth[:, axis]) for axis in (0, 1)], axis=1)
+
+
+DENSE_LOOKING = 0.5
+"""A scribble that marks more than this part of the pixels is dense, or its unlabelled value is misnamed."""
+
+CONTRADICTION = 0.2
+"""More of the strokes than this on another class than the dense label's is worth a warning."""
+
+
+def check(scribble: np.ndarray, classes: Sequence[str], where: str, label: np.ndarray | None = None) -> None:
+    """Refuse what cannot be a scribble and warn of what is odd.
+
+    Args:
+        scribble: (D,H,W) class values, 255 unlabelled.
+        classes: names of the values 1, 2, ...
+        where: file, for messages.
+        label: dense labels of the same volume, if any.
+
+    Raises:
+        DataError: no stroke at all, or none of a structure.
+    """
+    marked = scribble != UNLABELLED
+    drawn = marked & (scribble != BACKGROUND)
+    if not drawn.any():
+        what = "only background is marked" if marked.any() else "no pixel is labelled"
+        raise DataError(
+            f"{where}: empty scribble, {what}; expected strokes of {', '.join(classes)} (see scribble_values)"
+        )
+    if marked.mean() > DENSE_LOOKING:
+        logger.warning(
+            "%s: %.0f %% of the pixels are labelled, much for a scribble; does scribble_values "
+            "name the right value unlabelled?",
+            where,
+            100 * marked.mean(),
+        )
+    absent = [name for value, name in enumerate(classes, 1) if not (scribble == value).any()]
+    if absent:
+        logger.warning("%s: no stroke of %s in the whole volume", where, ", ".join(absent))
+    bare = drawn.any(axis=(1, 2)) & ~(scribble == BACKGROUND).any(axis=(1, 2))
+    if bare.any():
+        slices = np.flatnonzero(bare).tolist()
+        logger.warning("%s: slices %s have strokes, but none of background", where, slices)
+    known = None if label is None else marked & (label != UNLABELLED)
+    if (
+        known is not None
+        and known.any()
+        and (wrong := float((scribble != label)[known].mean())) > CONTRADICTION
+    ):
+        logger.warning("%s: %.0f %% of the strokes contradict the dense label", where, 100 * wrong)
+
+
+def slice_fractions(scribble: np.ndarray, classes: Sequence[str]) -> dict[str, list[float]]:
+    """Columns slice, background and each class: the fraction of the slice's pixels that is labelled so."""
+    table: dict[str, list[float]] = {"slice": list(range(len(scribble)))}
+    for value, name in enumerate(["background", *classes]):
+        table[name] = [round(float(part), 6) for part in (scribble == value).mean(axis=(1, 2))]
+    return table

@@ -107,6 +107,10 @@ class DatasetSpec(StrictModel):
     dense_parts: list[str] | None = Field(
         None, description="lists whose subjects have dense labels; null = all where files.label is given"
     )
+    same_person: list[list[str]] = Field(
+        default_factory=list,
+        description="subjects that are one scan under several names; folds keep them together",
+    )
     group_table: str | None = Field(
         None, description="TSV: first column the subject, column `group` its pathology"
     )
@@ -118,13 +122,18 @@ class DatasetSpec(StrictModel):
     @classmethod
     def _number_subjects(cls, values: Any) -> Any:
         name = values.get("subject_name") if isinstance(values, dict) else None
-        if name and isinstance(values.get("official"), dict):
-            lists = {
-                part: [name.format(s) if isinstance(s, int) else s for s in subjects]
-                for part, subjects in values["official"].items()
-            }
-            return {**values, "official": lists}
-        return values
+        if not name:
+            return values
+
+        def named(subjects: Any) -> Any:
+            return [name.format(s) if isinstance(s, int) else s for s in subjects]
+
+        filled = dict(values)
+        if isinstance(values.get("official"), dict):
+            filled["official"] = {part: named(subjects) for part, subjects in values["official"].items()}
+        if isinstance(values.get("same_person"), list):
+            filled["same_person"] = [named(subjects) for subjects in values["same_person"]]
+        return filled
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetSpec:
@@ -192,6 +201,10 @@ class DatasetSpec(StrictModel):
     def path(self, name: str) -> Path:
         """``name`` as a path; relative ones start at the YAML file's folder."""
         return (Path(self.folder) / Path(name).expanduser()).resolve()
+
+    def person(self, subject: str) -> str:
+        """One name for all subjects that are the same person's scan."""
+        return next((names[0] for names in self.same_person if subject in names), subject)
 
     @cached_property
     def groups(self) -> dict[str, str]:

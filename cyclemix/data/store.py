@@ -26,7 +26,9 @@ FORMAT = "cyclemix-case-1"
 IMAGE_STEP = 1.0 / 64.0
 """Grey levels are rounded to this many standard deviations before compression."""
 
-TEXT_COLUMNS = dict.fromkeys(("case", "subject", "frame", "group", "supervision", "image_digest"), str)
+TEXT_COLUMNS = dict.fromkeys(
+    ("case", "subject", "person", "frame", "group", "supervision", "image_digest"), str
+)
 
 
 @dataclass(frozen=True)
@@ -148,24 +150,24 @@ def read_index(paths: Sequence[Path]) -> pd.DataFrame:
     twice = sorted(index.loc[index["case"].duplicated(), "case"])
     if twice:
         raise ValueError(f"{', '.join(map(str, paths))}: case {twice[0]} is listed twice")
-    if "image_digest" in index.columns:
+    if {"image_digest", "person"} <= set(index.columns):
         check_duplicates(index, ", ".join(map(str, paths)))
     return index
 
 
 def check_duplicates(index: pd.DataFrame, where: str) -> None:
-    """Refuse one image under two subjects: it would stand in training and test at once.
+    """Refuse one image under two persons: it would stand in training and test at once.
 
     Raises:
         ValueError: names ``where`` (the index files) and the cases.
     """
     for _, same in index.groupby("image_digest", sort=False):
-        if same["subject"].nunique() > 1:
+        if same["person"].nunique() > 1:
             raise ValueError(
                 f"{where}: cases {', '.join(same['case'])} hold the same image under different subjects, "
-                "which would leak across folds; remove all but one"
+                "which would leak across folds; remove all but one, or name them under same_person"
             )
-        if len(same) > 1:
+        if same["subject"].nunique() < len(same):
             logger.warning("%s: cases %s hold the same image", where, ", ".join(same["case"]))
 
 

@@ -1,0 +1,269 @@
+"""Stage ``prepare``: check upstream cases, bring them to the training grid, normalise, store, index.
+
+Nothing is guessed: a file that cannot be trusted is refused by name, all of a part's refusals in one message.
+An intact prepared case made from the same files and settings is kept, so a killed stage resumes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from cyclemix.config import BACKGROUND, UNLABELLED, ConfigError, Grid
+from cyclemix.data.atomic import replacing, sweep
+from cyclemix.data.datasets import load_dataset
+from cyclemix.data.native import (
+    DataError,
+    Header,
+    header_shape,
+    load_volume,
+    read_native,
+    reference_path,
+    split_reference,
+    to_classes,
+)
+from cyclemix.data.resample import image_to_grid, label_to_grid, make_geometry, outside, scribble_to_grid
+from cyclemix.data.scribbles import check, slice_fractions
+from cyclemix.data.spec import DatasetSpec, Kind
+from cyclemix.data.store import (
+    Geometry,
+    PreparedCase,
+    check_duplicates,
+    read_index,
+    save_case,
+    stored_receipt,
+)
+
+logger = logging.getLogger(__name__)
+
+LABELS: tuple[Kind, ...] = ("scribble", "label")
+
+VERSION = 1
+"""Raise it when prepared arrays change: stored ones are then made again."""
+
+CLIP_PERCENT = (0.5, 99.5)
+"""Grey values outside these percentiles of the crop are clipped before mean and deviation are taken."""
+
+AFFINE_TOLERANCE_MM = 0.5
+"""A label whose corners lie further from the image's than this gets a warning; the image's affine is used."""
+
+_Files = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Notes:
+    """What the index and the table of slices say of a case."""
+
+    row: dict[str, Any]
+    slices: dict[str, list[float]]
+
+
+def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, threads: int = 1) -> None:
+    """Prepare the cases of ``receipt`` beside ``output`` and write the index ``output`` in case order.
+
+    ``scribbles_{part}.csv`` beside it says which fraction of each slice is labelled, by class.
+
+    Args:
+        dataset_file: ``config/datasets/<label>.yaml``.
+        part: the receipt's part.
+        receipt: ``raw_{part}.json``; its relative paths start at ``raw/`` beside it.
+        grid: in-plane grid.
+        output: ``prepared/{grid}/index_{part}.csv``.
+        threads: cases prepared at once.
+
+    Raises:
+        DataError: one line a refused case; intact cases were stored nevertheless.
+    """
+    spec, content = load_dataset(dataset_file), json.loads(receipt.read_text())
+    if content["part"] != part:
+        raise ConfigError(f"{receipt}: receipt of part {content['part']}, expected {part}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    sweep(output.parent)
+    files = {item["path"]: item for item in content["files"]}
+    raw_dir = receipt.parent / "raw"
+
+    def job(entry: Mapping[str, Any]) -> _Notes:
+        return _prepare_once(spec, raw_dir, entry, files, grid, output.parent / f"{entry['case']}.npz")
+
+    notes, refusals = [], []
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        jobs: list[Future[_Notes]] = [pool.submit(job, entry) for entry in content["cases"]]
+        title = f"{spec.label} {part}, {grid.name}"
+        for done in tqdm(jobs, title, unit="case", disable=None):
+            try:
+                notes.append(done.result())
+            except DataError as error:
+                refusals.append(str(error))
+    if refusals:
+        raise DataError(
+            f"{spec.label}: {len(refusals)} of {len(jobs)} cases refused:\n" + "\n".join(refusals)
+        )
+    notes.sort(key=lambda item: item.row["case"])
+    index = pd.DataFrame([item.row for item in notes])
+    check_duplicates(index, str(output))
+    _check_other_parts(index, output)
+    with replacing(output.with_name(f"scribbles_{part}.csv")) as partial:
+        _slice_table(notes).to_csv(partial, index=False, lineterminator="\n")
+    with replacing(output) as partial:
+        index.to_csv(partial, index=False, lineterminator="\n")
+    logger.info("%s: %d cases, %d slices", output, len(index), int(index["n_slices"].sum()))
+
+
+def prepare_case(
+    spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], grid: Grid
+) -> tuple[PreparedCase, _Notes]:
+    """One case on the grid, and what the tables say of it.
+
+    Raises:
+        DataError: what cannot be trusted, naming the file.
+    """
+    native, spacing, header = read_native(spec, raw_dir, entry, "image")
+    depth, height, width = native.shape
+    geometry = make_geometry((depth, height, width), spacing, header, grid)
+    image = _normalise(native, geometry, grid.crop_px, reference_path(raw_dir, entry, "image"))
+    labels: dict[Kind, np.ndarray] = {
+        kind: _read_label(spec, raw_dir, entry, kind, geometry) for kind in LABELS if entry.get(kind)
+    }
+    slices: dict[str, list[float]] = {}
+    scribble = label = None
+    if "label" in labels:
+        label = label_to_grid(labels["label"], geometry, grid.crop_px)
+    if "scribble" in labels:
+        where = reference_path(raw_dir, entry, "scribble")
+        check(labels["scribble"], spec.classes, where, labels.get("label"))
+        scribble = scribble_to_grid(labels["scribble"], geometry, grid.crop_px)
+        slices = slice_fractions(labels["scribble"], spec.classes)
+    group = spec.groups.get(entry["subject"], "")
+    case = PreparedCase(
+        entry["case"], entry["subject"], entry["frame"], group, image, scribble, label, geometry
+    )
+    return case, _Notes(_row(case, spec, native, labels), slices)
+
+
+def _read_label(
+    spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], kind: Kind, geometry: Geometry
+) -> np.ndarray:
+    """Class values on the native grid; the shape must be the image's, the affine should be."""
+    where = reference_path(raw_dir, entry, kind)
+    array, own = load_volume(raw_dir, entry, kind)
+    if array.shape != geometry.native_shape:
+        raise DataError(
+            f"{where}: {kind} has shape {array.shape} (D,H,W), expected the image's {geometry.native_shape}"
+        )
+    if own is not None:
+        _warn_affine(where, Header(geometry.header), own)
+    classes = to_classes(array, spec, kind, where)
+    if kind == "label" and not ((classes != BACKGROUND) & (classes != UNLABELLED)).any():
+        raise DataError(f"{where}: dense label without any structure; correct it or take the case away")
+    return classes
+
+
+def _normalise(native: np.ndarray, geometry: Geometry, size: int, where: str) -> np.ndarray:
+    """Resampled image as a z-score inside robust limits of the crop; 0 outside the image."""
+    image = image_to_grid(native, geometry, size)
+    beyond = outside(geometry, size)
+    low, high = np.percentile(image[:, ~beyond], CLIP_PERCENT)
+    if not high > low:
+        raise DataError(f"{where}: constant image (grey value {low:g} in the crop); expected a scan")
+    image = np.clip(image, low, high)
+    values = image[:, ~beyond].astype(np.float64)
+    image = ((image - values.mean()) / values.std()).astype(np.float32)
+    image[:, beyond] = 0.0
+    return image
+
+
+def _prepare_once(
+    spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], files: _Files, grid: Grid, path: Path
+) -> _Notes:
+    """Prepare a case unless an intact one from the same inputs is there; what the index says of it."""
+    inputs = _inputs_digest(spec, raw_dir, entry, files, grid)
+    stored = stored_receipt(path)
+    if stored is not None and stored.get("inputs") == inputs:
+        return _Notes(stored["row"], stored["slices"])
+    case, notes = prepare_case(spec, raw_dir, entry, grid)
+    save_case(path, case, {"inputs": inputs, "row": notes.row, "slices": notes.slices})
+    return notes
+
+
+def _inputs_digest(
+    spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], files: _Files, grid: Grid
+) -> str:
+    """Digest of everything that the prepared case depends on."""
+    hashes = {}
+    for kind in ("image", "label", "scribble"):
+        if not entry.get(kind):
+            continue
+        name, member = split_reference(entry[kind])
+        path = raw_dir / name
+        if not path.is_file() or path.stat().st_size != files[name]["bytes"]:
+            raise DataError(f"{path}: absent or changed since `download`; run `download` for this part again")
+        hashes[kind] = [files[name]["sha256"], member]
+    settings = spec.model_dump(include={"classes", "label_values", "scribble_values"}, mode="json")
+    identity = [dict(entry), spec.groups.get(entry["subject"], ""), spec.person(entry["subject"])]
+    values = [VERSION, identity, hashes, settings, spec.files.geometry, grid.model_dump()]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _row(
+    case: PreparedCase, spec: DatasetSpec, native: np.ndarray, labels: Mapping[Kind, np.ndarray]
+) -> dict[str, Any]:
+    """The case's line of the index; fractions are of the native volume's pixels."""
+    scribble, marked = labels.get("scribble"), labels.get("scribble", labels.get("label"))
+    kinds = {(True, True): "both", (True, False): "scribble", (False, True): "full", (False, False): "none"}
+    dz, dy, dx = case.geometry.spacing_mm
+    row: dict[str, Any] = {
+        "case": case.case,
+        "subject": case.subject,
+        "person": spec.person(case.subject),
+        "frame": case.frame,
+        "group": case.group,
+        "n_slices": len(native),
+        "spacing_z_mm": round(dz, 6),
+        "spacing_y_mm": round(dy, 6),
+        "spacing_x_mm": round(dx, 6),
+        "supervision": kinds["scribble" in labels, "label" in labels],
+    }
+    for value, name in enumerate(["background", *spec.classes]):
+        row[f"scribble_{name}"] = 0.0 if scribble is None else round(float((scribble == value).mean()), 6)
+    for value, name in enumerate(spec.classes, 1):
+        row[f"slices_with_{name}"] = 0 if marked is None else int((marked == value).any(axis=(1, 2)).sum())
+    content = str(native.shape).encode() + np.ascontiguousarray(native).tobytes()
+    return {**row, "image_digest": hashlib.sha256(content).hexdigest()[:32]}
+
+
+def _warn_affine(where: str, header: Header, own: Header) -> None:
+    """Say where a label's header places it elsewhere than the image's; the image's geometry is used."""
+    x, y, z = (n - 1 for n in reversed(header_shape(header)))
+    corners = np.array([[i, j, k, 1] for i in (0, x) for j in (0, y) for k in (0, z)], float)
+    apart = np.linalg.norm(corners @ (header.get_best_affine() - own.get_best_affine()).T, axis=1).max()
+    if apart > AFFINE_TOLERANCE_MM:
+        logger.warning(
+            "%s: its affine places it %.1f mm from the image; same grid, so the image's is used",
+            where,
+            apart,
+        )
+
+
+def _check_other_parts(index: pd.DataFrame, output: Path) -> None:
+    """Refuse an image that another part of the data set holds too."""
+    others = [path for path in sorted(output.parent.glob("index_*.csv")) if path != output]
+    for path in others:
+        other = read_index([path])
+        rest = other[~other["case"].isin(index["case"])]
+        check_duplicates(pd.concat([index, rest]), f"{output.name}, {path.name}")
+
+
+def _slice_table(notes: list[_Notes]) -> pd.DataFrame:
+    """case, slice, background, classes...: fraction of the slice's pixels that the scribble labels."""
+    tables = [pd.DataFrame({"case": n.row["case"], **n.slices}) for n in notes if n.slices]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["case", "slice"])
