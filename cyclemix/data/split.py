@@ -88,8 +88,8 @@ def kfold(persons: Sequence[Person], folds: int, seed: int, label: str) -> list[
     """Stratified k-fold by person.
 
     Densely labelled persons rotate through the test folds, each group dealt out evenly. Of the others in the
-    fold some are drawn for validation, again evenly by group. Persons without dense labels always train. Where
-    the data set has scribbles, a person without any cannot train and validates instead.
+    fold some are drawn for validation, again evenly by group. Persons without dense labels always train.
+    Where the data set has scribbles, a person without any cannot train and validates instead.
 
     Raises:
         ConfigError: fewer densely labelled persons than folds, or nobody left to train or select on.
@@ -113,7 +113,7 @@ def kfold(persons: Sequence[Person], folds: int, seed: int, label: str) -> list[
         if not val or not train:
             raise ConfigError(
                 f"{label}: fold {number} of {folds} has {len(train)} subjects to train and {len(val)} to "
-                f"select on, expected at least one each, from {len(persons)}; lower protocol.folds or add subjects"
+                f"select on, expected one each or more, from {len(persons)}; lower protocol.folds"
             )
         made.append({"train": _names(train), "val": _names(val), "test": _names(test), "masks": []})
     return made
