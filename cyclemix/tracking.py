@@ -25,7 +25,7 @@ from cyclemix.config import Tracking
 from cyclemix.mirror import files, record
 from cyclemix.mirror.live import RunMirror
 from cyclemix.mirror.record import RunKey, RunRecord
-from cyclemix.mirror.uri import initialised, sqlite_file, without_password
+from cyclemix.mirror.uri import first_line, initialised, sqlite_file, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,6 +58,7 @@ def _import_mlflow() -> type[MlflowClient]:
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # its retries; we warn once ourselves
     return MlflowClient
 
 
@@ -204,12 +205,8 @@ def _mirrored(what: str, action: Callable[[], Any]) -> bool:
     try:
         action()
     except Exception as error:  # noqa: BLE001 - the mirror must not end a stage
-        log.warning(
-            "MLflow mirror: %s failed (%s: %s); the files are complete, repeat the stage to mirror it again",
-            what,
-            type(error).__name__,
-            str(error).splitlines()[0] if str(error) else "no message",
-        )
+        text = "MLflow mirror: %s failed (%s); the files are complete, repeat the stage to mirror it again"
+        log.warning(text, what, first_line(error))
         return False
     return True
 

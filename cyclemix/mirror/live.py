@@ -16,10 +16,11 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from cyclemix.mirror.record import RunKey, finite, flatten
+from cyclemix.mirror.uri import first_line
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 """Longest wait of ``close`` for a store that answers."""
 
 RETRY_SECONDS = 30.0
@@ -141,12 +142,8 @@ class _Sender:
             self._retry_at = time.monotonic() + RETRY_SECONDS
             if not self._warned:
                 self._warned = True
-                log.warning(
-                    "MLflow mirror of %s: %s: %s; training goes on, the files are complete",
-                    self.key.name,
-                    type(error).__name__,
-                    (str(error).splitlines() or ["no message"])[0],
-                )
+                text = "MLflow mirror of %s: %s; training goes on, the files are complete"
+                log.warning(text, self.key.name, first_line(error))
 
     def _send(self) -> None:
         if self._store is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -20,7 +21,12 @@ def initialised(database: Path) -> bool:
     return found is not None
 
 
-def without_password(uri: str) -> str:
-    """``scheme://user:secret@host`` -> ``scheme://***@host``: logs and sentinels hold no credentials."""
-    scheme, mark, rest = uri.partition("://")
-    return f"{scheme}{mark}***@{rest.rpartition('@')[2]}" if "@" in rest else uri
+def without_password(text: str) -> str:
+    """``scheme://user:secret@host`` -> ``scheme://***@host``, for logs and sentinels."""
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
+
+
+def first_line(error: BaseException) -> str:
+    """``Kind: message`` of an error, one line without credentials."""
+    lines = without_password(str(error)).splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

@@ -220,12 +220,13 @@ def _contours(
     for name, value in structures.items():
         fill[labels == value] = to_rgba(colours[name], 0.22)
     axes.imshow(fill, aspect=axes.get_images()[0].axes.get_aspect(), interpolation="nearest")
+    line_pt = 0.3 + 0.45 * axes.get_position().width * style.WIDTH_IN  # thinner in small panels
     for name, value in structures.items():
         mask = (labels == value).astype(float)
         if mask.any():
             padded = np.pad(mask, 1)
             x, y = np.arange(padded.shape[1]) - 1, np.arange(padded.shape[0]) - 1
-            axes.contour(x, y, padded, levels=[0.5], colors=[colours[name]], linewidths=0.9)
+            axes.contour(x, y, padded, levels=[0.5], colors=[colours[name]], linewidths=line_pt)
     axes.set_xlim(-0.5, labels.shape[1] - 0.5)
     axes.set_ylim(labels.shape[0] - 0.5, -0.5)
 
