@@ -7,7 +7,7 @@ blocks change places in pairs while that raises the transported saliency minus t
     sum_j visible(j) saliency(source of j) - cost_weight |j - source of j|^2 / (n - 1)^2,
 
 with n blocks a side (64 for 256 px and 4-px blocks: d blocks cost 0.8 d^2 / 63^2). A mean block has saliency
-1 / n^2, so moves stay short and only pairs up to 12 blocks apart are tried, in a fixed order. Against the
+1 / n^2, so moves stay short and only pairs up to nine blocks along an axis are tried, in a fixed order. Against the
 optimum of the assignment problem the plans reach about nine tenths of the possible gain
 (tests/unit/test_ops_transport.py).
 """
@@ -32,8 +32,7 @@ def plan(mask: Tensor, saliency: Tensor, cost_weight: float) -> Tensor:
         cost_weight: cost of moving one block along a whole side; Puzzle Mix takes 0.8.
 
     Returns:
-        int64 (B, h, w): the row-major index of the block that goes to this place; a permutation of range(h
-        w).
+        int64 (B, h, w): row-major index of the block that goes to this place; a permutation a sample.
 
     Raises:
         ValueError: shapes that differ, or a negative cost.
@@ -78,8 +77,8 @@ def apply(plan: Tensor, blocks: Tensor) -> Tensor:
     height, width = blocks.shape[-2:]
     if blocks.dim() not in (3, 4) or blocks.shape[0] != batch or height % rows or width % columns:
         raise ValueError(
-            f"apply expects (B, H, W) or (B, C, H, W) with B = {batch}, H and W multiples of {rows} and {columns}; "
-            f"got {tuple(blocks.shape)}"
+            f"apply expects (B, H, W) or (B, C, H, W) "
+            f"with B = {batch}, H a multiple of {rows} and W of {columns}; got {tuple(blocks.shape)}"
         )
     side_y, side_x = height // rows, width // columns
     y = torch.arange(height, device=plan.device)[:, None]
