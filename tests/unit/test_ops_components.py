@@ -1,4 +1,4 @@
-"""Largest components: both code paths against a plain recomputation on masks that are hard for propagation."""
+"""Largest components: both code paths against a plain recomputation on masks that are hard to propagate."""
 
 from __future__ import annotations
 
@@ -136,7 +136,9 @@ def test_slices_do_not_touch_each_other():
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
 def test_dtype_stays_and_unknown_values_become_background(dtype):
-    labels = torch.tensor([[[1, 1, 255], [0, 7, 1]]] if dtype == torch.uint8 else [[[1, 1, -3], [0, 7, 1]]]).to(dtype)
+    labels = torch.tensor(
+        [[[1, 1, 255], [0, 7, 1]]] if dtype == torch.uint8 else [[[1, 1, -3], [0, 7, 1]]]
+    ).to(dtype)
     found = components.largest_component(labels, 4)
     assert found.dtype == dtype
     assert found.tolist() == [[[1, 1, 0], [0, 0, 0]]]
@@ -154,7 +156,7 @@ def test_roots_are_one_a_component():
 
 
 def test_cycle_target_keeps_only_the_largest_foreground():
-    # Classes 1 and 2 touch on the left (5 pixels); on the right class 2 is larger but lies in a smaller foreground.
+    # Classes 1 and 2 touch on the left; on the right class 2 is larger but lies in a smaller foreground.
     labels = torch.tensor([[1, 1, 0, 2], [1, 2, 0, 2], [1, 1, 0, 2]])[None]
     assert components.largest_component(labels, 3).tolist() == [[[1, 1, 0, 2], [1, 0, 0, 2], [1, 1, 0, 2]]]
     assert components.cycle_target(labels, 3).tolist() == [[[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]]]
@@ -167,7 +169,9 @@ def test_an_empty_slice_stays_empty():
 @pytest.mark.parametrize(
     ("labels", "classes", "message"),
     [
-        pytest.param(torch.zeros(4, 4, dtype=torch.int64), 4, r"\(B, H, W\), got torch.int64 \(4, 4\)", id="shape"),
+        pytest.param(
+            torch.zeros(4, 4, dtype=torch.int64), 4, r"\(B, H, W\), got torch.int64 \(4, 4\)", id="shape"
+        ),
         pytest.param(torch.zeros(1, 4, 4), 4, r"integer labels .* got torch.float32", id="dtype"),
         pytest.param(torch.zeros(1, 4, 4, dtype=torch.int64), 0, "num_classes .* got 0", id="classes"),
     ],

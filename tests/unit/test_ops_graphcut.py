@@ -42,7 +42,9 @@ def test_two_nodes_by_hand():
     unary = torch.tensor([[[[0.0, 0.2, 1.0], [1.0, 0.2, 0.0]]]])
     for weight, expected in ((0.3, [0, 1]), (0.1, [0, 2]), (3.0, [1, 1])):
         labels = graphcut.solve(unary, torch.zeros(1, 0, 2), torch.full((1, 1, 1), weight), QUADRATIC)
-        energy = graphcut.energy(unary, torch.zeros(1, 0, 2), torch.full((1, 1, 1), weight), QUADRATIC, labels)
+        energy = graphcut.energy(
+            unary, torch.zeros(1, 0, 2), torch.full((1, 1, 1), weight), QUADRATIC, labels
+        )
         wanted = graphcut.energy(
             unary, torch.zeros(1, 0, 2), torch.full((1, 1, 1), weight), QUADRATIC, torch.tensor([[expected]])
         )
@@ -104,7 +106,12 @@ def test_small_grids_reach_the_minimum_over_all_labellings():
 
 def test_mirrored_instance_has_the_mirrored_energy():
     unary, down, right, table = random_instance(2, 8, 8, 3, 0.4, seed=3)
-    turned = (unary.flip(2).transpose(1, 2), right.flip(2).transpose(1, 2), down.flip(2).transpose(1, 2), table)
+    turned = (
+        unary.flip(2).transpose(1, 2),
+        right.flip(2).transpose(1, 2),
+        down.flip(2).transpose(1, 2),
+        table,
+    )
     first = graphcut.energy(unary, down, right, table, graphcut.solve(unary, down, right, table))
     second = graphcut.energy(*turned, graphcut.solve(*turned))
     torch.testing.assert_close(first, second)
@@ -127,7 +134,11 @@ def test_returns_integers_and_leaves_its_arguments_alone():
 
 
 def test_single_label_and_single_node():
-    assert graphcut.solve(torch.rand(2, 3, 3, 1), torch.rand(2, 2, 3), torch.rand(2, 3, 2), torch.zeros(1, 1)).eq(0).all()
+    assert (
+        graphcut.solve(torch.rand(2, 3, 3, 1), torch.rand(2, 2, 3), torch.rand(2, 3, 2), torch.zeros(1, 1))
+        .eq(0)
+        .all()
+    )
     unary = torch.tensor([[[[3.0, 1.0, 2.0]]]])
     assert graphcut.solve(unary, torch.zeros(1, 0, 1), torch.zeros(1, 1, 0), QUADRATIC).tolist() == [[[1]]]
 
@@ -138,7 +149,9 @@ def test_single_label_and_single_node():
         pytest.param([(2, 4, 4), (2, 3, 4), (2, 4, 3), (3, 3)], r"unary costs \(B, H, W, L\)", id="unary"),
         pytest.param([(2, 4, 4, 3), (2, 4, 3), (2, 4, 3), (3, 3)], r"weight_x of shape \(2, 3, 4\)", id="x"),
         pytest.param([(2, 4, 4, 3), (2, 3, 4), (2, 3, 4), (3, 3)], r"weight_y of shape \(2, 4, 3\)", id="y"),
-        pytest.param([(2, 4, 4, 3), (2, 3, 4), (2, 4, 3), (2, 2)], r"pairwise of shape \(3, 3\)", id="pairwise"),
+        pytest.param(
+            [(2, 4, 4, 3), (2, 3, 4), (2, 4, 3), (2, 2)], r"pairwise of shape \(3, 3\)", id="pairwise"
+        ),
     ],
 )
 def test_wrong_shapes_are_refused(shapes, message):
@@ -154,4 +167,6 @@ def test_potts_smoothness_is_refused():
 
 def test_integer_costs_are_refused():
     with pytest.raises(ValueError, match=r"got torch\.int64"):
-        graphcut.solve(torch.zeros(1, 2, 2, 3, dtype=torch.int64), torch.ones(1, 1, 2), torch.ones(1, 2, 1), QUADRATIC)
+        graphcut.solve(
+            torch.zeros(1, 2, 2, 3, dtype=torch.int64), torch.ones(1, 1, 2), torch.ones(1, 2, 1), QUADRATIC
+        )

@@ -1,0 +1,44 @@
+"""Random squares: size, clipping, uniform centres, determinism."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cyclemix.ops.occlusion import random_squares
+
+
+def squares(batch=500, height=40, width=24, side=8, seed=0):
+    return random_squares(batch, height, width, side, torch.Generator().manual_seed(seed), "cpu")
+
+
+def test_each_is_one_square_clipped_at_the_border():
+    mask = squares()
+    assert mask.dtype == torch.bool
+    rows, columns = mask.any(dim=2).sum(dim=1), mask.any(dim=1).sum(dim=1)
+    assert torch.equal(mask.sum(dim=(1, 2)), rows * columns)
+    assert rows.max() == columns.max() == 8
+    assert rows.min() == columns.min() == 4  # centre on the first or last pixel
+
+
+def test_centres_are_uniform():
+    # A pixel far from the border is hidden by 8 x 8 of the 40 x 24 possible centres.
+    share = squares(batch=4000).float().mean(dim=0)
+    assert share[20, 12].item() == pytest.approx(64 / 960, abs=0.015)
+    assert share[0, 0].item() == pytest.approx(25 / 960, abs=0.01)
+
+
+def test_the_generator_alone_decides():
+    assert torch.equal(squares(seed=3), squares(seed=3))
+    assert not torch.equal(squares(seed=3), squares(seed=4))
+
+
+def test_no_side_hides_nothing_and_a_huge_one_everything():
+    assert not squares(side=0).any()
+    assert squares(side=200).all()
+
+
+@pytest.mark.parametrize("wrong", [{"side": -1}, {"batch": 0}, {"height": 0}])
+def test_wrong_sizes_are_refused(wrong):
+    with pytest.raises(ValueError, match="random_squares needs"):
+        squares(**wrong)
