@@ -66,10 +66,10 @@ def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) ->
     _, member = split_reference(_reference(entry, "image"))
     kind: Kind = spec.files.geometry if member and not member.endswith((".nii", ".nii.gz")) else "image"
     where = reference_path(raw_dir, entry, kind)
-    header = parse_header(_bytes(where, "header"), where)
-    if header is None:
-        raise DataError(f"{where}: holds no geometry; name a NIfTI file under files.geometry")
-    return header
+    path, inside = split_reference(where)
+    if inside and Path(path).is_file() and not zipfile.is_zipfile(path):
+        raise DataError(f"{where}: holds no geometry; files.geometry must name a kind whose files are NIfTI")
+    return parse_header(_bytes(where, "header"), where)
 
 
 def load_volume(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> tuple[np.ndarray, Header | None]:
@@ -135,7 +135,7 @@ def header_shape(header: Header) -> tuple[int, int, int]:
     return z, y, x
 
 
-def parse_header(content: bytes, where: str) -> Header | None:
+def parse_header(content: bytes, where: str) -> Header:
     """The NIfTI-1 header at the start of ``content`` (NIfTI-2 is converted).
 
     Raises:

@@ -1,0 +1,56 @@
+"""Small NIfTI files and data sets of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+OWN = """\
+title: Own
+terms: none
+root: {root}
+files:
+  image: "images/{{case}}.nii.gz"
+  label: "labels/{{case}}.nii.gz"
+  scribble: "scribbles/{{case}}.nii.gz"
+classes: [RV, LV]
+label_values: {{0: background, 1: RV, 2: LV}}
+scribble_values: {{0: unlabelled, 1: RV, 2: LV, 3: background}}
+grid: {{spacing_mm: 1.0, crop_px: 32}}
+"""
+"""A data set of one's own: unlabelled is 0 and background 3 in its scribbles."""
+
+
+def write_nifti(path: Path, array: np.ndarray, spacing: Sequence[float] = (5.0, 1.0, 1.0)) -> Path:
+    """Write (D,H,W) with voxels (dz,dy,dx) mm as x,y,z NIfTI."""
+    dz, dy, dx = spacing
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(array.T, np.diag([dx, dy, dz, 1.0])), path)
+    return path
+
+
+def write_case(root: Path, case: str, seed: int = 0, label: bool = True, scribble: bool = True) -> None:
+    """A case (2,40,36) of the data set ``OWN``: noise, an RV and an LV square, strokes in them and around."""
+    rng = np.random.default_rng(seed)
+    write_nifti(root / "images" / f"{case}.nii.gz", rng.normal(100, 20, (2, 40, 36)).astype(np.float32))
+    dense = np.zeros((2, 40, 36), np.uint8)
+    dense[:, 10:20, 8:16], dense[:, 10:20, 18:30] = 1, 2
+    strokes = np.zeros_like(dense)
+    strokes[:, 14, 9:15], strokes[:, 14, 19:29], strokes[:, 5, 4:32] = 1, 2, 3
+    if label:
+        write_nifti(root / "labels" / f"{case}.nii.gz", dense)
+    if scribble:
+        write_nifti(root / "scribbles" / f"{case}.nii.gz", strokes)
+
+
+def write_own(folder: Path, cases: Sequence[str] = ("a1", "a2"), extra: str = "") -> Path:
+    """The data set ``OWN`` below ``folder``; returns its YAML file."""
+    root = folder / "scans"
+    for seed, case in enumerate(cases):
+        write_case(root, case, seed)
+    spec_file = folder / "own.yaml"
+    spec_file.write_text(OWN.format(root=root) + extra)
+    return spec_file
