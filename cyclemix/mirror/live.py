@@ -7,6 +7,7 @@ is one warning. What is lost in an outage comes back from the files after the ev
 
 from __future__ import annotations
 
+import atexit
 import logging
 import queue
 import threading
@@ -60,6 +61,7 @@ class RunMirror:
         self._sender = _Sender(key, connect)
         self._thread = threading.Thread(target=self._work, name=f"mirror {key.name}", daemon=True)
         self._thread.start()
+        atexit.register(self.close, "KILLED")  # for a process that ends without a word
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Parameters, nested ones flattened; floats are rounded to six digits."""
@@ -75,7 +77,8 @@ class RunMirror:
         self._queue.put(("points", [(name, int(step), value, now) for name, value in finite(values).items()]))
 
     def close(self, status: str = "FINISHED") -> None:
-        """Send the rest and end the run as ``FINISHED``, ``FAILED`` or ``KILLED``; waits seconds at most."""
+        """Send the rest and end the run as ``FINISHED``, ``FAILED`` or ``KILLED``; later calls do nothing."""
+        atexit.unregister(self.close)
         self._queue.put(("close", status))
         self._thread.join(2.0 if self._sender.failing else PATIENCE_SECONDS)
 

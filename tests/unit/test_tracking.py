@@ -429,3 +429,21 @@ def test_eight_trainings_at_once_lose_no_run_and_no_metric(results: Path) -> Non
         assert len(history_of(results, run, "val/dice_avg")) == 25
     store = tracking.Store(results, TRACKING)
     assert not store.client.search_runs(["0"])  # nothing landed in Default
+
+
+FORGETFUL = """
+from types import SimpleNamespace
+from cyclemix.mirror.live import RunMirror
+from cyclemix.mirror.record import RunKey
+
+ends = SimpleNamespace(set_terminated=lambda run, status: print(run, status, flush=True))
+store = SimpleNamespace(client=ends, find=lambda key: None, create=lambda key: "r1", log=lambda *given: None)
+RunMirror(RunKey("d", "m", 0, 0), lambda: store).metrics({"loss": 1.0}, 1)
+"""
+
+
+def test_a_process_that_ends_without_a_word_leaves_no_running_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORGETFUL], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "r1 KILLED\n"
