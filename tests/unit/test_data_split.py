@@ -112,7 +112,7 @@ def test_the_seed_shuffles() -> None:
 
 
 def test_too_few_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"x: 3 densely labelled subjects for 5 folds; lower protocol\.folds"):
+    with pytest.raises(ConfigError, match=r"x: 3 densely labelled subjects for 5 folds; lower"):
         kfold(people(3) + people(9, dense=False, prefix="s"), 5, 0, "x")
     with pytest.raises(ConfigError, match="x: fold 0 of 2 has 0 subjects to train and 1 to select on"):
         kfold(people(2), 2, 0, "x")
