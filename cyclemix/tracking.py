@@ -38,12 +38,14 @@ log = logging.getLogger(__name__)
 LIMITS = {"metrics": 1000, "params": 100, "tags": 100}
 """Most items that MLflow takes in one call."""
 
-NOTE = """**{dataset}**: one run a training (`tags.stage = 'train'`), one a method over all folds and seeds
-(`tags.stage = 'summary'`), one with the tables and figures (`tags.stage = 'report'`).
+NOTE = """Compare methods: search `tags.stage = 'summary'`, chart view, `cv/dice_mean`.
+
+One run a method over all folds and seeds (`tags.stage = 'summary'`), one a training (`tags.stage = 'train'`),
+one with the tables and figures of {dataset} (`tags.stage = 'report'`).
 
 Metrics: `train/` and `val/` are curves over steps (validation on the training grid); `test/` (or
 `val_native/` where the study evaluates on validation cases) is the final evaluation on the native grid, means
-over patients; `cv/` are the values of `summary.csv`. Compare methods by `cv/dice_mean` of the summary runs.
+over patients; `cv/` are the values of `summary.csv`.
 
 The files under `results/` are the truth; this store mirrors them.
 """

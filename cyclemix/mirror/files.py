@@ -18,8 +18,8 @@ from cyclemix import layout
 from cyclemix.mirror.record import RunKey, RunRecord, finite, flatten, rounded
 from cyclemix.provenance import file_digest
 
-SURFACE = ("hd_mm", "hd95_mm", "assd_mm")
-"""Columns of metrics.csv in mm."""
+SHOWN = ("dice", "hd95_mm")
+"""Measures that become metrics: each is a chart of its own in the UI; the others stay in the CSV artifacts."""
 
 
 def run_key(config: Path, fold: int, seed: int) -> RunKey:
@@ -52,13 +52,13 @@ def read_history(path: Path) -> tuple[dict[str, dict[int, float]], dict[int, flo
 
 
 def read_scores(path: Path, prefix: str) -> dict[str, float]:
-    """Scores of a ``metrics.csv``: frames averaged a patient, then patients; mm columns likewise.
+    """Scores of a ``metrics.csv``: frames averaged a patient, then patients.
 
-    Keys: ``{prefix}/dice_{structure}``, ``{prefix}/dice_mean`` (structures weigh equally), ``hd95_mm_..`` and
-    so on, and ``{prefix}/missed`` (structures that a prediction left out, counted over all cases).
+    Keys: ``{prefix}/dice_{structure}``, ``{prefix}/dice_mean`` (structures weigh equally), ``hd95_mm_..``
+    likewise, and ``{prefix}/missed`` (structures that a prediction left out, counted over all cases).
     """
     table = pd.read_csv(path, dtype={"case": str, "subject": str})
-    names = [name for name in ("dice", *SURFACE) if name in table.columns]
+    names = [name for name in SHOWN if name in table.columns]
     patients = table.groupby(["structure", "subject"], sort=False)[names].mean()
     means = patients.groupby("structure", sort=False).mean()
     scores = {
@@ -156,13 +156,11 @@ def read_summary(results: Path, dataset: str) -> list[RunRecord]:
 
 def _summary_scores(rows: pd.DataFrame) -> dict[str, float]:
     scores: dict[str, Any] = {}
-    for row in rows.to_dict("records"):
+    for row in rows[rows["metric"].isin(SHOWN)].to_dict("records"):
         metric, structure = row["metric"], row["structure"]
         if structure == "Avg":
             scores |= {f"cv/{metric}_mean": row["mean"], f"cv/{metric}_std": row["std"]}
-            if metric == "dice":
-                low, high, missed = row.get("ci_low"), row.get("ci_high"), row.get("n_missed")
-                scores |= {"cv/dice_ci_low": low, "cv/dice_ci_high": high, "cv/missed": missed}
+            scores["cv/missed"] = row["n_missed"]
         else:
             scores[f"cv/{metric}_{structure}"] = row["mean"]
     return finite(scores)
