@@ -7,6 +7,7 @@ cost and the random stream do not depend on the draws.
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -44,9 +45,16 @@ def augment(
         ValueError: wrong shapes or dtypes.
     """
     _check(image, target)
-    with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+    with torch.no_grad(), _full_precision(image.device.type):
         image, target = _move(image, target, settings, generator)
         return _recolour(image, settings, generator), target
+
+
+def _full_precision(device_type: str) -> AbstractContextManager[object]:
+    """Autocast would blur in half precision."""
+    if torch.amp.is_autocast_available(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
 
 
 def _check(image: Tensor, target: Tensor) -> None:
@@ -107,12 +115,18 @@ def _recolour(image: Tensor, settings: Augmentation, generator: torch.Generator)
 def _gamma(image: Tensor, gamma: Tensor) -> Tensor:
     """Contrast curve on each sample's own range; mean and standard deviation stay."""
     low, high = image.amin(dim=(2, 3), keepdim=True), image.amax(dim=(2, 3), keepdim=True)
-    curved = ((image - low) / (high - low).clamp_min(1e-6)).pow(gamma)
-    deviation, mean = torch.std_mean(image, dim=(2, 3), keepdim=True, correction=0)
-    new_deviation, new_mean = torch.std_mean(curved, dim=(2, 3), keepdim=True, correction=0)
+    curved = ((image - low) / (high - low).clamp_min(1e-6)).log_().mul_(gamma).exp_()
+    mean, deviation = _mean_deviation(image)
+    new_mean, new_deviation = _mean_deviation(curved)
     gain = deviation / new_deviation.clamp_min(1e-6)
     # A flat sample has no range and no curve: gain 0 leaves its mean.
-    return curved * gain + (mean - new_mean * gain)
+    return torch.addcmul(mean - new_mean * gain, curved, gain)
+
+
+def _mean_deviation(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Per sample, (B, 1, 1, 1) each; two plain sums are many times as fast as ``std_mean`` on the CPU."""
+    mean = image.mean(dim=(2, 3), keepdim=True)
+    return mean, (image - mean).square_().mean(dim=(2, 3), keepdim=True).sqrt()
 
 
 def _blur(image: Tensor, deviation_px: Tensor, widest_px: float) -> Tensor:

@@ -31,12 +31,8 @@ def largest_component(labels: Tensor, num_classes: int) -> Tensor:
         ValueError: wrong shape, dtype or number of classes.
     """
     _check(labels, num_classes)
-    known = torch.where((labels > 0) & (labels < num_classes), labels, 0)
-    if known.device.type == "cpu":
-        keep = torch.from_numpy(_largest_by_cc3d(known.numpy(), num_classes))
-    else:
-        keep = _largest_by_propagation(known, num_classes)
-    return torch.where(keep, known, 0)
+    known = _known(labels, num_classes)
+    return (known * _largest(known, num_classes)).to(labels.dtype)
 
 
 def cycle_target(labels: Tensor, num_classes: int) -> Tensor:
@@ -56,46 +52,57 @@ def cycle_target(labels: Tensor, num_classes: int) -> Tensor:
         ValueError: as :func:`largest_component`.
     """
     _check(labels, num_classes)
-    foreground = ((labels > 0) & (labels < num_classes)).to(labels.dtype)
-    classes, whole = largest_component(torch.cat((labels, foreground)), num_classes).chunk(2)
-    return classes * whole
+    known = _known(labels, num_classes)
+    both = torch.cat((known, (known > 0).to(known.dtype)))
+    classes, whole = _largest(both, num_classes).chunk(2)
+    return (known * (classes & whole)).to(labels.dtype)
 
 
 def _check(labels: Tensor, num_classes: int) -> None:
     if labels.dim() != 3 or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"expected integer labels (B, H, W), got {labels.dtype} {tuple(labels.shape)}")
-    if not 1 <= num_classes <= 256:
-        raise ValueError(f"num_classes counts the background and is 1..256, got {num_classes}")
+    if not 1 <= num_classes <= 255:
+        raise ValueError(f"num_classes counts the background and is 1..255, got {num_classes}")
 
 
-def _largest_by_cc3d(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """bool (B, H, W): pixels of each slice's and class's largest component.
+def _known(labels: Tensor, num_classes: int) -> Tensor:
+    """uint8: the classes, 0 for every other value. Bytes, as the rest is bound by memory."""
+    known = labels.clamp(0, num_classes).to(torch.uint8)
+    return known * (known < num_classes)
 
-    The slices are stacked into one tall image with an empty row between them, so one call labels them all.
-    """
-    batch, height, width = labels.shape
+
+def _largest(known: Tensor, num_classes: int) -> Tensor:
+    """bool (B, H, W): pixels of each slice's and class's largest component; ``known`` is uint8."""
+    if known.device.type == "cpu":
+        return torch.from_numpy(_largest_by_cc3d(known.numpy(), num_classes))
+    return _largest_by_propagation(known, num_classes)
+
+
+def _largest_by_cc3d(known: np.ndarray, num_classes: int) -> np.ndarray:
+    """The CPU's way: one call on the slices stacked into a tall image, an empty row between them."""
+    batch, height, width = known.shape
     tall = np.zeros((batch, height + 1, width), dtype=np.uint8)
-    tall[:, :height] = labels
+    tall[:, :height] = known
     flat = tall.reshape(-1)
     component = cc3d.connected_components(tall.reshape(-1, width), connectivity=4).reshape(-1)
-    pixels = np.flatnonzero(flat)
-    if not pixels.size:
-        return np.zeros(labels.shape, dtype=bool)
-    of_pixel = component[pixels]
-    size = np.bincount(of_pixel)
-    first = np.zeros(size.size, dtype=np.int64)
-    first[of_pixel[::-1]] = pixels[::-1]  # the last assignment wins: the first pixel in row-major order
-    group = first // tall[0].size * num_classes + flat[first]  # slice and class
-    order = np.lexsort((-first, size, group))
-    last = np.append(group[order][1:] != group[order][:-1], True)  # largest, then earliest, of its group
-    winner = np.zeros(size.size, dtype=bool)
-    winner[order[last]] = True
-    winner[0] = False  # background
-    return winner[component].reshape(tall.shape)[:, :height]
+    keep = np.zeros(flat.shape, dtype=bool)
+    pixels = np.flatnonzero(flat != 0)
+    if pixels.size:
+        of_pixel = component[pixels]
+        size = np.bincount(of_pixel)
+        first = np.zeros(size.size, dtype=np.int64)
+        first[of_pixel[::-1]] = pixels[::-1]  # the last assignment wins: the first pixel in row-major order
+        group = first // tall[0].size * num_classes + flat[first]  # slice and class
+        order = np.lexsort((-first, size, group))
+        last = np.append(group[order][1:] != group[order][:-1], True)  # largest, then earliest, of its group
+        winner = np.zeros(size.size, dtype=bool)
+        winner[order[last]] = True
+        keep[pixels] = winner[of_pixel]
+    return keep.reshape(tall.shape)[:, :height]
 
 
 def _largest_by_propagation(labels: Tensor, num_classes: int) -> Tensor:
-    """bool (B, H, W): pixels of each slice's and class's largest component, by tensor operations alone."""
+    """Other devices' way: tensor operations alone, their number set by the shapes."""
     batch, height, width = labels.shape
     root = component_roots(labels).reshape(-1)
     pixel = torch.arange(root.numel(), device=labels.device, dtype=torch.int32)

@@ -107,10 +107,12 @@ def puzzle_mix(
     _check(image, saliency)
     blocks_yx = [size // BLOCK_PX for size in image.shape[-2:]]
     grid = grid_of_step(step, settings.grids, min(blocks_yx))
-    with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+    # Nothing below is on autocast's list of operations for half precision; ``float`` undoes the caller's.
+    with torch.no_grad():
         image, blocks = image.float(), block_distribution(saliency.float(), BLOCK_PX)
         expected = arcsine(len(image), generator, image.device)
-        terms = puzzle_energies(blocks, blocks[partner], image, image[partner], expected, grid, settings)
+        means = block_means(image)
+        terms = puzzle_energies(blocks, blocks[partner], means, means[partner], expected, grid, settings)
         ratio = graphcut.solve(*terms).to(image.dtype) / (settings.labels - 1)
         rows, columns = (_cell_of_block(count, grid, image.device) for count in blocks_yx)
         ratio = ratio[:, rows[:, None], columns]
@@ -157,11 +159,20 @@ def arcsine(batch: int, generator: torch.Generator, device: torch.device | str) 
     return (uniform * (math.pi / 2)).sin().square()
 
 
+def block_means(image: Tensor) -> Tensor:
+    """Mean of each 4-px block of ``image`` (B, C, H, W), on the image's own range [0, 1].
+
+    The weights of the data smoothness were made for intensities in that range, not for z-scores.
+    """
+    low, high = image.amin(dim=(1, 2, 3), keepdim=True), image.amax(dim=(1, 2, 3), keepdim=True)
+    return (F.avg_pool2d(image, BLOCK_PX) - low) / (high - low).clamp_min(1e-6)
+
+
 def puzzle_energies(
     saliency1: Tensor,
     saliency2: Tensor,
-    image1: Tensor,
-    image2: Tensor,
+    means1: Tensor,
+    means2: Tensor,
     ratio: Tensor,
     grid: int,
     settings: PuzzleSettings,
@@ -176,8 +187,8 @@ def puzzle_energies(
     Args:
         saliency1: (B, h, w) share of each 4-px block in image 1's saliency.
         saliency2: (B, h, w) the same of image 2.
-        image1: (B, C, H, W) float.
-        image2: (B, C, H, W) float.
+        means1: (B, C, h, w) mean of each block of image 1 (:func:`block_means`).
+        means2: (B, C, h, w) the same of image 2.
         ratio: (B,) in [0, 1], expected share of image 1.
         grid: cells a side b.
         settings: Puzzle Mix.
@@ -189,7 +200,7 @@ def puzzle_energies(
     device, last = saliency1.device, settings.labels - 1
     contrast = settings.label_smoothness * settings.data_smoothness / (16 * grid)
     hide_second, hide_first = _cell_sums(saliency2, grid), _cell_sums(saliency1, grid)
-    pooled = [F.avg_pool2d(_unit_range(image), BLOCK_PX) for image in (image2, image1)]
+    pooled = (means2, means1)
     weights = []
     for axis in (1, 2):
         table = {
@@ -221,12 +232,6 @@ def _prior(ratio: Tensor, share: Tensor) -> Tensor:
     ratio = ratio.float()[:, None]
     probability = ways.exp() * ratio ** (last - label) * (1 - ratio) ** label
     return -(probability + 1e-8).log()
-
-
-def _unit_range(image: Tensor) -> Tensor:
-    """Each image on its own range [0, 1], the scale that the official weights were made for."""
-    low, high = image.amin(dim=(1, 2, 3), keepdim=True), image.amax(dim=(1, 2, 3), keepdim=True)
-    return (image - low) / (high - low).clamp_min(1e-6)
 
 
 def _cell_of_block(blocks: int, grid: int, device: torch.device) -> Tensor:

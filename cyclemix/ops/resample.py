@@ -16,8 +16,8 @@ from torch import Tensor
 Mode = Literal["bilinear", "nearest"]
 
 
-def grid(matrix: Tensor, shift: Tensor, height: int, width: int) -> Tensor:
-    """Where each output pixel reads from.
+def parts(matrix: Tensor, shift: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """What each column and each row adds to where a pixel reads from.
 
     Args:
         matrix: (B, 2, 2) float, rows x and y: source = matrix @ (x, y) + shift, pixels from the centre.
@@ -26,15 +26,23 @@ def grid(matrix: Tensor, shift: Tensor, height: int, width: int) -> Tensor:
         width: columns of the image.
 
     Returns:
-        (B, height, width, 2) float32, normalised as ``grid_sample(align_corners=False)`` expects.
+        (B, 1, width, 2) and (B, height, 1, 2) float32, whose sum is normalised as
+        ``grid_sample(align_corners=False)`` expects.
     """
     matrix, shift = matrix.float(), shift.float()
     x = torch.arange(width, device=matrix.device, dtype=torch.float32) - (width - 1) / 2
     y = torch.arange(height, device=matrix.device, dtype=torch.float32) - (height - 1) / 2
-    entry = matrix.reshape(-1, 2, 2, 1, 1)
-    source_x = entry[:, 0, 0] * x + entry[:, 0, 1] * y[:, None] + shift[:, 0, None, None]
-    source_y = entry[:, 1, 0] * x + entry[:, 1, 1] * y[:, None] + shift[:, 1, None, None]
-    return torch.stack((source_x * (2 / width), source_y * (2 / height)), dim=-1)
+    xy = torch.arange(2, device=matrix.device)
+    scale = torch.where(xy == 0, 2 / width, 2 / height)
+    columns = (matrix[:, None, :, 0] * x[:, None] + shift[:, None]) * scale
+    rows = matrix[:, None, :, 1] * y[:, None] * scale
+    return columns[:, None], rows[:, :, None]
+
+
+def grid(matrix: Tensor, shift: Tensor, height: int, width: int) -> Tensor:
+    """Where each output pixel reads from, (B, height, width, 2); arguments as for :func:`parts`."""
+    columns, rows = parts(matrix, shift, height, width)
+    return columns + rows
 
 
 def sample(x: Tensor, where: Tensor, mode: Mode = "bilinear", outside: float = 0.0) -> Tensor:

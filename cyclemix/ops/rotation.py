@@ -37,17 +37,13 @@ def rotate(x: Tensor, angle: Tensor, mode: resample.Mode = "bilinear") -> Tensor
         ValueError: wrong shapes, or ``x`` is not floating point.
     """
     _check(x, angle)
-    where = resample.grid(
-        resample.turn(-angle), torch.zeros_like(angle)[:, None].expand(-1, 2), *x.shape[-2:]
-    )
+    where = resample.grid(resample.turn(-angle), _no_shift(angle), *x.shape[-2:])
     return resample.sample(x, where, mode)
 
 
 def rotate_labels(labels: Tensor, angle: Tensor, outside: int) -> Tensor:
     """Turn integer labels (B, H, W) by the nearest pixel; ``outside`` beyond the frame."""
-    where = resample.grid(
-        resample.turn(-angle), torch.zeros_like(angle)[:, None].expand(-1, 2), *labels.shape[-2:]
-    )
+    where = resample.grid(resample.turn(-angle), _no_shift(angle), *labels.shape[-2:])
     turned = resample.sample(labels[:, None], where, "nearest", outside=float(outside))
     return turned[:, 0].to(labels.dtype)
 
@@ -65,12 +61,15 @@ def valid_mask(angle: Tensor, height: int, width: int) -> Tensor:
     Returns:
         bool (B, H, W).
     """
-    where = resample.grid(
-        resample.turn(-angle), torch.zeros_like(angle)[:, None].expand(-1, 2), height, width
-    )
+    columns, rows = resample.parts(resample.turn(-angle), _no_shift(angle), height, width)
     # A bilinear read stays inside while it lies between the outermost pixel centres; a float's slack is kept.
-    limit = torch.stack((where.new_full((), 1 - 1 / width), where.new_full((), 1 - 1 / height)))
-    return (where.abs() <= limit + 1e-5).all(dim=-1)
+    inside_x = (columns[..., 0] + rows[..., 0]).abs_() <= 1 - 1 / width + 1e-5
+    inside_y = (columns[..., 1] + rows[..., 1]).abs_() <= 1 - 1 / height + 1e-5
+    return inside_x & inside_y
+
+
+def _no_shift(angle: Tensor) -> Tensor:
+    return torch.zeros_like(angle)[:, None].expand(-1, 2)
 
 
 def _check(x: Tensor, angle: Tensor) -> None:

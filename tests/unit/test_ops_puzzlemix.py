@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cyclemix.ops import puzzlemix
-from cyclemix.ops.puzzlemix import PuzzleSettings, puzzle_energies, puzzle_mix
+from cyclemix.ops.puzzlemix import PuzzleSettings, block_means, puzzle_energies, puzzle_mix
 
 
 def generator(seed=0):
@@ -25,7 +25,7 @@ def test_energy_by_hand_without_contrast():
     """Flat images: costs are hidden saliency and the binomial prior, weights are 1.2 / (16 b)."""
     saliency1 = torch.tensor([[[0.4, 0.1], [0.2, 0.3]]])
     saliency2 = torch.tensor([[[0.25, 0.25], [0.5, 0.0]]])
-    flat = torch.zeros(1, 1, 8, 8)
+    flat = block_means(torch.full((1, 1, 8, 8), 7.0))
     terms = puzzle_energies(saliency1, saliency2, flat, flat, torch.tensor([0.75]), 2, PuzzleSettings())
     unary, weight_x, weight_y, pairwise = terms
     prior = [-math.log(0.5625), -math.log(2 * 0.75 * 0.25), -math.log(0.0625)]
@@ -42,7 +42,7 @@ def test_contrast_across_a_border_by_hand():
     """Image 1 steps from 0 to 1 between the rows of cells, image 2 the other way round."""
     first = torch.zeros(1, 1, 8, 8)
     first[:, :, 4:] = 1
-    second = 1 - first
+    first, second = block_means(first), block_means(1 - first)
     even = torch.full((1, 2, 2), 0.25)
     settings = PuzzleSettings(prior=0)
     unary, weight_x, weight_y, _ = puzzle_energies(
