@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 UNLABELLED = 255
-"""Label of a pixel that no annotator marked, or that lies outside the image; no loss term may read it as a class."""
+"""Label of a pixel that no annotator marked, or outside the image; no loss term may read it as a class."""
 
 BACKGROUND = 0
 """Label of a pixel that is known to show none of the structures."""
@@ -28,7 +28,7 @@ class ConfigError(ValueError):
 
 
 class StrictModel(BaseModel):
-    """Base of every config model: refuses unknown keys, reads ``"null"`` (how an override arrives) as None."""
+    """Base of every config model: refuses unknown keys, reads ``"null"``, as overrides say it, as None."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True, frozen=True)
 
@@ -52,7 +52,9 @@ class Grid(StrictModel):
     @model_validator(mode="after")
     def _divisible(self) -> Grid:
         if self.crop_px % 4:
-            raise ValueError(f"crop_px must be a multiple of 4 (mixing works on 4-px blocks), got {self.crop_px}")
+            raise ValueError(
+                f"crop_px must be a multiple of 4 (mixing works on 4-px blocks), got {self.crop_px}"
+            )
         return self
 
     @property
@@ -64,7 +66,9 @@ class Grid(StrictModel):
 class Protocol(StrictModel):
     """Which subjects train, select and test."""
 
-    kind: Literal["official", "kfold"] = Field("official", description="the data set's own lists, or k-fold by patient")
+    kind: Literal["official", "kfold"] = Field(
+        "official", description="the data set's own lists, or k-fold by patient"
+    )
     folds: int = Field(5, ge=2, description="number of folds; ignored for kind: official")
     run_folds: list[int] | None = Field(None, description="the folds to run; null = all of them")
     evaluate_on: Literal["val", "test"] = Field("test", description="which subjects the tables report")
@@ -104,10 +108,14 @@ class Protocol(StrictModel):
 class Augmentation(StrictModel):
     """Random changes of a training slice, drawn anew for each; a zero switches one off."""
 
-    flip_turn: bool = Field(True, description="flips along both axes and quarter turns, each with probability 0.5")
+    flip_turn: bool = Field(
+        True, description="flips along both axes and quarter turns, each with probability 0.5"
+    )
     rotate_degrees: float = Field(20.0, ge=0, le=180, description="rotation, uniform in +-this many degrees")
     scale: float = Field(0.2, ge=0, lt=1, description="zoom factor, uniform in 1 +- this")
-    shift_fraction: float = Field(0.08, ge=0, lt=1, description="shift, uniform in +- this fraction of the side")
+    shift_fraction: float = Field(
+        0.08, ge=0, lt=1, description="shift, uniform in +- this fraction of the side"
+    )
     gamma: float = Field(0.3, ge=0, description="contrast curve x**g, log g uniform in +- this")
     contrast: float = Field(0.3, ge=0, lt=1, description="gain, uniform in 1 +- this")
     brightness: float = Field(0.2, ge=0, description="offset in standard deviations, uniform in +- this")
@@ -118,7 +126,9 @@ class Augmentation(StrictModel):
 class Recipe(StrictModel):
     """What of training determines the model."""
 
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto = bf16 on CUDA, fp32 on the CPU")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto = bf16 on CUDA, fp32 on the CPU"
+    )
     network: Literal["unet", "unet_paper"] = Field(
         "unet", description="unet: same-padding U-Net; unet_paper: the paper's valid-convolution U-Net"
     )
@@ -135,10 +145,14 @@ class Recipe(StrictModel):
     warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up (schedule: cosine)")
     step_every_steps: int = Field(2000, ge=1, description="interval of schedule: step")
     gradient_clip: float | None = Field(5.0, gt=0, description="largest gradient norm; null = no clipping")
-    ema_decay: float = Field(0.99, ge=0, lt=1, description="decay a step of the averaged weights; 0 = no averaging")
+    ema_decay: float = Field(
+        0.99, ge=0, lt=1, description="decay a step of the averaged weights; 0 = no averaging"
+    )
     validate_every_steps: int = Field(100, ge=1, description="steps between validations")
-    augmentation: Augmentation = Field(default_factory=Augmentation, description="random changes of a slice")
-    compile: bool = Field(False, description="torch.compile the network (CUDA; pays for runs over some minutes)")
+    augmentation: Augmentation = Field(Augmentation(), description="random changes of a slice")
+    compile: bool = Field(
+        False, description="torch.compile the network (CUDA; pays for runs over some minutes)"
+    )
 
 
 class Training(Recipe):
@@ -157,14 +171,18 @@ class Inference(StrictModel):
     """How a trained network is applied; one setting for all rows of a table."""
 
     flip_average: bool = Field(True, description="average the probabilities over flips and quarter turns")
-    largest_component: bool = Field(True, description="keep each structure's largest 4-connected component a slice")
+    largest_component: bool = Field(
+        True, description="keep each structure's largest 4-connected component a slice"
+    )
 
 
 class Tracking(StrictModel):
     """Where the MLflow mirror goes."""
 
     uri: str | None = Field(None, description="MLflow tracking URI; null = sqlite under results/mlflow")
-    experiment_prefix: str = Field("cyclemix", min_length=1, description="experiments are named PREFIX-DATASET")
+    experiment_prefix: str = Field(
+        "cyclemix", min_length=1, description="experiments are named PREFIX-DATASET"
+    )
 
 
 class MethodBlock(StrictModel):
@@ -175,8 +193,12 @@ class MethodBlock(StrictModel):
     summary: str = Field(description="one line for tables and `cyclemix methods`")
     citation: str = Field("", description="short reference")
     config: dict[str, Any] = Field(default_factory=dict, description="the method's own settings (its Config)")
-    training: dict[str, Any] = Field(default_factory=dict, description="changes of the study's training block")
-    inference: dict[str, Any] = Field(default_factory=dict, description="changes of the study's inference block")
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="changes of the study's training block"
+    )
+    inference: dict[str, Any] = Field(
+        default_factory=dict, description="changes of the study's inference block"
+    )
     grid: Grid | None = Field(None, description="own grid; null = the study's or the data set's")
 
 
@@ -192,17 +214,17 @@ class Study(StrictModel):
 
     datasets: Labels = Field(description="labels of files in config/datasets")
     methods: Labels = Field(description="labels of blocks in config/methods.yaml")
-    protocol: Protocol = Field(default_factory=Protocol, description="which subjects train, select and test")
+    protocol: Protocol = Field(Protocol(), description="which subjects train, select and test")
     seeds: Annotated[list[int], BeforeValidator(_as_list), Field(min_length=1)] = Field(
         [0], description="random seeds; each is one training"
     )
-    training: Training = Field(default_factory=Training, description="the training engine's settings")
-    inference: Inference = Field(default_factory=Inference, description="how trained networks are applied")
+    training: Training = Field(Training(), description="the training engine's settings")
+    inference: Inference = Field(Inference(), description="how trained networks are applied")
     grid: Grid | None = Field(None, description="grid for all data sets; null = each data set's own")
     compare_to: str = Field("cyclemix", description="label that significance is tested against")
     mirror: str | None = Field(None, description="folder or URL holding upstream files under <host>/<path>")
     results: str = Field("results", description="where everything is written")
-    tracking: Tracking = Field(default_factory=Tracking, description="the MLflow mirror")
+    tracking: Tracking = Field(Tracking(), description="the MLflow mirror")
 
     @model_validator(mode="after")
     def _unique(self) -> Study:
@@ -272,17 +294,23 @@ def check_methods(study: Study, blocks: dict[str, MethodBlock], where: str = "me
     """
     for label in study.methods:
         if label not in blocks:
-            raise ConfigError(f"{where}: no method {label!r}{_nearest(label, blocks)}; known: {', '.join(blocks)}")
+            raise ConfigError(
+                f"{where}: no method {label!r}{_nearest(label, blocks)}; known: {', '.join(blocks)}"
+            )
 
 
 def training_of(study: Study, label: str, block: MethodBlock) -> Training:
     """The study's training settings with the block's changes."""
-    return validate(Training, _merge(study.training.model_dump(), block.training), f"method {label}: training")
+    return validate(
+        Training, _merge(study.training.model_dump(), block.training), f"method {label}: training"
+    )
 
 
 def inference_of(study: Study, label: str, block: MethodBlock) -> Inference:
     """The study's inference settings with the block's changes."""
-    return validate(Inference, _merge(study.inference.model_dump(), block.inference), f"method {label}: inference")
+    return validate(
+        Inference, _merge(study.inference.model_dump(), block.inference), f"method {label}: inference"
+    )
 
 
 def write_if_changed(path: Path, text: str) -> bool:

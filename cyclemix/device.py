@@ -23,22 +23,23 @@ POLL_SECONDS = 1.0
 def acquire(device: str, jobs_per_gpu: int = 1, lock_dir: Path | None = None) -> Iterator[torch.device]:
     """Hold a device for the length of a ``with`` block.
 
-    On a machine with GPUs a stage takes a slot of a GPU by a file lock, which the system frees when the process
-    dies, and waits where none is free; under SLURM it takes the first GPU that it was given.
+    On a machine with GPUs a stage takes a slot of a GPU by a file lock, which the system frees when the
+    process dies, and waits where none is free; under SLURM it takes the first GPU that it was given.
 
     Args:
         device: ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one).
         jobs_per_gpu: slots a GPU.
-        lock_dir: folder of the lock files; None = a folder of this user's under the temporary folder.
+        lock_dir: folder of the lock files; None = one of this user's under the temporary folder.
 
     Raises:
         ValueError: ``cuda`` where torch sees no GPU.
     """
     count = torch.cuda.device_count() if device != "cpu" else 0
     if device == "cuda" and count == 0:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "unset")
         raise ValueError(
             "training.device: expected a GPU for cuda, but torch sees none "
-            f"(torch {torch.__version__}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}); "
+            f"(torch {torch.__version__}, CUDA_VISIBLE_DEVICES={visible}); "
             "use auto or cpu, or install a CUDA build of torch"
         )
     if count == 0:

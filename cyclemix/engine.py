@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cyclemix import methods
 from cyclemix.config import Recipe, RunConfig
 from cyclemix.inference import autocast, build_network, probabilities, resolved_precision, volume_dice
-from cyclemix.methods.base import Batch
+from cyclemix.methods.base import Batch, Network
 from cyclemix.ops.augment import augment
 from cyclemix.slices import Slices, Volume
 
@@ -56,7 +56,7 @@ class Engine:
             self.average = build_network(self.recipe, num_classes).to(device).eval()
         self.net: nn.Module = net
         self.average.load_state_dict(net.state_dict())
-        self.forward = torch.compile(net) if self.recipe.compile and device.type == "cuda" else net
+        self.forward: Network = torch.compile(net) if self.recipe.compile and device.type == "cuda" else net
         self.optimizer = make_optimizer(self.recipe, self.parts, device)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.terms: list[str] = []
@@ -99,7 +99,7 @@ class Engine:
 
     @torch.no_grad()
     def _average(self, step: int) -> None:
-        """Exponential moving average of weights and batch statistics; the warm-up forgets the random start."""
+        """Moving average of weights and batch statistics; its warm-up forgets the random start."""
         weight = 1 - min(self.recipe.ema_decay, (1 + step) / (10 + step))
         own, new = self.average.state_dict(), self.net.state_dict()
         floats = [key for key in own if own[key].is_floating_point()]
@@ -121,7 +121,7 @@ class Engine:
             cases = sorted({slices.case[int(i)] for i in state.pending[row][1].cpu()})
             raise FloatingPointError(
                 f"step {step}: loss term {self.terms[column]} is {float(values[row, column])}; "
-                f"cases of the batch: {', '.join(cases)}. Lower training.learning_rate, or look at these images"
+                f"cases of the batch: {', '.join(cases)}. Lower training.learning_rate or look at the images"
             )
         for term, total in zip(self.terms, values.sum(0).tolist(), strict=True):
             state.sums[term] = state.sums.get(term, 0.0) + total

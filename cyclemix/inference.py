@@ -42,10 +42,12 @@ def probabilities(net: nn.Module, image: Tensor, flip_average: bool, precision: 
         (D,C,H,W) float32, summing to 1 over C.
     """
     turns = (0, 1) if image.shape[-1] == image.shape[-2] else (0,)
-    views = [(turn, flip) for turn in turns for flip in ((), (2,), (3,), (2, 3))] if flip_average else [(0, ())]
+    views = (
+        [(turn, flip) for turn in turns for flip in ((), (2,), (3,), (2, 3))] if flip_average else [(0, ())]
+    )
     chunks = []
     for part in image.split(CHUNK):
-        total = 0.0
+        total = torch.zeros((), device=image.device)
         for turn, flip in views:
             with autocast(image.device, precision):
                 logits = net(torch.flip(torch.rot90(part, turn, (2, 3)), flip))
@@ -79,7 +81,9 @@ def to_native(probs: Tensor, geometry: Geometry) -> Tensor:
     return torch.where(inside_y[:, None] & inside_x[None, :], native, background[:, None, None])
 
 
-def segment_volume(net: nn.Module, image: Tensor, geometry: Geometry, inference: Inference, precision: str) -> Tensor:
+def segment_volume(
+    net: nn.Module, image: Tensor, geometry: Geometry, inference: Inference, precision: str
+) -> Tensor:
     """(D,1,H,W) prepared slices -> (D,H',W') int64 labels on the native grid."""
     probs = to_native(probabilities(net, image, inference.flip_average, precision), geometry)
     labels = probs.argmax(dim=1)
@@ -105,7 +109,9 @@ def save_model(path: Path, config: RunConfig, net: nn.Module, step: int, val_dic
     """Write ``model.pt`` atomically."""
     partial = path.with_name(path.name + ".part")
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    torch.save({"config": config.model_dump(), "state_dict": state, "step": step, "val_dice": val_dice}, partial)
+    torch.save(
+        {"config": config.model_dump(), "state_dict": state, "step": step, "val_dice": val_dice}, partial
+    )
     partial.replace(path)
 
 
@@ -126,4 +132,8 @@ def load_model(path: Path, device: torch.device) -> tuple[nn.Module, RunConfig]:
 
 def build_network(recipe: Recipe, num_classes: int) -> nn.Module:
     """The recipe's network, channels last (the memory format that convolutions are fastest in)."""
-    return build(recipe, num_classes).to(memory_format=torch.channels_last)
+    net = build(recipe, num_classes)
+    for parameter in net.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return net

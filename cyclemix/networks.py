@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cyclemix.config import Recipe
-
-PAPER_INPUT_PX = 212
-"""Side of the slices that the paper's network was built for; larger ones work if their side fits its strides."""
 
 
 def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
@@ -46,12 +45,16 @@ class UNet(nn.Module):
     the logits are cropped back.
     """
 
-    def __init__(self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1) -> None:
+    def __init__(
+        self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1
+    ) -> None:
         super().__init__()
         widths = [base_filters * 2**level for level in range(levels)]
         self.multiple = 2 ** (levels - 1)
-        self.down = nn.ModuleList(_Block(a, b) for a, b in zip([in_channels, *widths[:-1]], widths, strict=True))
-        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(
+            _Block(a, b) for a, b in zip([in_channels, *widths[:-1]], widths, strict=True)
+        )
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
         self.merge = nn.ModuleList(_Block(2 * width, width) for width in widths[:-1])
         self.head = nn.Conv2d(widths[0], num_classes, 1)
 
@@ -110,14 +113,16 @@ class PaperUNet(nn.Module):
         super().__init__()
         widths = self.WIDTHS
         carried = (num_classes, num_classes, *reversed(widths[:2]))
-        self.down = nn.ModuleList(_ValidBlock(a, b) for a, b in zip((in_channels, *widths[:-1]), widths, strict=True))
+        self.down = nn.ModuleList(
+            _ValidBlock(a, b) for a, b in zip((in_channels, *widths[:-1]), widths, strict=True)
+        )
         deeper, skips = tuple(reversed(widths[1:])), tuple(reversed(widths[:-1]))
         self.up = nn.ModuleList(_Up(a, b) for a, b in zip(deeper, carried, strict=True))
         self.merge = nn.ModuleList(_ValidBlock(a + b, b) for a, b in zip(carried, skips, strict=True))
         self.head = nn.Sequential(nn.Conv2d(widths[0], num_classes, 1), nn.BatchNorm2d(num_classes))
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B,C,H,W) -> logits (B,num_classes,H,W); sides that are not 4 (mod 16) are padded and cropped back."""
+        """(B,C,H,W) -> logits (B,num_classes,H,W); sides other than 4 (mod 16) are padded, then cropped."""
         height, width = image.shape[-2:]
         extra_y, extra_x = (4 - height) % 16, (4 - width) % 16
         margin = self.MARGIN

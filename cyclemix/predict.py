@@ -45,9 +45,13 @@ def run(
     cases = read_index(index)
     cases = cases[cases["subject"].isin(subjects)]
     if cases.empty:
-        raise ConfigError(f"{folds}: none of fold {fold}'s {len(subjects)} {evaluate_on} subjects is prepared")
+        raise ConfigError(
+            f"{folds}: none of fold {fold}'s {len(subjects)} {evaluate_on} subjects is prepared"
+        )
     output.mkdir(parents=True, exist_ok=True)
-    for stale in {path.name for path in output.glob("*.nii.gz")} - {f"{case}.nii.gz" for case in cases["case"]}:
+    for stale in {path.name for path in output.glob("*.nii.gz")} - {
+        f"{case}.nii.gz" for case in cases["case"]
+    }:
         (output / stale).unlink()
     with acquire(execution.device, execution.jobs_per_gpu) as device:
         net, config = load_model(model, device)
@@ -59,7 +63,7 @@ def run(
 
 
 def save_labels(path: Path, labels: np.ndarray, header_block: bytes) -> None:
-    """Write (D,H,W) labels as uint8 NIfTI with the upstream header's shape, affine and spacing, atomically."""
+    """Write (D,H,W) labels as uint8 NIfTI with the upstream shape, affine and spacing, atomically."""
     header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(header_block), check=False)
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)

@@ -17,7 +17,9 @@ ALLOWED = {
 """What may supervise a method, by what it was made for: dense labels are scribbles without gaps."""
 
 
-def run(dataset_file: Path, label: str, block: MethodBlock, training: Recipe, grid: Grid, output: Path) -> None:
+def run(
+    dataset_file: Path, label: str, block: MethodBlock, training: Recipe, grid: Grid, output: Path
+) -> None:
     """Write ``config.json``, unless it holds the same already.
 
     Raises:

@@ -50,7 +50,9 @@ def load_slices(cases: pd.DataFrame, settings: RunConfig, device: torch.device) 
         case = load_case(Path(str(row.path)))
         target = case.label if kind == "label" else case.scribble
         if target is None:
-            raise ConfigError(f"{row.path}: expected a {kind} for {settings.label}, found none; prepare it again")
+            raise ConfigError(
+                f"{row.path}: expected a {kind} for {settings.label}, found none; prepare it again"
+            )
         keep = (target != UNLABELLED).any(axis=(1, 2))
         images.append(case.image[keep])
         targets.append(target[keep])
@@ -71,7 +73,9 @@ def load_volumes(cases: pd.DataFrame, device: torch.device) -> list[Volume]:
     for row in cases.itertuples():
         case = load_case(Path(str(row.path)))
         if case.label is None:
-            raise ConfigError(f"{row.path}: expected a dense label for validation, found none; prepare it again")
+            raise ConfigError(
+                f"{row.path}: expected a dense label for validation, found none; prepare it again"
+            )
         image = torch.from_numpy(case.image).float()[:, None].to(device)
         volumes.append(Volume(case.case, image, torch.from_numpy(case.label).to(device)))
     return volumes

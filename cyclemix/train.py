@@ -170,7 +170,9 @@ def _loop(
                 checkpoint.save(folder, engine.snapshot(state))
                 saved_at = time.monotonic()
             if stop.raised and not last:
-                log.warning("SIGTERM: checkpoint written at step %d; run the same command to go on", state.step)
+                log.warning(
+                    "SIGTERM: checkpoint written at step %d; run the same command to go on", state.step
+                )
                 raise Interrupted(128 + signal.SIGTERM)
 
 

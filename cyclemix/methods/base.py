@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,10 @@ class Batch:
     step: int
 
 
+Network = Callable[[Tensor], Tensor]
+"""(B,1,H,W) -> logits (B,C,H,W): the network, compiled or not."""
+
+
 class Method:
     """Base of the methods; a subclass in its own file overrides `losses` and usually `Config`.
 
@@ -36,20 +41,21 @@ class Method:
         """The method's own settings; defaults are the paper's values."""
 
     supervision: ClassVar[Supervision] = "scribble"
+    config: Any  # an instance of the subclass's own Config
 
-    def __init__(self, config: Config, num_classes: int) -> None:
+    def __init__(self, config: StrictModel, num_classes: int) -> None:
         self.config = config
         self.num_classes = num_classes
 
     def modules(self) -> dict[str, nn.Module]:
-        """Further trainable parts by name (a discriminator, a second decoder); trained and checkpointed too."""
+        """Further trainable parts by name (a discriminator, say); trained and checkpointed too."""
         return {}
 
-    def losses(self, net: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Weighted scalar terms of one step; the loop minimises their sum.
 
         Args:
-            net: (B,1,H,W) -> logits (B,C,H,W), in training mode.
+            net: the network in training mode.
             batch: the step's slices.
             generator: the only source of randomness, on the batch's device.
         """

@@ -13,7 +13,7 @@ Deviations from the official code (BWGZK/CycleMix), each because the code contra
     * the graph cut minimises the energy in floating point; there costs overflow 32-bit integers;
     * no adversarial noise; there it is computed and never used;
     * one forward pass serves the saliency and the unmixed terms.
-The block grid of the mask takes its sizes in turn instead of by chance, which needs no random number on the host.
+The mask's block grid takes its sizes in turn, not by chance: that needs no random number on the host.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 
 from cyclemix.config import StrictModel
 from cyclemix.losses import cosine_distance, mixed_cross_entropy, partial_cross_entropy
-from cyclemix.methods.base import Batch, Method
+from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops import occlusion, rotation
 from cyclemix.ops.components import cycle_target
 from cyclemix.ops.puzzlemix import BLOCK_PX, Mix, PuzzleSettings, grid_of_step, puzzle_mix
@@ -44,16 +45,16 @@ class CycleMix(Method):
         weight_global: float = Field(0.05, ge=0, description="weight of the global consistency")
         weight_local: float = Field(1.0, ge=0, description="weight of the local consistency")
         reduction: Literal["labelled", "pixels"] = Field(
-            "labelled", description="cross-entropy over labelled pixels, or over all pixels as the official code"
+            "labelled",
+            description="cross-entropy over labelled pixels, or over all pixels as the official code",
         )
         occlusion_px: int = Field(32, ge=0, description="side of the occluded square, pixels; 0 = none")
         rotate: bool = Field(True, description="rotate the mixed image by 0-360 degrees")
-        puzzle: PuzzleSettings = Field(default_factory=PuzzleSettings, description="Puzzle Mix")
+        puzzle: PuzzleSettings = Field(PuzzleSettings(), description="Puzzle Mix")
 
     supervision = "scribble"
-    config: Config
 
-    def losses(self, net: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms ``unmix``, ``mix``, ``global``, ``local``, those of weight zero left out."""
         config = self.config
         mixes = config.weight_mix > 0 or config.weight_global > 0
@@ -70,22 +71,23 @@ class CycleMix(Method):
             terms |= self._mixed(net, batch, scores, mix, generator)
         if config.weight_local > 0:
             target = cycle_target(logits.detach().argmax(dim=1), self.num_classes)
-            onehot = nn.functional.one_hot(target, self.num_classes).permute(0, 3, 1, 2)
+            onehot = functional.one_hot(target, self.num_classes).permute(0, 3, 1, 2)
             terms["local"] = config.weight_local * cosine_distance(scores, onehot)
         return terms
 
     def _mixed(
-        self, net: nn.Module, batch: Batch, scores: Tensor, mix: Mix, generator: torch.Generator
+        self, net: Network, batch: Batch, scores: Tensor, mix: Mix, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """The terms on the mixed image: occlude, rotate, predict, turn the prediction back, compare."""
         config, image = self.config, mix.image
-        size, device = image.shape, image.device
-        visible = ~occlusion.random_squares(size[0], *size[-2:], config.occlusion_px, generator, device)
+        (batch_size, _, height, width), device = image.shape, image.device
+        side = config.occlusion_px
+        visible = ~occlusion.random_squares(batch_size, height, width, side, generator, device)
         image = image * visible[:, None]
         if config.rotate:
-            angle = rotation.random_angles(size[0], generator, device)
+            angle = rotation.random_angles(batch_size, generator, device)
             logits = rotation.rotate(net(rotation.rotate(image, angle)), -angle)
-            visible = visible & rotation.valid_mask(-angle, *size[-2:])
+            visible = visible & rotation.valid_mask(-angle, height, width)
         else:
             logits = net(image)
         terms = {}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cyclemix.losses import partial_cross_entropy
-from cyclemix.methods.base import Batch, Method
+from cyclemix.methods.base import Batch, Method, Network
 
 
 class UNetFull(Method):
-    """Cross-entropy over all pixels inside the image (Ronneberger et al., MICCAI 2015, without border weights)."""
+    """Cross-entropy over all pixels inside the image (Ronneberger et al., MICCAI 2015).
+
+    Deviation: no border weights.
+    """
 
     supervision = "full"
 
-    def losses(self, net: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """One term, ``ce``; padding is unlabelled and left out."""
         return {"ce": partial_cross_entropy(net(batch.image), batch.target)}

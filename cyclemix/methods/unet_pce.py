@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cyclemix.losses import partial_cross_entropy
-from cyclemix.methods.base import Batch, Method
+from cyclemix.methods.base import Batch, Method, Network
 
 
 class UNetPCE(Method):
@@ -14,6 +14,6 @@ class UNetPCE(Method):
 
     supervision = "scribble"
 
-    def losses(self, net: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """One term, ``pce``."""
         return {"pce": partial_cross_entropy(net(batch.image), batch.target)}

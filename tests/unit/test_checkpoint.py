@@ -20,13 +20,16 @@ def test_the_newest_comes_back(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.previous.pt", "checkpoint.pt"]
 
 
-def test_a_truncated_one_gives_way_to_the_one_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_truncated_one_gives_way_to_the_one_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for step in (1, 2):
         checkpoint.save(tmp_path, {"digest": "d", "step": step, "weights": torch.zeros(1000)})
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:500])
     saved = checkpoint.load(tmp_path, "d", CPU)
-    assert saved is not None and saved["step"] == 1
+    assert saved is not None
+    assert saved["step"] == 1
     assert "checkpoint.pt cannot be read" in caplog.text
 
 

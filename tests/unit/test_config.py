@@ -35,7 +35,9 @@ def refusal(**changes: object) -> str:
 
 
 def test_overrides_arrive_as_strings_and_are_coerced_by_field() -> None:
-    read = study(training={"max_steps": "50", "learning_rate": "1e-4", "gradient_clip": "null"}, seeds=["0", "1"])
+    read = study(
+        training={"max_steps": "50", "learning_rate": "1e-4", "gradient_clip": "null"}, seeds=["0", "1"]
+    )
     assert read.training.max_steps == 50
     assert read.training.learning_rate == 1e-4
     assert read.training.gradient_clip is None
@@ -58,7 +60,10 @@ def test_mirror_null_is_none() -> None:
         ({"training": {"max_steps:20": None}}, "write a space after the colon"),
         ({"training": {"augmentation": {"gama": 1}}}, "training.augmentation.gama (did you mean 'gamma'?)"),
         ({"training": {"max_steps": "many"}}, "training.max_steps: Input should be a valid integer"),
-        ({"protocol": {"kind": "kfold", "folds": 3, "run_folds": [3]}}, "run_folds holds [3], but kfold has folds 0..2"),
+        (
+            {"protocol": {"kind": "kfold", "folds": 3, "run_folds": [3]}},
+            "run_folds holds [3], but kfold has folds 0..2",
+        ),
         ({"protocol": {"run_folds": [1]}}, "official has folds 0..0"),
         ({"seeds": [1, 1]}, "seeds names 1 twice"),
         ({"grid": {"spacing_mm": 1.4, "crop_px": 130}}, "multiple of 4"),
@@ -87,7 +92,9 @@ def test_kfold_draws_everything_from_one_list() -> None:
 def test_a_block_changes_single_training_keys() -> None:
     base = study(training={"max_steps": 7, "augmentation": {"gamma": 0.1}})
     block = MethodBlock(
-        method="unet_pce", summary="s", training={"batch_size": 4, "augmentation": {"noise": 0}},
+        method="unet_pce",
+        summary="s",
+        training={"batch_size": 4, "augmentation": {"noise": 0}},
         inference={"flip_average": False},
     )
     training = training_of(base, "row", block)
@@ -99,7 +106,9 @@ def test_a_block_changes_single_training_keys() -> None:
 
 def test_a_blocks_wrong_key_names_the_row() -> None:
     block = MethodBlock(method="unet_pce", summary="s", training={"bach_size": 4})
-    with pytest.raises(ConfigError, match=r"method row: training: unknown key bach_size \(did you mean 'batch_size'"):
+    with pytest.raises(
+        ConfigError, match=r"method row: training: unknown key bach_size \(did you mean 'batch_size'"
+    ):
         training_of(study(), "row", block)
 
 
@@ -116,10 +125,10 @@ def test_unknown_method_label_names_the_nearest(tmp_path: Path) -> None:
 
 
 def test_load_yaml_names_file_and_fault(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="absent.yaml: no such file"):
+    with pytest.raises(ConfigError, match=r"absent\.yaml: no such file"):
         load_yaml(tmp_path / "absent.yaml")
     (tmp_path / "list.yaml").write_text("- 1\n")
-    with pytest.raises(ConfigError, match="list.yaml: expected a mapping, got list"):
+    with pytest.raises(ConfigError, match=r"list\.yaml: expected a mapping, got list"):
         load_yaml(tmp_path / "list.yaml")
 
 

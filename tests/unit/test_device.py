@@ -14,9 +14,11 @@ from cyclemix import device
 
 def test_cuda_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(ValueError, match="training.device: expected a GPU for cuda, but torch sees none"):
-        with device.acquire("cuda"):
-            pass
+    with (
+        pytest.raises(ValueError, match=r"training\.device: expected a GPU for cuda, but torch sees none"),
+        device.acquire("cuda"),
+    ):
+        pass
 
 
 def test_auto_without_a_gpu_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,10 +37,12 @@ def test_every_gpu_gets_its_first_job_before_any_gets_its_second(tmp_path: Path)
 def test_a_killed_process_frees_its_slot(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from cyclemix import device;"
-        f"held = device._wait_for_slot(['a'], 1, Path({str(tmp_path)!r})); print('held', flush=True); time.sleep(60)"
+        f"held = device._wait_for_slot(['a'], 1, Path({str(tmp_path)!r})); print('held', flush=True);"
+        " time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
     holder.kill()
     holder.wait()
     assert device._wait_for_slot(["a"], 1, tmp_path)[0] == 0

@@ -15,11 +15,26 @@ CPU = torch.device("cpu")
 SIDE = 32
 
 
-def settings(method: str = "unet_pce", config: dict[str, object] | None = None, **recipe: object) -> RunConfig:
-    small = {"base_filters": 4, "levels": 2, "batch_size": 4, "max_steps": 40, "warmup_steps": 0, "learning_rate": 0.01}
+def settings(
+    method: str = "unet_pce", config: dict[str, object] | None = None, **recipe: object
+) -> RunConfig:
+    small = {
+        "base_filters": 4,
+        "levels": 2,
+        "batch_size": 4,
+        "max_steps": 40,
+        "warmup_steps": 0,
+        "learning_rate": 0.01,
+    }
     return RunConfig(
-        label=method, dataset="disc", method=method, supervision="scribble", classes=["disc"],
-        grid=Grid(spacing_mm=1.0, crop_px=SIDE), config=config or {}, training=Recipe(**(small | recipe)),
+        label=method,
+        dataset="disc",
+        method=method,
+        supervision="scribble",
+        classes=["disc"],
+        grid=Grid(spacing_mm=1.0, crop_px=SIDE),
+        config=config or {},
+        training=Recipe(**(small | recipe)),
     )
 
 
@@ -33,7 +48,9 @@ def discs(count: int = 6) -> tuple[Slices, list[Volume]]:
     for i in range(count):
         target[i, 11 + i : 14 + i, 14:18] = 1
         target[i, 1:3, 4:28] = 0
-    return Slices(image, target, [f"case{i}" for i in range(count)]), [Volume("v", image, truth.to(torch.uint8))]
+    return Slices(image, target, [f"case{i}" for i in range(count)]), [
+        Volume("v", image, truth.to(torch.uint8))
+    ]
 
 
 def train(engine: Engine, state: State, slices: Slices, until: int) -> None:
@@ -55,7 +72,14 @@ def test_it_learns_the_discs() -> None:
     assert after > max(0.88, before + 0.1)
     assert (state.best_dice, state.best_step) == (after, 40)
     assert set(state.history[-1]) == {
-        "step", "images", "seconds", "lr", "loss", "loss_pce", "val_dice_disc", "val_dice_avg",
+        "step",
+        "images",
+        "seconds",
+        "lr",
+        "loss",
+        "loss_pce",
+        "val_dice_disc",
+        "val_dice_avg",
     }
     assert state.history[-1]["images"] == 160
 
@@ -106,7 +130,9 @@ def test_a_loss_that_is_not_finite_names_step_term_and_cases() -> None:
     engine, state = Engine(settings(), 0, CPU), State(digest="d")
     train(engine, state, slices, 2)
     slices.image[:] = float("nan")
-    with pytest.raises(FloatingPointError, match=r"step 3: loss term pce is nan; cases of the batch: case0\."):
+    with pytest.raises(
+        FloatingPointError, match=r"step 3: loss term pce is nan; cases of the batch: case0\."
+    ):
         train(engine, state, slices, 4)
 
 

@@ -71,7 +71,7 @@ class Brightness(torch.nn.Module):
 
 
 class LeftToRight(torch.nn.Module):
-    """Class 1 by the column: differs under flips, so averaging over all of them must give one half everywhere."""
+    """Class 1 by the column: differs under flips, so their average must be one half everywhere."""
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         ramp = torch.linspace(-3, 3, image.shape[-1]).expand_as(image)
@@ -95,8 +95,12 @@ def test_largest_component_is_kept_where_asked() -> None:
     image[..., 1:4, 1:4] = 1
     image[..., 6, 6] = 1
     home = geometry((1, 8, 8), 0.0, 1.0)
-    kept = segment_volume(Brightness(), image, home, Inference(flip_average=False, largest_component=True), "fp32")
-    raw = segment_volume(Brightness(), image, home, Inference(flip_average=False, largest_component=False), "fp32")
+    kept = segment_volume(
+        Brightness(), image, home, Inference(flip_average=False, largest_component=True), "fp32"
+    )
+    raw = segment_volume(
+        Brightness(), image, home, Inference(flip_average=False, largest_component=False), "fp32"
+    )
     assert (int(kept.sum()), int(raw.sum())) == (9, 10)
 
 
@@ -116,8 +120,14 @@ def test_precision_auto() -> None:
 def test_model_file_round_trip(tmp_path: Path) -> None:
     recipe = Recipe(base_filters=4, levels=2)
     config = RunConfig(
-        label="a", dataset="d", method="unet_pce", supervision="scribble", classes=["x"],
-        grid=Grid(spacing_mm=1, crop_px=32), config={}, training=recipe,
+        label="a",
+        dataset="d",
+        method="unet_pce",
+        supervision="scribble",
+        classes=["x"],
+        grid=Grid(spacing_mm=1, crop_px=32),
+        config={},
+        training=recipe,
     )
     net = build_network(recipe, 2).eval()
     save_model(tmp_path / "model.pt", config, net, 7, 0.5)

@@ -30,7 +30,9 @@ def test_partial_cross_entropy_averages_over_labelled_pixels() -> None:
 
 def test_pixel_reduction_counts_unlabelled_pixels_as_zero() -> None:
     target = torch.tensor([[[U, 1]]])
-    assert partial_cross_entropy(TWO_PIXELS, target, reduction="pixels").item() == pytest.approx(log(4 / 3) / 2)
+    assert partial_cross_entropy(TWO_PIXELS, target, reduction="pixels").item() == pytest.approx(
+        log(4 / 3) / 2
+    )
 
 
 def test_nothing_labelled_gives_zero_and_a_zero_gradient() -> None:
@@ -44,7 +46,9 @@ def test_nothing_labelled_gives_zero_and_a_zero_gradient() -> None:
 def test_weights_shift_the_mean() -> None:
     weight = torch.tensor([[[3.0, 1.0]]])
     expected = (3 * log(2) + log(4 / 3)) / 4
-    assert partial_cross_entropy(TWO_PIXELS, torch.tensor([[[0, 1]]]), weight).item() == pytest.approx(expected)
+    assert partial_cross_entropy(TWO_PIXELS, torch.tensor([[[0, 1]]]), weight).item() == pytest.approx(
+        expected
+    )
 
 
 def test_mixed_cross_entropy_shares_by_ratio() -> None:
