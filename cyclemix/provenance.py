@@ -125,14 +125,13 @@ def file_digest(paths: Iterable[str | Path]) -> str:
     return hashlib.sha256(repr(digests).encode()).hexdigest()[:16]
 
 
-def collect(config: Path, data: Iterable[str | Path], method: str, *, gpu: bool = True) -> dict[str, Any]:
+def collect(config: Path, data: Iterable[str | Path], method: str) -> dict[str, Any]:
     """All that a training should be traced back to, for ``provenance.json``.
 
     Args:
         config: its ``config.json``.
         data: the prepared cases that it reads.
         method: file name in ``cyclemix/methods``, without ``.py``.
-        gpu: also name the GPUs, which imports torch.
     """
     lock = ROOT / "envs" / "requirements.lock"
     return {
@@ -142,7 +141,7 @@ def collect(config: Path, data: Iterable[str | Path], method: str, *, gpu: bool 
         "config_digest": file_digest([config]),
         "data_digest": file_digest(data),
         "lock_digest": file_digest([lock]) if lock.is_file() else None,
-        "hardware": hardware(gpu=gpu),
+        "hardware": hardware(),
         "versions": versions(),
     }
 
@@ -158,28 +157,26 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def hardware(*, gpu: bool) -> dict[str, Any]:
-    """Host system, processor, cores that this process may use and, where asked, the GPUs that torch sees."""
+def hardware() -> dict[str, Any]:
+    """System, processor, the cores that this process may use, and the machine's NVIDIA GPUs."""
     affinity = getattr(os, "sched_getaffinity", None)
-    found: dict[str, Any] = {
+    gpus = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    return {
         "system": f"{platform.system()} {platform.machine()}",
-        "cpu": _cpu_name(),
+        "cpu": _field(Path("/proc/cpuinfo"), "model name") or platform.processor() or "unknown",
         "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "gpus": [_field(path, "Model") or "unknown" for path in gpus],
     }
-    if gpu:
-        import torch
-
-        found["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return found
 
 
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+def _field(path: Path, name: str) -> str | None:
+    """Value of the first ``name : value`` line of a system file, None where there is none."""
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == name:
+                return value.strip()
+    return None
 
 
 def _git(*arguments: str) -> str | None:

@@ -1,0 +1,92 @@
+"""Copies of the project and Snakemake in them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SMALL = (
+    "training={max_steps: 4, validate_every_steps: 2, batch_size: 2, base_filters: 4, levels: 3}",
+    "inference={flip_average: false}",
+    "grid={spacing_mm: 3.2, crop_px: 64}",
+)
+"""Overrides that make the default study a matter of seconds."""
+
+LABELS = ("unet_pce", "cyclemix", "unet_full")
+"""Rows of the default study."""
+
+
+def per_label(*rules: str, count: int = 1) -> dict[str, int]:
+    """``{"train cyclemix": count, ...}`` for every row of the default study."""
+    return {f"{rule} {label}": count for rule in rules for label in LABELS}
+
+
+class Project:
+    """A copy of the project in which studies are run; nothing outside of ``folder`` is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def snakemake(
+        self, *options: str, config: tuple[str, ...] = SMALL, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake with overrides; output and errors in one text."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *options]
+        command += ["--config", *config] if config else []
+        done = subprocess.run(
+            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        if check:
+            assert done.returncode == 0, done.stdout[-6000:] + self.logs()
+        return done
+
+    def plan(self, *options: str, config: tuple[str, ...] = SMALL) -> Counter[str]:
+        """What a dry run would do: ``{"train cyclemix": 1, "tabulate": 1}``, without ``all``."""
+        text = self.snakemake("--dry-run", *options, config=config).stdout
+        jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: +.*\n)+)", text, re.MULTILINE)
+        found: Counter[str] = Counter()
+        for rule, lines in jobs:
+            label = re.search(r"wildcards:.*\blabel=(\w+)", lines)
+            found[f"{rule} {label[1]}" if label else rule] += 1
+        del found["all"]
+        return found
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace ``old``, which must be there, in a file of the copy."""
+        path = self.folder / name
+        text = path.read_text()
+        assert old in text, f"{name} holds no {old!r}"
+        path.write_text(text.replace(old, new))
+
+    def logs(self) -> str:
+        """The logs of the jobs that said something."""
+        logs = sorted(self.folder.glob("results/logs/**/*.log"))
+        return "".join(f"\n== {path}\n{path.read_text()[-3000:]}" for path in logs if path.stat().st_size)
+
+
+def with_few_hearts(project: Project) -> Project:
+    """Cut the phantom down to three training hearts, one for validation and three for the test."""
+    path = project.folder / "config" / "datasets" / "phantom.yaml"
+    lists = "  train: [1, 2, 3]\n  val: [11]\n  masks: [15]\n  test: [19, 20, 21]\n"
+    path.write_text(
+        re.sub(r"(?<=^official:\n)(  \w+: \[.*\]\n)+", lists, path.read_text(), flags=re.MULTILINE)
+    )
+    assert lists in path.read_text()
+    return project
+
+
+def copy_of_project(folder: Path) -> Project:
+    """The files that git tracks or would track, as they are now."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return Project(folder)

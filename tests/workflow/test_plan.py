@@ -1,0 +1,114 @@
+"""What Snakemake plans on a clean clone, and what it refuses before any job."""
+
+from __future__ import annotations
+
+import pytest
+from studies import Project, per_label
+
+
+def test_default_study(clean_project: Project) -> None:
+    assert clean_project.plan(config=()) == {
+        "download": 3, "prepare": 3, "split": 1, "track_init": 1, "tabulate": 1, "figures": 1,
+        **per_label("resolve", "train", "predict", "evaluate"),
+    }  # fmt: skip
+
+
+def test_a_study_file_stands_alone(clean_project: Project) -> None:
+    plan = clean_project.plan("--configfile", "config/mscmr.yaml", config=("seeds=[0]",))
+    assert plan["download"] == 3
+    assert plan["train cyclemix"] == plan["train unet_pce"] == 1
+    text = clean_project.snakemake("--dry-run", "--configfile", "config/mscmr.yaml", config=()).stdout
+    assert "phantom" not in text
+
+
+def test_evaluating_on_val_asks_for_no_test_case(clean_project: Project) -> None:
+    text = clean_project.snakemake(
+        "--dry-run", config=("protocol={kind: official, evaluate_on: val}",)
+    ).stdout
+    assert "raw_val.json" in text
+    assert "raw_test.json" not in text
+    assert "index_test.csv" not in text
+
+
+def test_kfold(clean_project: Project) -> None:
+    plan = clean_project.plan(config=("protocol={kind: kfold, folds: 3}", "seeds=[0, 1]"))
+    expected = {
+        "download": 1, "prepare": 1, "split": 1, "track_init": 1, "tabulate": 1, "figures": 1,
+        **per_label("resolve"), **per_label("train", "predict", "evaluate", count=6),
+    }  # fmt: skip
+    assert plan == expected
+    some = clean_project.plan(config=("protocol={kind: kfold, folds: 3, run_folds: [1]}",))
+    assert some["train cyclemix"] == 1
+
+
+def test_rows_that_are_not_applicable_are_no_jobs(clean_project: Project) -> None:
+    config = ("datasets=[mscmr]", "methods=[cyclemix, unet_full]")
+    plan = clean_project.plan(config=config)
+    assert plan["train cyclemix"] == 1
+    assert plan["train unet_full"] == 0
+    text = clean_project.snakemake("--dry-run", "--printshellcmds", config=config).stdout
+    assert "no dense labels" in text, "tabulate is told why the row is n/a"
+
+
+def test_a_view_shares_raw_and_prepared_files(clean_project: Project) -> None:
+    text = clean_project.snakemake("--dry-run", config=("datasets=[acdc70]", "methods=[cyclemix]")).stdout
+    for part in ("train", "masks", "val", "test"):
+        assert f"results/data/acdc/raw_{part}.json" in text
+    assert "results/data/acdc70/folds.json" in text
+    assert "results/data/acdc70/raw_" not in text
+
+
+def test_lint_is_clean(clean_project: Project) -> None:
+    done = clean_project.snakemake("--lint", config=())
+    assert "good condition" in done.stdout
+
+
+def test_works_from_another_folder(clean_project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = Project(tmp_path_factory.mktemp("elsewhere"))
+    plan = elsewhere.plan("--snakefile", str(clean_project.folder / "Snakefile"), config=())
+    assert plan["train cyclemix"] == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("methods=[cyclmix]", "methods: no method 'cyclmix' (did you mean 'cyclemix'?)"),
+        ("datasets=[phantm]", "datasets: no file config/datasets/phantm.yaml (did you mean 'phantom'?)"),
+        ("training={max_stps: 50}", "unknown key training.max_stps (did you mean 'max_steps'?)"),
+        ("training={max_steps:50}", "unknown key training.max_steps:50; write a space after the colon"),
+        ("protocol={kind: kfold, folds: 3, run_folds: [3]}", "run_folds holds [3], but kfold has folds 0..2"),
+        ("training={max_steps: many}", "training.max_steps: "),
+        ("sead=1", "unknown key sead (did you mean 'seeds'?)"),
+    ],
+)
+def test_misconfiguration_is_refused(clean_project: Project, override: str, message: str) -> None:
+    done = clean_project.snakemake("--dry-run", config=(override,), check=False)
+    assert done.returncode != 0
+    assert message in done.stdout
+    assert "config/config.yaml: " in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "rule " not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("config: {weight_local: 0}", "config: {weight_locl: 0}",
+         "cyclemix_4: unknown key config.weight_locl (did you mean 'weight_local'?)"),
+        ("config: {weight_local: 0}", "config: {weight_local: -1}",
+         "cyclemix_4: config.weight_local: expected number >= 0, got -1"),
+        ("config: {weight_local: 0}", "training: {max_step: 3}", "unknown key max_step (did you mean"),
+        ("cyclemix_4:\n  method: cyclemix\n", "cyclemix_4:\n  method: cyclmix\n",
+         "cyclemix_4: method: no file cyclemix/methods/cyclmix.py (did you mean 'cyclemix'?)"),
+    ],
+)  # fmt: skip
+def test_a_bad_method_block_is_refused(clean_project: Project, old: str, new: str, message: str) -> None:
+    blocks = clean_project.folder / "config" / "methods.yaml"
+    text = blocks.read_text()
+    try:
+        clean_project.edit("config/methods.yaml", old, new)
+        done = clean_project.snakemake("--dry-run", config=("methods=[cyclemix_4]",), check=False)
+    finally:
+        blocks.write_text(text)
+    assert done.returncode != 0
+    assert message in done.stdout

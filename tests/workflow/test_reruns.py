@@ -1,0 +1,141 @@
+"""Which edits rerun what, on copies of one finished study: dry runs, told by Snakemake's own records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from studies import LABELS, SMALL, Project, per_label
+
+AFTER_TRAINING = ("predict", "evaluate")
+ENDS = {"tabulate": 1, "figures": 1}
+
+
+def test_the_study_is_complete(finished: Project) -> None:
+    results = finished.folder / "results"
+    for label in LABELS:
+        run = results / "runs" / "phantom" / label / "fold0_seed0"
+        for name in ("model.pt", "history.csv", "provenance.json", "metrics.csv"):
+            assert (run / name).stat().st_size, run / name
+        assert len(list((run / "predictions").glob("*.nii.gz"))) == 6
+        settings = json.loads((run.parent / "config.json").read_text())
+        assert settings["training"]["max_steps"] == 4, "overrides merge into the study"
+        assert settings["training"]["learning_rate"] == 2e-3, "and leave the rest of the file alone"
+        assert not {"seeds", "results", "device", "mirror"} & set(settings)
+    for name in ("summary.csv", "per_case.csv", "comparison.html"):
+        assert (results / "tables" / "phantom" / name).stat().st_size
+    assert (results / "figures" / "phantom" / "overlays.png").stat().st_size
+
+
+def test_a_second_run_does_nothing(finished: Project) -> None:
+    assert finished.plan() == {}
+
+
+def test_a_comment_or_docstring_reruns_nothing(finished_study: Project) -> None:
+    for name in ("train", "methods/cyclemix", "data/prepare", "evaluate", "networks"):
+        path = finished_study.folder / "cyclemix" / f"{name}.py"
+        path.write_text(path.read_text() + "\n# a comment\n")
+    finished_study.edit("cyclemix/methods/cyclemix.py", '"""CycleMix', '"""Here is CycleMix')
+    assert finished_study.plan() == {}
+
+
+def test_an_edit_of_one_block_retrains_it_alone(finished_study: Project) -> None:
+    finished_study.edit("config/methods.yaml", "\ncyclemix:\n  method: cyclemix\n", """
+cyclemix:
+  method: cyclemix
+  config: {weight_local: 0.5}
+""")  # fmt: skip
+    rules = ("resolve", "train", *AFTER_TRAINING)
+    assert finished_study.plan() == {**{f"{rule} cyclemix": 1 for rule in rules}, **ENDS}
+
+
+def test_a_summary_of_a_block_retrains_nothing(finished_study: Project) -> None:
+    finished_study.edit("config/methods.yaml", "partial cross-entropy on the scribbles alone", "pCE")
+    assert finished_study.plan() == ENDS
+
+
+def test_a_real_edit_of_a_method_retrains_its_rows_alone(finished_study: Project) -> None:
+    path = finished_study.folder / "cyclemix" / "methods" / "unet_full.py"
+    path.write_text(path.read_text() + "\nUNUSED = 1\n")
+    rules = ("resolve", "train", *AFTER_TRAINING)
+    assert finished_study.plan() == {**{f"{rule} unet_full": 1 for rule in rules}, **ENDS}
+
+
+def test_a_real_edit_of_the_training_loop_retrains_all(finished_study: Project) -> None:
+    path = finished_study.folder / "cyclemix" / "train.py"
+    path.write_text(path.read_text() + "\nUNUSED = 1\n")
+    assert finished_study.plan() == {**per_label("train", *AFTER_TRAINING), **ENDS}
+
+
+@pytest.mark.parametrize(
+    ("module", "rerun"),
+    [
+        ("evaluate", {**per_label("evaluate"), **ENDS}),
+        ("metrics", {**per_label("evaluate"), **ENDS}),
+        ("tables", {"tabulate": 1}),
+        ("tracking", {}),
+        ("cli", {}),
+        ("provenance", {}),
+    ],
+)
+def test_edits_behind_the_training_do_not_retrain(
+    finished_study: Project, module: str, rerun: dict[str, int]
+) -> None:
+    path = finished_study.folder / "cyclemix" / f"{module}.py"
+    path.write_text(path.read_text() + "\nUNUSED = 1\n")
+    assert finished_study.plan() == rerun
+
+
+def test_another_evaluation_list_retrains_nothing(finished_study: Project) -> None:
+    val = (*SMALL, "protocol={kind: official, evaluate_on: val}")
+    assert finished_study.plan(config=val) == {**per_label(*AFTER_TRAINING), **ENDS}
+    finished_study.snakemake(config=val)
+    assert finished_study.plan(config=val) == {}
+    assert finished_study.plan() == {**per_label(*AFTER_TRAINING), **ENDS}
+
+
+def test_a_new_seed_trains_itself_alone(finished_study: Project) -> None:
+    plan = finished_study.plan(config=(*SMALL, "seeds=[0, 7]"))
+    assert plan == {**per_label("train", *AFTER_TRAINING), **ENDS}
+    text = finished_study.snakemake("--dry-run", config=(*SMALL, "seeds=[0, 7]")).stdout
+    assert "fold0_seed7/model.pt" in text
+    trained = [block for block in text.split("\n\n") if "\nrule train:" in block]
+    assert not any("seed=0" in block for block in trained)
+
+
+def test_where_a_job_runs_is_no_reason_to_rerun(finished_study: Project) -> None:
+    training = SMALL[0].replace("device: cpu", "device: auto, checkpoint_seconds: 5, jobs_per_gpu: 2")
+    other = (training, *SMALL[1:], "mirror=/tmp/mirror", "tracking={experiment_prefix: other}")
+    assert finished_study.plan(config=other) == {}
+
+
+def test_a_second_data_set_is_planned_beside_a_finished_one(finished_study: Project) -> None:
+    plan = finished_study.plan(config=(*SMALL, "datasets=[phantom, mscmr]", "methods=[cyclemix]"))
+    assert plan["train cyclemix"] == 1
+    assert plan["download"] == 3
+
+
+def test_a_changed_label_table_of_a_data_set_reruns_its_data(finished_study: Project) -> None:
+    finished_study.edit("config/datasets/phantom.yaml", "title: Phantom", "title: Another")
+    assert finished_study.plan() == {}
+    finished_study.edit("config/datasets/phantom.yaml", "seed: 2022", "seed: 2023")
+    assert finished_study.plan()["download"] == 3
+
+
+def test_deleting_a_mirror_retrains_nothing(finished_study: Project) -> None:
+    for path in (finished_study.folder / "results" / "mlflow").glob("mlflow.db*"):
+        path.unlink()
+    assert finished_study.plan() == {}
+
+
+def test_a_deleted_table_is_made_again_alone(finished_study: Project) -> None:
+    Path(finished_study.folder / "results/tables/phantom/comparison.html").unlink()
+    assert finished_study.plan() == {"tabulate": 1}
+
+
+def test_the_report_opens_with_what_it_promises(finished_study: Project) -> None:
+    finished_study.snakemake("--report", "results/report.html")
+    text = (finished_study.folder / "results" / "report.html").read_text()
+    for name in ("comparison.html", "overlays.png", "boxplot.png", "summary.csv"):
+        assert name in text
