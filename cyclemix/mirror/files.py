@@ -19,7 +19,7 @@ from cyclemix.mirror.record import RunKey, RunRecord, finite, flatten, rounded
 from cyclemix.provenance import file_digest
 
 SHOWN = ("dice", "hd95_mm")
-"""Measures that become metrics: each is a chart of its own in the UI; the others stay in the CSV artifacts."""
+"""Measures that become metrics, each a chart of its own in the UI; the others stay in the CSV artifacts."""
 
 
 def run_key(config: Path, fold: int, seed: int) -> RunKey:
