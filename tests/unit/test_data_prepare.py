@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from data_files import write_case, write_nifti, write_own
 
-from cyclemix.config import UNLABELLED, ConfigError, Grid
-from cyclemix.data import download, prepare
+from cyclemix.config import UNLABELLED, ConfigError, Grid, Protocol
+from cyclemix.data import download, prepare, split
+from cyclemix.data.datasets import cardiac_phase, load_dataset, supports
 from cyclemix.data.native import DataError
 from cyclemix.data.store import load_case, read_index
 
@@ -269,3 +270,32 @@ def test_group_and_frame_come_from_the_data_set(phantom_prepared: Path) -> None:
     case = load_case(Path(index["path"].iloc[0]))
     assert case.label is not None
     assert set(np.unique(case.label)) <= {0, 1, 2, 3, UNLABELLED}
+
+
+def test_the_example_of_ones_own_data_runs(tmp_path: Path, repository: Path) -> None:
+    """``config/datasets/example_own_data.yaml`` as it stands, its optional keys switched on."""
+    text = (repository / "config" / "datasets" / "example_own_data.yaml").read_text()
+    for key in ("table_order", "group_table", "cardiac_frames"):
+        text = text.replace(f"# {key}:", f"{key}:")
+    spec_file = tmp_path / "config" / "datasets" / "ours.yaml"
+    spec_file.parent.mkdir(parents=True)
+    spec_file.write_text(text)
+    subjects = [f"s{i:02d}" for i in range(1, 7)]
+    lines = [f"{name}\t{'ab'[i % 2]}" for i, name in enumerate(subjects)]
+    (spec_file.parent / "groups.tsv").write_text("\n".join(["subject\tgroup", *lines]) + "\n")
+    scans = tmp_path / "data" / "our_scans"
+    for number, subject in enumerate(subjects):
+        for frame in ("ed", "es"):
+            write_case(scans, f"{subject}_{frame}", seed=2 * number + (frame == "es"))
+    spec, data = load_dataset(spec_file), tmp_path / "results" / "ours"
+    download.run(spec_file, "all", data / "raw_all.json")
+    prepare.run(spec_file, "all", data / "raw_all.json", spec.grid, data / "p" / "index_all.csv", 2)
+    protocol = Protocol(kind="kfold", folds=3)
+    assert supports(spec, "scribble", protocol) is None
+    split.run(spec_file, protocol, data / "p" / "index_all.csv", data / "folds.json")
+    index = read_index([data / "p" / "index_all.csv"])
+    assert index["subject"].tolist() == [name for name in subjects for _ in range(2)]
+    assert index["group"].tolist() == ["ab"[i % 2] for i in range(6) for _ in range(2)]
+    for fold in json.loads((data / "folds.json").read_text())["folds"]:
+        assert sorted(spec.groups[s] for s in fold["test"]) == ["a", "b"]
+    assert [cardiac_phase(spec, "s01", frame) for frame in ("ed", "es")] == ["ED", "ES"]
