@@ -11,7 +11,7 @@ import pytest
 from scipy import ndimage
 
 from cyclemix.data import phantom
-from cyclemix.data.phantom import LV, MYO, RV
+from cyclemix.data.hearts import LV, MYO, RV
 
 SEEDS = [(7, i) for i in range(3)]
 
