@@ -88,6 +88,18 @@ def load_volume(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> tuple[np
     return _three_axes(array, where), header
 
 
+def read_image(path: Path) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
+    """An image of no data set: array (D,H,W), spacing (dz,dy,dx) mm and NIfTI-1 header block.
+
+    Raises:
+        DataError: truncated, not NIfTI, not three-dimensional, or not finite; names the file.
+    """
+    array, header = load_volume(Path(), {"case": path.name, "image": str(path)}, "image")
+    if header is None:
+        raise DataError(f"{path}: expected a NIfTI image, got an array without geometry")
+    return _finite(array, str(path)), header_spacing(header), header.binaryblock
+
+
 def to_classes(array: np.ndarray, spec: DatasetSpec, kind: Kind, where: str) -> np.ndarray:
     """Upstream label values -> uint8 class values.
 

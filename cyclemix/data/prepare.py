@@ -130,7 +130,7 @@ def prepare_case(
     native, spacing, header = read_native(spec, raw_dir, entry, "image")
     depth, height, width = native.shape
     geometry = make_geometry((depth, height, width), spacing, header, grid)
-    image = _normalise(native, geometry, grid.crop_px, reference_path(raw_dir, entry, "image"))
+    image = normalise(native, geometry, grid.crop_px, reference_path(raw_dir, entry, "image"))
     labels: dict[Kind, np.ndarray] = {
         kind: _read_label(spec, raw_dir, entry, kind, geometry) for kind in LABELS if entry.get(kind)
     }
@@ -168,7 +168,7 @@ def _read_label(
     return classes
 
 
-def _normalise(native: np.ndarray, geometry: Geometry, size: int, where: str) -> np.ndarray:
+def normalise(native: np.ndarray, geometry: Geometry, size: int, where: str) -> np.ndarray:
     """Resampled image as a z-score inside robust limits of the crop; 0 outside the image."""
     image = image_to_grid(native, geometry, size)
     beyond = outside(geometry, size)

@@ -122,18 +122,13 @@ class DatasetSpec(StrictModel):
     @classmethod
     def _number_subjects(cls, values: Any) -> Any:
         name = values.get("subject_name") if isinstance(values, dict) else None
-        if not name:
+        if not name or not isinstance(values.get("official"), dict):
             return values
-
-        def named(subjects: Any) -> Any:
-            return [name.format(s) if isinstance(s, int) else s for s in subjects]
-
-        filled = dict(values)
-        if isinstance(values.get("official"), dict):
-            filled["official"] = {part: named(subjects) for part, subjects in values["official"].items()}
-        if isinstance(values.get("same_person"), list):
-            filled["same_person"] = [named(subjects) for subjects in values["same_person"]]
-        return filled
+        lists = {
+            part: [name.format(s) if isinstance(s, int) else s for s in subjects]
+            for part, subjects in values["official"].items()
+        }
+        return {**values, "official": lists}
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetSpec:

@@ -40,7 +40,11 @@ def few(spec_file: Path, folder: Path, lists: dict[str, list[int]]) -> Path:
     start = lines.index("official:")
     stop = next(i for i in range(start + 1, len(lines)) if not lines[i].startswith(" "))
     lines[start:stop] = [f"official: {json.dumps(lists)}"]
-    text = ("\n".join(lines) + "\n").replace("same_person: [[74, 76]]", "").replace("[val, test]", "[val]")
+    text = (
+        ("\n".join(lines) + "\n")
+        .replace("same_person: [[patient074, patient076]]", "")
+        .replace("[val, test]", "[val]")
+    )
     (folder / spec_file.name).write_text(text)
     return folder / spec_file.name
 
@@ -183,6 +187,6 @@ def test_the_mirrors_acdc_holds_one_scan_twice(mirror: Path, tmp_path: Path) -> 
     make_part("train")
     with pytest.raises(ValueError, match="patient076_frame01, patient074_frame01 hold the same image"):
         make_part("masks")
-    spec_file.write_text(spec_file.read_text() + "same_person: [[74, 76]]\n")
+    spec_file.write_text(spec_file.read_text() + "same_person: [[patient074, patient076]]\n")
     make_part("train")
     assert make_part("masks")["person"].tolist() == ["patient074"] * 2
