@@ -144,8 +144,8 @@ def grid_of_step(step: int, grids: tuple[int, ...], largest: int) -> int:
 
 def _pair(values: Tensor, partner: Tensor, plans: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
     if plans is None:
-        return values, values[partner]
-    return transport.apply(plans[0], values), transport.apply(plans[1], values[partner])
+        return values, values.index_select(0, partner)
+    return transport.apply(plans[0], values), transport.apply(plans[1], values.index_select(0, partner))
 
 
 def _blend(values: Tensor, partner: Tensor, plans: tuple[Tensor, Tensor] | None, ratio: Tensor) -> Tensor:
@@ -199,23 +199,18 @@ def puzzle_energies(
     """
     device, last = saliency1.device, settings.labels - 1
     contrast = settings.label_smoothness * settings.data_smoothness / (16 * grid)
-    hide_second, hide_first = _cell_sums(saliency2, grid), _cell_sums(saliency1, grid)
-    pooled = (means2, means1)
+    # Index 0 stands for showing image 2 and index 1 for image 1, as in the official code.
+    costs = _cell_sums(torch.cat((saliency1, saliency2)), grid).unflatten(0, (2, -1))
+    means = torch.stack((means2, means1))
     weights = []
     for axis in (1, 2):
-        table = {
-            (p, q): contrast * _border_contrast(pooled[p], pooled[q], grid, axis)
-            for p in (0, 1)
-            for q in (0, 1)
-        }
-        count = grid - 1
-        for cost, own in ((hide_second, 1), (hide_first, 0)):
-            cost.narrow(axis, 0, count).add_((table[own, 0] + table[own, 1]) / 2)
-            cost.narrow(axis, 1, count).add_((table[0, own] + table[1, own]) / 2)
+        table = contrast * _border_contrast(means, grid, axis)
+        costs.narrow(axis + 1, 0, grid - 1).add_(table.mean(dim=1))
+        costs.narrow(axis + 1, 1, grid - 1).add_(table.mean(dim=0))
         bent = (table[1, 0] + table[0, 1] - table[1, 1] - table[0, 0]) / 2
         weights.append((bent + settings.label_smoothness / (16 * grid)).clamp_min(0))
     share = torch.arange(settings.labels, device=device, dtype=torch.float32) / last
-    unary = hide_first[..., None] * share + hide_second[..., None] * (1 - share)
+    unary = costs[0, ..., None] * share + costs[1, ..., None] * (1 - share)
     prior = _prior(ratio, share) * (settings.prior / grid**2)
     return unary + prior[:, None, None], weights[0], weights[1], (share[:, None] - share).square()
 
@@ -239,34 +234,47 @@ def _cell_of_block(blocks: int, grid: int, device: torch.device) -> Tensor:
     return torch.arange(blocks, device=device) * grid // blocks
 
 
-def _membership(blocks: int, grid: int, device: torch.device) -> Tensor:
-    """float32 (blocks, grid): 1 where the block belongs to the cell."""
-    return (_cell_of_block(blocks, grid, device)[:, None] == torch.arange(grid, device=device)).float()
-
-
 def _cell_sums(blocks: Tensor, grid: int) -> Tensor:
-    """Sum over the blocks (B, h, w) of each cell: (B, grid, grid), a distribution where ``blocks`` is one.
+    """Sum over the blocks (B, h, w) of each cell: (B, grid, grid), a distribution where ``blocks`` is one."""
+    return distribution(_sum_by_cell(_sum_by_cell(blocks, grid, 1), grid, 2))
 
-    Written as products and sums: a matrix product may round to TF32.
+
+def _sum_by_cell(values: Tensor, grid: int, dim: int) -> Tensor:
+    """Sum ``values`` along ``dim`` over the blocks of each cell."""
+    size = values.shape[dim]
+    if size % grid == 0:
+        return values.unflatten(dim, (grid, size // grid)).sum(dim=dim + 1)
+    # Cells differ by one block: read the longest length everywhere and leave out what belongs to the next.
+    longest = -(-size // grid)
+    start = _cell_starts(size, grid, values.device)
+    block = start[:-1, None] + torch.arange(longest, device=values.device)
+    inside = (block < start[1:, None]).to(values.dtype)
+    read = values.index_select(dim, block.clamp_max(size - 1).reshape(-1)).unflatten(dim, (grid, longest))
+    return (read * inside.reshape(grid, longest, *[1] * (values.dim() - dim - 1))).sum(dim=dim + 1)
+
+
+def _cell_starts(size: int, grid: int, device: torch.device) -> Tensor:
+    """(grid + 1,) int64: first block of each cell, and the end."""
+    return (torch.arange(grid + 1, device=device) * size + grid - 1) // grid
+
+
+def _border_contrast(means: Tensor, grid: int, axis: int) -> Tensor:
+    """Mean absolute difference across each border between cells, from image p before to image q behind it.
+
+    Args:
+        means: (2, B, C, h, w), block means of the two images.
+        grid: cells a side.
+        axis: 1 for borders between rows, 2 between columns.
+
+    Returns:
+        (2, 2, B, grid - 1, grid) or (2, 2, B, grid, grid - 1), indices p and q first.
     """
-    rows, columns = (_membership(size, grid, blocks.device) for size in blocks.shape[1:])
-    wide = (blocks[..., None] * columns).sum(dim=2)
-    return distribution((wide[:, :, None] * rows[..., None]).sum(dim=1))
-
-
-def _border_contrast(first: Tensor, second: Tensor, grid: int, axis: int) -> Tensor:
-    """Mean absolute difference of ``first`` before and ``second`` (B, C, h, w) behind each border.
-
-    Returns (B, grid - 1, grid) for axis 1 (borders between rows), (B, grid, grid - 1) for axis 2.
-    """
-    dim, blocks, device = axis + 1, first.shape[axis + 1], first.device
-    start = (torch.arange(1, grid, device=device) * blocks + grid - 1) // grid
-    step = (first.index_select(dim, start - 1) - second.index_select(dim, start)).abs().mean(dim=1)
-    along = _membership(step.shape[3 - axis], grid, device)
-    along = along / along.sum(dim=0)
-    if axis == 1:
-        return (step[..., None] * along).sum(dim=2)
-    return (step[:, :, None] * along[..., None]).sum(dim=1)
+    start = _cell_starts(means.shape[axis + 2], grid, means.device)
+    before, behind = (means.index_select(axis + 2, border) for border in (start[1:-1] - 1, start[1:-1]))
+    step = (before[:, None] - behind).abs().mean(dim=3)
+    other = 5 - axis  # the axis along the border
+    length = _cell_starts(step.shape[other], grid, means.device).diff().to(step.dtype)
+    return _sum_by_cell(step, grid, other) / (length if other == 4 else length[:, None])
 
 
 def _check(image: Tensor, saliency: Tensor) -> None:

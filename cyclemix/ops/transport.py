@@ -45,7 +45,8 @@ def plan(mask: Tensor, saliency: Tensor, cost_weight: float) -> Tensor:
     if cost_weight < 0:
         raise ValueError(f"plan expects cost_weight >= 0, got {cost_weight}")
     height, width = mask.shape[1:]
-    unit = cost_weight / max(height - 1, width - 1, 1) ** 2
+    # Free moves are given a price too small to matter, as _exchange divides by it.
+    unit = max(cost_weight, 1e-9) / max(height - 1, width - 1, 1) ** 2
     row, column = _positions(height, width, mask.device)
     # Batch last, so that slices are long runs. What travels: saliency, row, column; what stays: visibility.
     share = distribution(saliency.float()).permute(1, 2, 0)
@@ -54,7 +55,7 @@ def plan(mask: Tensor, saliency: Tensor, cost_weight: float) -> Tensor:
     for down, right in OFFSETS:
         if down < height and abs(right) < width:
             for near, far in _pairs(state, down, right):
-                _exchange(near, far, 2 * unit * down, 2 * unit * right, 1e-4 * unit)
+                _exchange(near, far, down, right, 2 * unit)
     source = state[1] * width + state[2]
     return source.permute(2, 0, 1).round().long()
 
@@ -81,13 +82,12 @@ def apply(plan: Tensor, blocks: Tensor) -> Tensor:
             f"with B = {batch}, H a multiple of {rows} and W of {columns}; got {tuple(blocks.shape)}"
         )
     side_y, side_x = height // rows, width // columns
-    # One row a block: (B, channels, rows, side, columns, side) -> (B rows columns, channels side side).
-    split = blocks.reshape(batch, -1, rows, side_y, columns, side_x)
-    table = split.permute(0, 2, 4, 1, 3, 5).reshape(plan.numel(), -1)
-    first = torch.arange(batch, device=plan.device)[:, None] * (rows * columns)
-    moved = table.index_select(0, (plan.reshape(batch, -1) + first).reshape(-1))
-    moved = moved.reshape(batch, rows, columns, split.shape[1], side_y, side_x)
-    return moved.permute(0, 3, 1, 4, 2, 5).reshape(blocks.shape)
+    y, x = (torch.arange(side, device=plan.device) for side in (side_y, side_x))
+    corner = plan // columns * (side_y * width) + plan % columns * side_x
+    within = y[:, None, None] * width + x
+    pixel = (corner[:, :, None, :, None] + within).reshape(batch, 1, -1)
+    flat = blocks.reshape(batch, -1, height * width)
+    return flat.gather(2, pixel.expand_as(flat)).reshape(blocks.shape)
 
 
 def fraction_moved(plan: Tensor) -> Tensor:
@@ -97,21 +97,24 @@ def fraction_moved(plan: Tensor) -> Tensor:
     return (plan.reshape(batch, -1) != stay).float().mean(dim=1)
 
 
-def _exchange(near: Tensor, far: Tensor, down: float, right: float, least_gain: float) -> None:
+def _exchange(near: Tensor, far: Tensor, down: int, right: int, price: float) -> None:
     """Swap the blocks of the places in ``near`` and ``far`` (4, ...) where that gains; in place.
 
-    Swapping the blocks a and b of places j and k changes the objective by
-    (visible_j - visible_k) (s_b - s_a) - 2 unit (a - b) . (j - k), squares cancelling. The least gain keeps
-    rounding errors from moving anything.
+    Swapping the blocks a and b of places j and k, o = k - j, loses
+    (visible_k - visible_j) (s_b - s_a) + price o . (b - a) with price = 2 unit, squares cancelling. All is
+    divided by price times one component of o, which saves a kernel. Only a gain counts that is above
+    rounding.
     """
     change = far - near
-    loss = change[1] * down
-    if right:
-        loss.add_(change[2], alpha=right)
-    loss.addcmul_(change[3], change[0])
-    move = change[:3].mul_(loss.lt_(-least_gain))
-    near[:3].add_(move)
-    far[:3].sub_(move)
+    if down:
+        loss = torch.add(change[1], change[2], alpha=right / down) if right else change[1].clone()
+    else:
+        loss = change[2].clone()
+    scale = price * (down or right)
+    loss.addcmul_(change[3], change[0], value=1 / scale)
+    swap = loss.lt_(-1e-4 / (down or right))
+    near[:3].addcmul_(change[:3], swap)
+    far[:3].addcmul_(change[:3], swap, value=-1)
 
 
 def _pairs(state: Tensor, down: int, right: int) -> Iterator[tuple[Tensor, Tensor]]:
