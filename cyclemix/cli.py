@@ -218,6 +218,21 @@ def predict(
 
 
 @app.command()
+def segment(
+    images: Annotated[list[Path], typer.Argument(help="short-axis stacks, .nii or .nii.gz")],
+    model: Annotated[Path, typer.Option(help="model.pt")],
+    output_dir: OutputDir,
+    inference: Annotated[str, typer.Option(help="JSON: flip_average, largest_component")] = "{}",
+    execution: Execution = "{}",
+) -> None:
+    """Segment new images with a trained model."""
+    from cyclemix import segment as stage
+
+    how = _model(Inference, inference, "--inference")
+    stage.run(model, images, output_dir, how, _model(Training, execution, "--execution"))
+
+
+@app.command()
 def evaluate(
     dataset_file: DatasetFile,
     receipt: Receipt,

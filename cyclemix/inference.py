@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -103,6 +106,18 @@ def volume_dice(prediction: Tensor, truth: Tensor, num_classes: int) -> Tensor:
         size = first.sum() + second.sum()
         scores.append(torch.where(size > 0, 2.0 * (first & second).sum() / size.clamp_min(1), 1.0))
     return torch.stack(scores)
+
+
+def save_labels(path: Path, labels: np.ndarray, header_block: bytes) -> None:
+    """Write (D,H,W) labels as uint8 NIfTI with the upstream shape, affine and spacing, atomically."""
+    header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(header_block), check=False)
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    data = np.ascontiguousarray(labels.astype(np.uint8).T)
+    image = nibabel.Nifti1Image(data, header.get_best_affine(), header)
+    partial = path.with_name(f".{path.name}.part.nii.gz")
+    nibabel.save(image, partial)
+    partial.replace(path)
 
 
 def save_model(path: Path, config: RunConfig, net: nn.Module, step: int, val_dice: float) -> None:

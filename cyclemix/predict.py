@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import nibabel
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from cyclemix.config import ConfigError, Inference, Training
 from cyclemix.data.store import load_case, read_index
 from cyclemix.device import acquire
-from cyclemix.inference import load_model, segment_volume
+from cyclemix.inference import load_model, save_labels, segment_volume
 
 log = logging.getLogger(__name__)
 
@@ -60,15 +57,3 @@ def run(
             image = torch.from_numpy(case.image).float()[:, None].to(device)
             labels = segment_volume(net, image, case.geometry, inference, config.training.precision)
             save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), case.geometry.header)
-
-
-def save_labels(path: Path, labels: np.ndarray, header_block: bytes) -> None:
-    """Write (D,H,W) labels as uint8 NIfTI with the upstream shape, affine and spacing, atomically."""
-    header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(header_block), check=False)
-    header.set_data_dtype(np.uint8)
-    header.set_slope_inter(1, 0)
-    data = np.ascontiguousarray(labels.astype(np.uint8).T)
-    image = nibabel.Nifti1Image(data, header.get_best_affine(), header)
-    partial = path.with_name(f".{path.name}.part.nii.gz")
-    nibabel.save(image, partial)
-    partial.replace(path)

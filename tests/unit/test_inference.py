@@ -16,12 +16,12 @@ from cyclemix.inference import (
     load_model,
     probabilities,
     resolved_precision,
+    save_labels,
     save_model,
     segment_volume,
     to_native,
     volume_dice,
 )
-from cyclemix.predict import save_labels
 
 
 def geometry(shape: tuple[int, int, int], origin: float, scale: float) -> Geometry:

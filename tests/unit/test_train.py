@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cyclemix import checkpoint, predict, resolve, train
+from cyclemix import checkpoint, predict, resolve, segment, train
 from cyclemix.config import ConfigError, Grid, Inference, MethodBlock, Recipe, Training
 
 GRID = Grid(spacing_mm=3.2, crop_px=64)
@@ -206,3 +206,24 @@ def test_training_needs_no_mlflow() -> None:
         "import sys; import cyclemix.train; sys.exit('mlflow' in sys.modules or 'snakemake' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_new_images_are_segmented_as_the_data_sets_own(
+    trained: tuple[Path, Told], phantom_prepared: Path, tmp_path: Path
+) -> None:
+    model, folds = trained[0] / "model.pt", phantom_prepared / "data" / "tiny" / "folds.json"
+    index = prepared(phantom_prepared, "test")
+    predict.run(model, folds, index, 0, "test", Inference(), CPU, tmp_path / "predicted")
+    raw = phantom_prepared / "data" / "tiny" / "raw" / "heart005"
+    images = [raw / f"{case}.nii.gz" for case in pd.read_csv(index[0])["case"]]
+    segment.run(model, images, tmp_path / "segmented", Inference(), CPU)
+    for image in images:
+        first, second = (nibabel.load(tmp_path / name / image.name) for name in ("predicted", "segmented"))
+        assert np.array_equal(np.asarray(first.dataobj), np.asarray(second.dataobj))
+        assert np.array_equal(first.affine, second.affine)
+
+
+def test_two_images_of_one_name_are_refused(trained: tuple[Path, Told], tmp_path: Path) -> None:
+    images = [Path("a/heart.nii.gz"), Path("b/heart.nii")]
+    with pytest.raises(ConfigError, match="several images are named heart"):
+        segment.run(trained[0] / "model.pt", images, tmp_path, Inference(), CPU)
