@@ -28,20 +28,10 @@ from cyclemix.config import BACKGROUND, UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.data.native import header_spacing, read_native
 from cyclemix.metrics import DISTANCES, dice, surface_metrics
+from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 
 log = logging.getLogger(__name__)
 
-COLUMNS = (
-    "case",
-    "subject",
-    "structure",
-    "dice",
-    *DISTANCES,
-    "volume_pred_ml",
-    "volume_true_ml",
-    "missed",
-)
-LEVEL_COLUMNS = ("case", "subject", "structure", "level", "n_slices", "dice")
 LEVELS = ("base", "middle", "apex")
 HEART = frozenset({"LV", "MYO", "RV"})
 
@@ -241,11 +231,3 @@ def check_geometry(pred: Volume, truth: Volume, path: Path, upstream: str) -> No
                 f"{path}: {name} differs from the upstream image {upstream}: "
                 f"got {first.tolist()}, expected {second.tolist()}; run predict again for this fold"
             )
-
-
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table under its final name only when whole; 10 significant digits, ``\\n`` line ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    table.to_csv(partial, index=False, float_format="%.10g", lineterminator="\n")
-    partial.replace(path)

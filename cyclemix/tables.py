@@ -15,8 +15,8 @@ from cyclemix import clinical, comparison, published, render_html, render_text, 
 from cyclemix.captions import Study
 from cyclemix.config import write_if_changed
 from cyclemix.data.datasets import DatasetSpec, load_dataset
-from cyclemix.evaluate import COLUMNS, LEVEL_COLUMNS, write_csv
 from cyclemix.layout import data_dir, run_dir
+from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 
 log = logging.getLogger(__name__)
 

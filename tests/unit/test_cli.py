@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -23,13 +22,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_help_names_every_stage_and_is_quick() -> None:
-    seconds = []
-    for _ in range(4):  # the first one writes the byte code; other tests may run beside
-        started = time.perf_counter()
-        done = run("--help")
-        seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 0.5
+def test_help_names_every_stage() -> None:
+    done = run("--help")
     assert done.returncode == 0
     for stage in STAGES:
         assert f" {stage} " in done.stdout

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from cyclemix import tables
-from cyclemix.evaluate import COLUMNS, LEVEL_COLUMNS, write_csv
 from cyclemix.layout import data_dir, run_dir
+from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 
 DATASET = """
 title: Toy hearts
