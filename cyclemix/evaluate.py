@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from cyclemix.config import BACKGROUND, UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.data.native import header_spacing, read_native
-from cyclemix.metrics import DISTANCES, dice, surface_metrics
+from cyclemix.metrics import dice, surface_metrics
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 
 log = logging.getLogger(__name__)
