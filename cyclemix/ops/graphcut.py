@@ -55,8 +55,8 @@ def solve(
         int64 (B, H, W), on the device of ``unary``.
 
     Raises:
-        ValueError: shapes that do not belong together; on the CPU also a pairwise term that is not submodular
-            (elsewhere checking it would wait for the device).
+        ValueError: shapes that do not belong together; on the CPU also a negative weight or a pairwise term that
+            is not submodular (elsewhere checking it would wait for the device).
     """
     _check(unary, weight_x, weight_y, pairwise)
     batch, height, width, count = unary.shape
@@ -94,7 +94,15 @@ def _check(unary: Tensor, weight_x: Tensor, weight_y: Tensor, pairwise: Tensor) 
     ):
         if tensor.shape != shape:
             raise ValueError(f"solve expects {name} of shape {shape}, got {tuple(tensor.shape)}")
-    if pairwise.device.type == "cpu" and bool((_couplings(pairwise) < -1e-6 * pairwise.abs().max()).any()):
+    if unary.device.type == "cpu":
+        _check_values(weight_x, weight_y, pairwise)
+
+
+def _check_values(weight_x: Tensor, weight_y: Tensor, pairwise: Tensor) -> None:
+    for name, weight in (("weight_x", weight_x), ("weight_y", weight_y)):
+        if weight.numel() and not weight.min() >= 0:
+            raise ValueError(f"solve expects {name} not negative, got {weight.min().item():g}; clamp it at 0")
+    if (_couplings(pairwise) < -1e-6 * pairwise.abs().max()).any():
         raise ValueError(
             "solve needs a submodular pairwise term, V[k,l] + V[k+1,l+1] <= V[k+1,l] + V[k,l+1] "
             f"(convex in the label difference); got {pairwise.tolist()}"

@@ -165,6 +165,13 @@ def test_potts_smoothness_is_refused():
         graphcut.solve(torch.rand(1, 2, 2, 3), torch.ones(1, 1, 2), torch.ones(1, 2, 1), potts)
 
 
+@pytest.mark.parametrize("value", [-0.5, float("nan")])
+def test_negative_weights_are_refused(value):
+    down = torch.tensor([[[1.0, value]]])
+    with pytest.raises(ValueError, match=f"weight_x not negative, got {value}; clamp it at 0"):
+        graphcut.solve(torch.rand(1, 2, 2, 3), down, torch.ones(1, 2, 1), QUADRATIC)
+
+
 def test_integer_costs_are_refused():
     with pytest.raises(ValueError, match=r"got torch\.int64"):
         graphcut.solve(
