@@ -1,8 +1,8 @@
 """Time and energy of the batched graph cut against max-flow and, when installed, the official solver.
 
 Random energies of Puzzle Mix's kind on every grid, and the recorded instances where they are there (the
-folder in CYCLEMIX_REFERENCE, else ../shared/reference). PyMaxflow gives the exact minimum by Ishikawa's graph;
-gco-wrapper runs the alpha-beta swap of the official code, on costs rounded to integers.
+folder in CYCLEMIX_REFERENCE, else ../shared/reference). PyMaxflow gives the exact minimum by Ishikawa's
+graph; gco-wrapper runs the alpha-beta swap of the official code, on costs rounded to integers.
 
     python benchmarks/graphcut.py           # needs PyMaxflow (a development dependency)
 """

@@ -55,7 +55,8 @@ def solve(
         int64 (B, H, W), on the device of ``unary``.
 
     Raises:
-        ValueError: shapes that do not belong together; on the CPU also a negative weight or a pairwise term that
+        ValueError: shapes that do not belong together; on the CPU also a negative weight or a pairwise term
+        that
             is not submodular (elsewhere checking it would wait for the device).
     """
     _check(unary, weight_x, weight_y, pairwise)
