@@ -159,6 +159,15 @@ def measure(name: str, terms: Terms) -> list[dict[str, object]]:
     return rows
 
 
+def processor() -> str:
+    """Model of the CPU where the system tells it, else its architecture."""
+    table = Path("/proc/cpuinfo")
+    lines = table.read_text().splitlines() if table.is_file() else []
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
+
+
 def surroundings() -> dict[str, str]:
     """Commit, hardware and versions of these numbers."""
     commit = subprocess.run(
@@ -167,7 +176,7 @@ def surroundings() -> dict[str, str]:
         text=True,
         check=False,
     ).stdout.strip()
-    hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
     threads = str(torch.get_num_threads())
     versions = {name: metadata.version(name) for name in ("torch", "PyMaxflow")}
     return {"commit": commit or "unknown", "hardware": hardware, "threads": threads, **versions}

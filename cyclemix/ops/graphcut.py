@@ -128,7 +128,8 @@ def _relax(cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor, iteratio
     primal_step = 1 / (BALANCE * speed.sum(dim=0)).clamp_min(torch.finfo(cost.dtype).tiny ** 0.5)
     # One buffer each for the iterate and its successor, so that one kernel relaxes all of it: the dual
     # variables, their sum a node, and the thresholds.
-    state, work = (torch.empty((slots + 2, nodes, batch), device=cost.device, dtype=cost.dtype) for _ in "12")
+    state = torch.empty((slots + 2, nodes, batch), device=cost.device, dtype=cost.dtype)
+    work = torch.empty_like(state)
     dual, total, primal = state[:slots], state[slots], state[slots + 1]
     new_dual, new_total, new_primal = work[:slots], work[slots], work[slots + 1]
     torch.clamp(torch.zeros_like(high), low, high, out=dual)
