@@ -14,6 +14,7 @@ Reduction = Literal["labelled", "pixels"]
 """How a sum over pixels becomes a scalar: over the labelled pixels, or over all (the official code)."""
 
 EPS = 1e-6
+"""Keeps the cosine of an all-zero vector at 0."""
 
 
 def partial_cross_entropy(
@@ -61,7 +62,10 @@ def cosine_distance(first: Tensor, second: Tensor, visible: Tensor | None = None
         first, second: (B,C,H,W) non-negative class scores.
         visible: (B,H,W) bool; None = all.
     """
-    distance = 1 - functional.cosine_similarity(first.float(), second.float(), dim=1, eps=EPS)
+    first, second = first.float(), second.float()
+    # By hand: torch's cosine_similarity normalises both maps first, which costs several passes over memory.
+    norms = first.square().sum(dim=1) * second.square().sum(dim=1)
+    distance = 1 - (first * second).sum(dim=1) * (norms + EPS**2).rsqrt()
     if visible is None:
         return distance.mean()
     weight = visible.to(distance.dtype)

@@ -30,7 +30,7 @@ from cyclemix.losses import cosine_distance, mixed_cross_entropy, partial_cross_
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops import occlusion, rotation
 from cyclemix.ops.components import cycle_target
-from cyclemix.ops.puzzlemix import BLOCK_PX, Mix, PuzzleSettings, grid_of_step, puzzle_mix
+from cyclemix.ops.puzzlemix import Mix, PuzzleSettings, puzzle_mix
 from cyclemix.ops.saliency import saliency
 
 
@@ -66,8 +66,9 @@ class CycleMix(Method):
         if mixes:
             (gradient,) = torch.autograd.grad(unmix, image, retain_graph=True)
             partner = torch.randperm(len(image), generator=generator, device=image.device)
-            grid = grid_of_step(batch.step, config.puzzle.grids, min(image.shape[-2:]) // BLOCK_PX)
-            mix = puzzle_mix(image.detach(), saliency(gradient), partner, grid, config.puzzle, generator)
+            mix = puzzle_mix(
+                image.detach(), saliency(gradient), partner, batch.step, config.puzzle, generator
+            )
             terms |= self._mixed(net, batch, scores, mix, generator)
         if config.weight_local > 0:
             target = cycle_target(logits.detach().argmax(dim=1), self.num_classes)
