@@ -1,4 +1,4 @@
-"""What is particular to CycleMix: image, scribbles, predictions mix alike; each term answers for one thing."""
+"""What is particular to CycleMix: image, scribbles, predictions mix alike; a term answers for one thing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def terms(method: Method, data: Batch, net: torch.nn.Module | None = None) -> di
 
 
 HARD = {"labels": 2, "label_smoothness": 0.0, "transport_cost": 0.0}
-"""Shares of 0 or 1, so that a mixed pixel is some image's pixel; both images show, and blocks move for free."""
+    """A network that knows every pixel has no loss on the mixed image: the labels came along."""
 
 
 @pytest.mark.parametrize("step", range(4))
@@ -79,7 +79,7 @@ def test_half_shares_are_seen_by_the_consistency() -> None:
 
 
 def test_rotated_pixels_come_back_to_their_labels() -> None:
-    """A rotated image of one class, turned back, still fits its labels: what rotation brings in is left out."""
+    """A rotated image of one class, turned back, fits its labels: what rotation brings in is left out."""
     data = Batch(batch().image * 0 + 2, torch.full((6, SIDE, SIDE), 2), 0)
     assert terms(create(), data)["mix"].item() < 0.02
 
