@@ -38,7 +38,6 @@ def curves(
         axes.set_xlim(left=0)
         axes.margins(x=0.02)
     _label_axes(panels)
-    panels[1].sharey(panels[0])
     handles = [panels[0].plot([], [], lw=1.6, color=colours[label], label=label)[0] for label in histories]
     figure.legend(handles=handles, loc="lower left", ncols=min(len(handles), 6), bbox_to_anchor=(0.055, 0.0))
     return figure
@@ -51,6 +50,8 @@ def _label_axes(panels: Sequence[Axes]) -> None:
         axes.set_xlabel(name, labelpad=2)
     low = min(axes.get_ylim()[0] for axes in panels[:2])
     panels[0].set_ylim(max(0.0, low), min(1.0, panels[0].get_ylim()[1] + 0.02))
+    if any((np.asarray(line.get_ydata(), dtype=float) <= 0).any() for line in panels[2].lines):
+        return  # adversarial and energy terms may be negative
     panels[2].set_yscale("log")
     panels[2].yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
     panels[2].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -63,7 +64,8 @@ def _band(axes: Axes, runs: Sequence[pd.DataFrame], x: str, y: str, colour: str)
     at_step = [run.set_index("step").assign(step=lambda t: t.index) for run in runs]
     values = pd.concat([run[y] for run in at_step], axis=1)
     places = pd.concat([run[x] for run in at_step], axis=1).mean(axis=1)
-    axes.plot(places, values.mean(axis=1), color=colour, lw=1.4)
+    marker = "o" if len(values) == 1 else ""  # one validation makes no line
+    axes.plot(places, values.mean(axis=1), color=colour, lw=1.4, marker=marker, ms=3.2)
     if values.shape[1] > 1:
         low, high = values.min(axis=1), values.max(axis=1)
         axes.fill_between(places, low, high, color=colour, alpha=0.18, linewidth=0)

@@ -223,6 +223,15 @@ def test_curves_take_runs_of_different_length() -> None:
     assert list(mean.get_ydata()) == [0, 0.5, 0.6]
 
 
+def test_a_negative_loss_has_a_linear_axis_and_a_single_validation_is_a_dot() -> None:
+    run = pd.DataFrame({"step": [5], "seconds": [1.0], "loss": [-0.5], "val_dice_avg": [0.4]})
+    figure = curves.curves({"m": [run]}, {"m": "#000000"}, ("title", "subtitle"))
+    assert figure.axes[2].get_yscale() == "linear"
+    assert figure.axes[2].lines[0].get_marker() == "o"
+    figure = curves.curves({"m": [run.assign(loss=0.5)]}, {"m": "#000000"}, ("title", "subtitle"))
+    assert figure.axes[2].get_yscale() == "log"
+
+
 def test_bland_altman_prints_bias_and_limits() -> None:
     patients = pd.DataFrame(
         {"method": "m", "subject": ["a", "b"], "structure": "LV", "measure": "ef", "unit": "%",
