@@ -9,7 +9,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 # Jobs find the package here, and the interpreter that runs Snakemake unless a conda environment is activated.
-BASEDIR = Path(os.path.relpath(workflow.basedir))
+# (`current_basedir` is `workflow.basedir`, but where another workflow uses this one as a module.)
+BASEDIR = Path(os.path.relpath(str(workflow.current_basedir)))
 sys.path.insert(0, str(BASEDIR.resolve()))
 os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(BASEDIR.resolve()), os.environ.get("PYTHONPATH")])),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from studies import Project, per_label
 
@@ -67,6 +69,30 @@ def test_works_from_another_folder(clean_project: Project, tmp_path_factory: pyt
     elsewhere = Project(tmp_path_factory.mktemp("elsewhere"))
     plan = elsewhere.plan("--snakefile", str(clean_project.folder / "Snakefile"), config=())
     assert plan["train cyclemix"] == 1
+
+
+def test_works_as_a_module(clean_project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outer = Project(tmp_path_factory.mktemp("outer"))
+    (outer.folder / "Snakefile").write_text(f"""
+configfile: "{clean_project.folder}/config/config.yaml"
+module hearts:
+    snakefile: "{clean_project.folder}/Snakefile"
+    config: config
+use rule * from hearts as hearts_*
+rule own:
+    default_target: True
+    input: rules.hearts_all.input
+""")
+    plan = outer.plan(config=("training={max_steps: 5}",))
+    assert plan["hearts_train cyclemix"] == 1
+    assert plan["hearts_tabulate"] == 1
+
+
+def test_results_may_lie_anywhere(clean_project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "my results"
+    clean_project.snakemake(f"{folder}/data/phantom/folds.json", config=(f"results={folder}",))
+    assert (folder / "data" / "phantom" / "folds.json").is_file()
+    assert (folder / "logs" / "split" / "phantom.log").is_file()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from studies import LABELS, SMALL, Project, per_label
 
 AFTER_TRAINING = ("predict", "evaluate")
@@ -14,6 +15,7 @@ ENDS = {"tabulate": 1, "figures": 1}
 
 def test_the_study_is_complete(finished: Project) -> None:
     results = finished.folder / "results"
+    study = yaml.safe_load((finished.folder / "config" / "config.yaml").read_text())
     for label in LABELS:
         run = results / "runs" / "phantom" / label / "fold0_seed0"
         for name in ("model.pt", "history.csv", "provenance.json", "metrics.csv"):
@@ -21,7 +23,7 @@ def test_the_study_is_complete(finished: Project) -> None:
         assert len(list((run / "predictions").glob("*.nii.gz"))) == 6
         settings = json.loads((run.parent / "config.json").read_text())
         assert settings["training"]["max_steps"] == 4, "overrides merge into the study"
-        assert settings["training"]["learning_rate"] == 2e-3, "and leave the rest of the file alone"
+        assert settings["training"]["ema_decay"] == study["training"]["ema_decay"], "and leave the rest"
         assert not {"seeds", "results", "device", "mirror"} & set(settings)
     for name in ("summary.csv", "per_case.csv", "comparison.html"):
         assert (results / "tables" / "phantom" / name).stat().st_size
