@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from cyclemix import checkpoint, provenance
 from cyclemix.config import ConfigError, RunConfig, Training, load_run_config
@@ -81,7 +82,7 @@ def run(
             volumes = load_volumes(val_cases, device)
             engine = Engine(settings, seed, device)
             state = _resume(engine, output_dir, digest, device)
-            _loop(engine, state, slices, volumes, output_dir, digest, execution, reporter)
+            _loop(engine, state, slices, volumes, output_dir, execution, reporter)
         _finish(engine, state, settings, output_dir, origin)
         status = "FINISHED"
     except Interrupted:
@@ -143,37 +144,44 @@ def _loop(
     slices: Slices,
     volumes: list[Volume],
     folder: Path,
-    digest: str,
     execution: Training,
     reporter: Reporter,
 ) -> None:
     """Steps until ``max_steps``, with validations, checks and checkpoints between them."""
-    recipe = engine.recipe
-    stop = _SigtermFlag()
+    recipe, stop = engine.recipe, _SigtermFlag()
     started, saved_at = time.monotonic() - state.seconds, time.monotonic()
-    with stop, tqdm(total=recipe.max_steps, initial=state.step, unit="step", disable=None) as bar:
+    bar = tqdm(total=recipe.max_steps, initial=state.step, unit="step", disable=None)
+    with stop, logging_redirect_tqdm(), bar:
         while state.step < recipe.max_steps:
             engine.step(state, slices)
             bar.update()
             last = state.step == recipe.max_steps
             validate = last or state.step % recipe.validate_every_steps == 0
-            due = stop.raised or time.monotonic() - saved_at > execution.checkpoint_seconds
+            due = last or stop.raised or time.monotonic() - saved_at > execution.checkpoint_seconds
             if validate or due or state.step % CHECK_EVERY == 0:
                 engine.check(state, slices)
+            state.seconds = time.monotonic() - started
             if validate:
-                state.seconds = time.monotonic() - started
-                row = engine.validate(state, volumes)
-                reporter.metrics({k: v for k, v in row.items() if k not in ("step", "images")}, state.step)
-                bar.set_postfix(dice=f"{row['val_dice_avg']:.3f}", best=f"{state.best_dice:.3f}")
-            if due or last:
-                state.seconds = time.monotonic() - started
+                _validate(engine, state, volumes, reporter)
+                bar.set_postfix(best=f"{state.best_dice:.3f}")
+            if due:
                 checkpoint.save(folder, engine.snapshot(state))
                 saved_at = time.monotonic()
             if stop.raised and not last:
-                log.warning(
-                    "SIGTERM: checkpoint written at step %d; run the same command to go on", state.step
-                )
+                log.warning("SIGTERM: checkpoint at step %d; the same command goes on from it", state.step)
                 raise Interrupted(128 + signal.SIGTERM)
+
+
+def _validate(engine: Engine, state: State, volumes: list[Volume], reporter: Reporter) -> None:
+    row = engine.validate(state, volumes)
+    reporter.metrics({key: value for key, value in row.items() if key not in ("step", "images")}, state.step)
+    log.info(
+        "step %d of %d: validation Dice %.3f after %.0f s",
+        state.step,
+        engine.recipe.max_steps,
+        row["val_dice_avg"],
+        state.seconds,
+    )
 
 
 class _SigtermFlag:
