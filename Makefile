@@ -12,6 +12,8 @@ PROFILE := --workflow-profile workflow/profiles/default
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 export MLFLOW_DISABLE_TELEMETRY := true
+# Waiting threads sleep; see the Snakefile.
+export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: run resume test install install-dev install-ui lint format schema lock ui clean bench help
 .DEFAULT_GOAL := help

@@ -15,10 +15,10 @@ import pytest
 import torch
 from studies import Project, copy_of_project, with_few_hearts
 
-STEPS = 40
+STEPS = 100
 STUDY = (
-    f"training={{max_steps: {STEPS}, validate_every_steps: 20, batch_size: 2, base_filters: 4, levels: 3, "
-    "checkpoint_seconds: 0.05, device: cpu}",
+    f"training={{max_steps: {STEPS}, validate_every_steps: 50, batch_size: 2, base_filters: 4, levels: 3, "
+    "checkpoint_seconds: 0.5, device: cpu}",
     "grid={spacing_mm: 3.2, crop_px: 64}",
     "methods=[unet_pce]",
 )
