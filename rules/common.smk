@@ -10,6 +10,9 @@ from functools import cache
 from cyclemix.provenance import code_digest
 
 
+MOST_THREADS = 4
+
+
 def any_of(names):
     return "|".join(map(re.escape, names))
 
@@ -123,6 +126,13 @@ def get_datasets(wildcards, resources):
 
 def get_results(wildcards, resources):
     return RESULTS
+
+
+def get_network_threads(wildcards):
+    """The cores, dealt to the study's trainings: small networks side by side beat one on all cores."""
+    trainings = sum(len(runs(dataset, "model.pt")) for dataset in PLAN.study.datasets)
+    cores = workflow.resource_settings.cores or MOST_THREADS
+    return max(1, min(MOST_THREADS, cores // trainings))
 
 
 # Evaluation

@@ -14,7 +14,7 @@ rule predict:
         f"{RESULTS}/benchmarks/predict/{{dataset}}_{{label}}_fold{{fold}}_seed{{seed}}.tsv"
     conda:
         "../envs/cyclemix.yaml"
-    threads: 4
+    threads: get_network_threads
     resources:
         mem_mb=8000,
         runtime=60,

@@ -76,7 +76,7 @@ rule train:
         f"{RESULTS}/benchmarks/train/{{dataset}}_{{label}}_fold{{fold}}_seed{{seed}}.tsv"
     conda:
         "../envs/cyclemix.yaml"
-    threads: 4
+    threads: get_network_threads
     resources:
         mem_mb=8000,
         runtime=240,
