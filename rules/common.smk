@@ -9,7 +9,6 @@ from functools import cache
 
 from cyclemix.provenance import code_digest
 
-
 MOST_THREADS = 4
 
 
