@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,21 @@ log = logging.getLogger(__name__)
 
 NAME = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold a run's folder for a ``with`` block, after whoever holds it: a killed workflow may leave one behind.
+
+    The system frees the lock when the process dies.
+    """
+    with (folder / "train.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("another training writes to %s; waiting for its end", folder)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from cyclemix import checkpoint, provenance
 from cyclemix.config import ConfigError, RunConfig, Training, load_run_config
+from cyclemix.data.store import read_index
 from cyclemix.device import acquire
 from cyclemix.engine import Engine, State
 from cyclemix.inference import save_model
@@ -77,13 +78,16 @@ def run(
     reporter.params(_flat(settings.model_dump()) | {"fold": fold, "seed": seed})
     status = "FAILED"
     try:
-        with acquire(execution.device, execution.jobs_per_gpu) as device:
+        with (
+            checkpoint.exclusive(output_dir),
+            acquire(execution.device, execution.jobs_per_gpu) as device,
+        ):
             slices = load_slices(train_cases, settings, device)
             volumes = load_volumes(val_cases, device)
             engine = Engine(settings, seed, device)
             state = _resume(engine, output_dir, digest, device)
             _loop(engine, state, slices, volumes, output_dir, execution, reporter)
-        _finish(engine, state, settings, output_dir, origin)
+            _finish(engine, state, settings, output_dir, origin)
         status = "FINISHED"
     except Interrupted:
         status = "KILLED"
@@ -96,8 +100,6 @@ def _cases(
     settings: RunConfig, folds: Path, index: Sequence[Path], fold: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of the prepared index for the fold's training and validation subjects."""
-    from cyclemix.data.store import read_index
-
     parts = json.loads(folds.read_text())["folds"]
     if not 0 <= fold < len(parts):
         raise ConfigError(f"{folds}: no fold {fold}; it holds folds 0..{len(parts) - 1}")

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from studies import Project, copy_of_project, with_few_hearts
@@ -51,7 +52,9 @@ def killed_once_it_trains(project: Project) -> None:
                 assert time.monotonic() < deadline, "no checkpoint in time" + project.logs()
                 time.sleep(0.02)
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            # A job may have a process group of its own, so the whole tree is gathered before it falls apart.
+            for member in [*psutil.Process(process.pid).children(recursive=True), process]:
+                os.kill(member.pid, signal.SIGKILL)
 
 
 def weights(project: Project) -> dict[str, torch.Tensor]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,20 @@ def test_a_foreign_digest_starts_afresh_and_says_so(tmp_path: Path, caplog: pyte
 
 def test_nothing_there(tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path, "d", CPU) is None
+
+
+def test_a_second_training_waits_for_the_first(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with checkpoint.exclusive(tmp_path):
+            order.append("second")
+
+    with checkpoint.exclusive(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        while "waiting for its end" not in caplog.text:
+            time.sleep(0.01)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
