@@ -20,7 +20,7 @@ PREVIOUS = "checkpoint.previous.pt"
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a run's folder for a ``with`` block, after whoever holds it: a killed workflow may leave one behind.
+    """Hold a run's folder for a ``with`` block; wait for a training that a killed workflow left behind.
 
     The system frees the lock when the process dies.
     """
