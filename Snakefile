@@ -22,7 +22,7 @@ os.environ.update(
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from cyclemix import study
-from cyclemix.config import ConfigError
+from cyclemix.strict import ConfigError
 
 # A study file stands alone: the default one is read only where none is named.
 DEFAULT_STUDY = str(BASEDIR / "config" / "config.yaml")

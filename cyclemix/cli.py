@@ -15,8 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cyclemix import config as settings
-from cyclemix.config import ConfigError, Grid, Inference, MethodBlock, Protocol, Recipe, Tracking, Training
+from cyclemix.config import Grid, Inference, MethodBlock, Protocol, Recipe, Tracking, Training, load_methods
+from cyclemix.strict import ConfigError, Model, validate
 
 MANY = ("--index", "--datasets")
 """Options that take all words up to the next option, as the workflow's ``{input.index}`` gives them."""
@@ -92,8 +92,8 @@ def _json(text: str, option: str) -> Any:
         raise ConfigError(f"{option}: expected JSON, got {text!r} ({error})") from None
 
 
-def _model(model: type[settings.Model], text: str, option: str) -> settings.Model:
-    return settings.validate(model, _json(text, option), option)
+def _model(model: type[Model], text: str, option: str) -> Model:
+    return validate(model, _json(text, option), option)
 
 
 @app.command()
@@ -123,7 +123,7 @@ def prepare(
     """Check, resample and store the cases of a part; write its index."""
     from cyclemix.data import prepare as stage
 
-    grid = settings.validate(Grid, {"spacing_mm": spacing_mm, "crop_px": crop_px}, "prepare")
+    grid = validate(Grid, {"spacing_mm": spacing_mm, "crop_px": crop_px}, "prepare")
     stage.run(dataset_file, part, receipt, grid, output, threads)
 
 
@@ -296,7 +296,7 @@ def figures(
 @app.command()
 def methods(file: Annotated[Path, typer.Option(help="method blocks")] = Path("config/methods.yaml")) -> None:
     """List the labels that a study may name, with their summaries."""
-    for label, block in settings.load_methods(file).items():
+    for label, block in load_methods(file).items():
         typer.echo(f"{label:24} {block.supervision:15} {block.summary}")
 
 

@@ -5,13 +5,13 @@ Nothing here needs torch, so the Snakefile validates a study before any job star
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from cyclemix.strict import ConfigError, StrictModel, load_yaml, nearest, validate
 
 UNLABELLED = 255
 """Label of a pixel that no annotator marked, or outside the image; no loss term may read it as a class."""
@@ -23,31 +23,11 @@ Supervision = Literal["scribble", "scribble+masks", "full"]
 Part = Literal["train", "val", "masks", "test", "all"]
 
 
-class ConfigError(ValueError):
-    """A study, data set or method block that cannot be run; the message names the key and what to do."""
-
-
-class StrictModel(BaseModel):
-    """Base of every config model: refuses unknown keys, reads ``"null"``, as overrides say it, as None."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True, frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_means_none(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            return {key: None if value == "null" else value for key, value in values.items()}
-        return values
-
-
-Model = TypeVar("Model", bound=StrictModel)
-
-
 class Grid(StrictModel):
     """The in-plane grid that images are resampled to before training."""
 
     spacing_mm: float = Field(gt=0, description="in-plane pixel size in mm")
-    crop_px: int = Field(ge=32, description="side of the centred square crop, pixels; a multiple of 16")
+    crop_px: int = Field(ge=32, description="side of the centred square crop, pixels; a multiple of 4")
 
     @model_validator(mode="after")
     def _divisible(self) -> Grid:
@@ -249,36 +229,6 @@ class RunConfig(StrictModel):
     training: Recipe
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping.
-
-    Raises:
-        ConfigError: the file is missing, is not YAML or is not a mapping.
-    """
-    try:
-        values = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected a mapping, got {type(values).__name__}")
-    return values
-
-
-def validate(model: type[Model], values: Any, where: str) -> Model:
-    """Build ``model`` from ``values``; ``where`` (a file or a block) opens the message.
-
-    Raises:
-        ConfigError: one line a wrong key: its path, what was expected, what is there.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        lines = [_describe(model, item) for item in error.errors()]
-        raise ConfigError("\n".join(f"{where}: {line}" for line in lines)) from None
-
-
 def load_methods(path: Path) -> dict[str, MethodBlock]:
     """All method blocks of a ``methods.yaml``, by label."""
     return {
@@ -295,7 +245,7 @@ def check_methods(study: Study, blocks: dict[str, MethodBlock], where: str = "me
     for label in study.methods:
         if label not in blocks:
             raise ConfigError(
-                f"{where}: no method {label!r}{_nearest(label, blocks)}; known: {', '.join(blocks)}"
+                f"{where}: no method {label!r}{nearest(label, blocks)}; known: {', '.join(blocks)}"
             )
 
 
@@ -313,17 +263,6 @@ def inference_of(study: Study, label: str, block: MethodBlock) -> Inference:
     )
 
 
-def write_if_changed(path: Path, text: str) -> bool:
-    """Write ``text`` unless the file holds it already; True where it was written."""
-    if path.is_file() and path.read_text() == text:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text)
-    partial.replace(path)
-    return True
-
-
 def load_run_config(path: Path) -> RunConfig:
     """Read a ``config.json``."""
     return validate(RunConfig, json.loads(path.read_text()), str(path))
@@ -336,34 +275,3 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         old = merged.get(key)
         merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
-
-
-def _nearest(name: str, known: Any) -> str:
-    matches = difflib.get_close_matches(name, [str(k) for k in known], n=1)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""
-
-
-def _fields_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
-    """Names that the mapping at ``path`` may hold."""
-    for key in path:
-        field = model.model_fields.get(str(key))
-        options = [] if field is None else [field.annotation, *get_args(field.annotation)]
-        inner = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
-        if inner is None:
-            return []
-        model = inner
-    return list(model.model_fields)
-
-
-def _describe(model: type[BaseModel], item: Any) -> str:
-    path, found = item["loc"], item["input"]
-    key = ".".join(str(part) for part in path) or "(top level)"
-    if item["type"] == "extra_forbidden":
-        known = _fields_at(model, path[:-1])
-        name = str(path[-1])
-        hint = "; write a space after the colon" if ":" in name else _nearest(name, known)
-        return f"unknown key {key}{hint}; expected one of: {', '.join(known)}"
-    if item["type"] == "missing":
-        return f"missing key {key}"
-    message = item["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}" + ("" if isinstance(found, dict) else f", got {found!r}")

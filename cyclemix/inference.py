@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyclemix.config import BACKGROUND, UNLABELLED, Inference, Recipe, RunConfig, validate
+from cyclemix.config import BACKGROUND, UNLABELLED, Inference, Recipe, RunConfig
 from cyclemix.data.store import Geometry
 from cyclemix.networks import build
 from cyclemix.ops.components import largest_component
+from cyclemix.strict import validate
 
 CHUNK = 32
 """Slices a forward pass; bounds memory, does not change results."""

@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from cyclemix.config import ConfigError, Inference, Training
+from cyclemix.config import Inference, Training
 from cyclemix.data.store import load_case, read_index
 from cyclemix.device import acquire
 from cyclemix.inference import load_model, save_labels, segment_volume
+from cyclemix.strict import ConfigError
 
 log = logging.getLogger(__name__)
 

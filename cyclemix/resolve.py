@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from cyclemix import methods
-from cyclemix.config import ConfigError, Grid, MethodBlock, Recipe, RunConfig, validate, write_if_changed
+from cyclemix.config import Grid, MethodBlock, Recipe, RunConfig
 from cyclemix.data.datasets import load_dataset
+from cyclemix.strict import ConfigError, validate, write_if_changed
 
 ALLOWED = {
     "scribble": ("scribble", "full"),

@@ -14,9 +14,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from cyclemix import methods
-from cyclemix.config import ConfigError, MethodBlock, Study, write_if_changed
+from cyclemix.config import MethodBlock, Study
 from cyclemix.data.datasets import DatasetSpec
 from cyclemix.resolve import ALLOWED
+from cyclemix.strict import ConfigError, write_if_changed
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from cyclemix.config import ConfigError, Inference, Training
+from cyclemix.config import Inference, Training
 from cyclemix.data.native import read_image
 from cyclemix.data.prepare import normalise
 from cyclemix.data.resample import make_geometry
 from cyclemix.device import acquire
 from cyclemix.inference import load_model, save_labels, segment_volume
+from cyclemix.strict import ConfigError
 
 log = logging.getLogger(__name__)
 

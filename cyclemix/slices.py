@@ -10,8 +10,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cyclemix.config import UNLABELLED, ConfigError, RunConfig
+from cyclemix.config import UNLABELLED, RunConfig
 from cyclemix.data.store import load_case
+from cyclemix.strict import ConfigError
 
 
 @dataclass(frozen=True)

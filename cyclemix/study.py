@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from cyclemix.config import (
-    ConfigError,
     Grid,
     Inference,
     MethodBlock,
@@ -25,10 +24,10 @@ from cyclemix.config import (
     inference_of,
     load_methods,
     training_of,
-    validate,
 )
 from cyclemix.data.datasets import DatasetSpec, load_dataset, source_parts, supports
 from cyclemix.methodcheck import check_block, load_method_schemas
+from cyclemix.strict import ConfigError, validate
 
 SHOWN_ONLY = {"title", "terms", "table_order", "cardiac_frames", "group_table", "grid"}
 """Keys of a data set that neither raw nor prepared files depend on."""

@@ -13,10 +13,10 @@ import pandas as pd
 
 from cyclemix import clinical, comparison, published, render_html, render_text, statistics
 from cyclemix.captions import Study
-from cyclemix.config import write_if_changed
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.layout import data_dir, run_dir
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
+from cyclemix.strict import write_if_changed
 
 log = logging.getLogger(__name__)
 

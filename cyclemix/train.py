@@ -19,12 +19,13 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from cyclemix import checkpoint, provenance
-from cyclemix.config import ConfigError, RunConfig, Training, load_run_config
+from cyclemix.config import RunConfig, Training, load_run_config
 from cyclemix.data.store import read_index
 from cyclemix.device import acquire
 from cyclemix.engine import Engine, State
 from cyclemix.inference import save_model
 from cyclemix.slices import Slices, Volume, load_slices, load_volumes
+from cyclemix.strict import ConfigError
 
 log = logging.getLogger(__name__)
 

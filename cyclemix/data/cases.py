@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cyclemix.config import ConfigError
 from cyclemix.data.spec import DatasetSpec
+from cyclemix.strict import ConfigError
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 TOKENS = {"subject": r"[^/]+?", "frame": r"[^/_]+?", "part": r".+?"}

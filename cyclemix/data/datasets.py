@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cyclemix.config import ConfigError, Protocol, load_yaml, validate
+from cyclemix.config import Protocol
 from cyclemix.data.spec import DatasetSpec, Kind
+from cyclemix.strict import ConfigError, load_yaml, validate
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,13 +20,13 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from cyclemix.config import ConfigError
 from cyclemix.data import phantom
 from cyclemix.data.atomic import replacing, sweep
 from cyclemix.data.cases import RemoteFile, list_cases, remote_files
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.native import split_reference
 from cyclemix.data.spec import DatasetSpec
+from cyclemix.strict import ConfigError
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cyclemix.config import BACKGROUND, UNLABELLED, ConfigError, Grid
+from cyclemix.config import BACKGROUND, UNLABELLED, Grid
 from cyclemix.data.atomic import replacing, sweep
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.native import (
@@ -43,6 +43,7 @@ from cyclemix.data.store import (
     save_case,
     stored_receipt,
 )
+from cyclemix.strict import ConfigError
 
 logger = logging.getLogger(__name__)
 

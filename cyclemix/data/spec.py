@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from cyclemix.config import BACKGROUND, UNLABELLED, ConfigError, Grid, StrictModel
+from cyclemix.config import BACKGROUND, UNLABELLED, Grid
+from cyclemix.strict import ConfigError, StrictModel
 
 Kind = Literal["image", "label", "scribble"]
 OfficialPart = Literal["train", "val", "masks", "test"]

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from cyclemix.config import ConfigError, Protocol
+from cyclemix.config import Protocol
 from cyclemix.data.atomic import replacing
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.spec import DatasetSpec
+from cyclemix.strict import ConfigError
 
 logger = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,7 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from cyclemix.config import StrictModel, Supervision
+from cyclemix.config import Supervision
+from cyclemix.strict import StrictModel
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ Network = Callable[[Tensor], Tensor]
 """(B,1,H,W) -> logits (B,C,H,W): the network, compiled or not."""
 
 
-class Method:
+class Method(ABC):
     """Base of the methods; a subclass in its own file overrides `losses` and usually `Config`.
 
     The network, optimizer, schedule, augmentation, averaging, validation and checkpoints are the engine's.
@@ -51,6 +53,7 @@ class Method:
         """Further trainable parts by name (a discriminator, say); trained and checkpointed too."""
         return {}
 
+    @abstractmethod
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Weighted scalar terms of one step; the loop minimises their sum.
 
@@ -59,4 +62,3 @@ class Method:
             batch: the step's slices.
             generator: the only source of randomness, on the batch's device.
         """
-        raise NotImplementedError

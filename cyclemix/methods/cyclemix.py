@@ -25,13 +25,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cyclemix.config import StrictModel
 from cyclemix.losses import cosine_distance, mixed_cross_entropy, partial_cross_entropy
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops import occlusion, rotation
 from cyclemix.ops.components import cycle_target
 from cyclemix.ops.puzzlemix import Mix, PuzzleSettings, puzzle_mix
 from cyclemix.ops.saliency import saliency
+from cyclemix.strict import StrictModel
 
 
 class CycleMix(Method):

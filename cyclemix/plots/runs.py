@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 
 from cyclemix import layout
-from cyclemix.config import Protocol, validate
+from cyclemix.config import Protocol
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.plots import style
+from cyclemix.strict import validate
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from cyclemix import clinical
-from cyclemix.config import validate
 from cyclemix.data.datasets import DatasetSpec
+from cyclemix.strict import validate
 
 
 def spec(**changes) -> DatasetSpec:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from cyclemix.config import (
-    ConfigError,
     Grid,
     MethodBlock,
     Recipe,
@@ -15,11 +14,9 @@ from cyclemix.config import (
     check_methods,
     inference_of,
     load_methods,
-    load_yaml,
     training_of,
-    validate,
-    write_if_changed,
 )
+from cyclemix.strict import ConfigError, load_yaml, validate, write_if_changed
 
 MINIMAL = {"datasets": ["phantom"], "methods": ["unet_pce"]}
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from data_files import OWN, write_case, write_nifti, write_own
 
-from cyclemix.config import ConfigError
 from cyclemix.data.cases import expand, list_cases, match, remote_files
 from cyclemix.data.datasets import load_dataset
+from cyclemix.strict import ConfigError
 
 FOLDER = Path(__file__).resolve().parents[2] / "config" / "datasets"
 

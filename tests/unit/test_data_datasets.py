@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from data_files import write_own
 
-from cyclemix.config import UNLABELLED, ConfigError, Grid, Protocol
+from cyclemix.config import UNLABELLED, Grid, Protocol
 from cyclemix.data.datasets import cardiac_phase, load_dataset, source_parts, supports
+from cyclemix.strict import ConfigError
 
 FOLDER = Path(__file__).resolve().parents[2] / "config" / "datasets"
 OFFICIAL, KFOLD = Protocol(), Protocol(kind="kfold")

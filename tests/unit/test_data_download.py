@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from data_files import write_nifti, write_own
 
-from cyclemix.config import ConfigError
 from cyclemix.data import download
 from cyclemix.data.download import DownloadError
+from cyclemix.strict import ConfigError
 
 HOST = "files.example.org"
 SPEC = """\

@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from data_files import write_case, write_nifti, write_own
 
-from cyclemix.config import UNLABELLED, ConfigError, Grid, Protocol
+from cyclemix.config import UNLABELLED, Grid, Protocol
 from cyclemix.data import download, prepare, split
 from cyclemix.data.datasets import cardiac_phase, load_dataset, supports
 from cyclemix.data.native import DataError
 from cyclemix.data.store import load_case, read_index
+from cyclemix.strict import ConfigError
 
 GRID = Grid(spacing_mm=1.0, crop_px=32)
 

@@ -12,10 +12,11 @@ from data_files import write_own
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cyclemix.config import ConfigError, Protocol
+from cyclemix.config import Protocol
 from cyclemix.data import split
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.split import Person, kfold
+from cyclemix.strict import ConfigError
 
 FOLDER = Path(__file__).resolve().parents[2] / "config" / "datasets"
 KFOLD = Protocol(kind="kfold")

@@ -15,9 +15,10 @@ import torch
 import yaml
 
 from cyclemix import evaluate
-from cyclemix.config import MethodBlock, validate
+from cyclemix.config import MethodBlock
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.methods.base import Batch
+from cyclemix.strict import validate
 
 PAGES = (
     "CONTRIBUTING.md",

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from cyclemix.config import ConfigError, MethodBlock, StrictModel
+from cyclemix.config import MethodBlock
 from cyclemix.methodcheck import check_block, load_method_schemas
+from cyclemix.strict import ConfigError, StrictModel
 
 
 class Blocks(StrictModel):

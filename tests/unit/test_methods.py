@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config import UNLABELLED, ConfigError, load_methods
+from cyclemix.config import UNLABELLED, load_methods
 from cyclemix.methods.base import Batch, Method
+from cyclemix.strict import ConfigError
 
 BLOCKS = load_methods(Path(__file__).parents[2] / "config" / "methods.yaml")
 

@@ -10,7 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from cyclemix import schemas
-from cyclemix.config import ConfigError
+from cyclemix.strict import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "workflow" / "schemas"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cyclemix.config import ConfigError
+from cyclemix.strict import ConfigError
 from cyclemix.study import Plan, plan
 
 ROOT = Path(__file__).resolve().parents[2]

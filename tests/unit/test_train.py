@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from cyclemix import checkpoint, predict, resolve, segment, train
-from cyclemix.config import ConfigError, Grid, Inference, MethodBlock, Recipe, Training
+from cyclemix.config import Grid, Inference, MethodBlock, Recipe, Training
+from cyclemix.strict import ConfigError
 
 GRID = Grid(spacing_mm=3.2, crop_px=64)
 RECIPE = Recipe(base_filters=4, levels=3, batch_size=4, max_steps=6, validate_every_steps=3, warmup_steps=0)
