@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import pickle
@@ -17,6 +18,9 @@ log = logging.getLogger(__name__)
 NAME = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What some cluster file systems answer to a lock."""
+
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
@@ -30,6 +34,10 @@ def exclusive(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             log.warning("another training writes to %s; waiting for its end", folder)
             fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            log.warning("%s: no file locks on this file system; run one training at a time in it", folder)
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -61,3 +62,14 @@ def test_a_second_training_waits_for_the_first(tmp_path: Path, caplog: pytest.Lo
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+
+
+def test_a_file_system_without_locks_is_told_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with checkpoint.exclusive(tmp_path):
+        assert "no file locks on this file system" in caplog.text
