@@ -35,7 +35,7 @@ def bland_altman(
     figure = style.new_figure(height)
     style.heading(figure, *heading)
     grid = figure.add_gridspec(
-        len(rows), len(methods), left=0.085, right=0.985, top=1 - 0.80 / height, bottom=0.40 / height,
+        len(rows), len(methods), left=0.11, right=0.985, top=1 - 0.80 / height, bottom=0.40 / height,
         hspace=0.36, wspace=0.07,
     )  # fmt: skip
     for line, (structure, measure) in enumerate(rows):
