@@ -19,6 +19,9 @@ UNLABELLED = 255
 BACKGROUND = 0
 """Label of a pixel that is known to show none of the structures."""
 
+SHARED_NETWORKS = ("unet", "unet_paper")
+"""Networks of ``cyclemix/networks.py``; any other is a file of ``cyclemix/architectures``."""
+
 Supervision = Literal["scribble", "scribble+masks", "full"]
 Part = Literal["train", "val", "masks", "test", "all"]
 
@@ -109,8 +112,10 @@ class Recipe(StrictModel):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto = bf16 on CUDA, fp32 on the CPU"
     )
-    network: Literal["unet", "unet_paper"] = Field(
-        "unet", description="unet: same-padding U-Net; unet_paper: the paper's valid-convolution U-Net"
+    network: str = Field(
+        "unet",
+        description="unet: same-padding U-Net; unet_paper: the paper's valid-convolution U-Net; or a file of "
+        "cyclemix/architectures",
     )
     base_filters: int = Field(32, ge=4, description="filters of the first level; doubled at each level")
     levels: int = Field(5, ge=2, le=6, description="resolution levels of the U-Net")
@@ -172,6 +177,9 @@ class MethodBlock(StrictModel):
     supervision: Supervision = Field("scribble", description="which labels the training subjects lend")
     summary: str = Field(description="one line for tables and `cyclemix methods`")
     citation: str = Field("", description="short reference")
+    verified: bool = Field(
+        True, description="false = written from descriptions alone, not verified against the original"
+    )
     config: dict[str, Any] = Field(default_factory=dict, description="the method's own settings (its Config)")
     training: dict[str, Any] = Field(
         default_factory=dict, description="changes of the study's training block"
@@ -234,6 +242,12 @@ def load_methods(path: Path) -> dict[str, MethodBlock]:
     return {
         label: validate(MethodBlock, block, f"{path}: {label}") for label, block in load_yaml(path).items()
     }
+
+
+def modules_of(method: str, network: str) -> list[str]:
+    """Dotted names of what a training loads by name: its method and, where it is one, its architecture."""
+    own = [] if network in SHARED_NETWORKS else [f"cyclemix.architectures.{network}"]
+    return [f"cyclemix.methods.{method}", *own]
 
 
 def check_methods(study: Study, blocks: dict[str, MethodBlock], where: str = "methods") -> None:

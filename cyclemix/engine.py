@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from cyclemix import methods
+from cyclemix.averaging import ema_weight, move_towards
 from cyclemix.config import Recipe, RunConfig
 from cyclemix.inference import autocast, build_network, probabilities, resolved_precision, volume_dice
 from cyclemix.methods.base import Batch, Network
-from cyclemix.ops.augment import augment
+from cyclemix.ops.augment import augment, draw_motion
 from cyclemix.slices import Slices, Volume
 
 
@@ -40,11 +41,12 @@ class Engine:
     Args:
         settings: the resolved configuration.
         seed: of the weights, the draws, the augmentation and the method.
-        device: where everything lives.
+        slices: what it trains on; everything lives on their device.
     """
 
-    def __init__(self, settings: RunConfig, seed: int, device: torch.device) -> None:
-        self.settings, self.recipe, self.device = settings, settings.training, device
+    def __init__(self, settings: RunConfig, seed: int, slices: Slices) -> None:
+        self.settings, self.recipe, self.slices = settings, settings.training, slices
+        self.device = device = slices.image.device
         num_classes = len(settings.classes) + 1
         # Layers draw their weights from the global generator; the fork leaves it as it was.
         with torch.random.fork_rng(devices=[]):
@@ -52,11 +54,12 @@ class Engine:
             net = build_network(self.recipe, num_classes).to(device)
             where = f"method {settings.label}: config"
             self.method = methods.create(settings.method, settings.config, num_classes, where)
-            self.parts = nn.ModuleDict({"net": net, **self.method.modules()}).to(device)
+            self.parts = nn.ModuleDict({"net": net, **self.method.modules(net, slices)}).to(device)
             self.average = build_network(self.recipe, num_classes).to(device).eval()
         self.net: nn.Module = net
         self.average.load_state_dict(net.state_dict())
-        self.forward: Network = torch.compile(net) if self.recipe.compile and device.type == "cuda" else net
+        compiled = self.recipe.compile and device.type == "cuda"
+        self.forward: Network = cast(Network, torch.compile(net)) if compiled else net
         self.optimizer = make_optimizer(self.recipe, self.parts, device)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.terms: list[str] = []
@@ -72,18 +75,12 @@ class Engine:
         """The precision that ``auto`` came to."""
         return resolved_precision(self.device, self.recipe.precision)
 
-    def step(self, state: State, slices: Slices) -> None:
+    def step(self, state: State) -> None:
         """Draw, augment, take one optimizer step and average the weights; never waits for the device."""
         self.parts.train()
-        index = torch.randint(
-            len(slices.case), (self.recipe.batch_size,), generator=self.generator, device=self.device
-        )
-        image, target = augment(
-            slices.image[index], slices.target[index].long(), self.recipe.augmentation, self.generator
-        )
-        image = image.contiguous(memory_format=torch.channels_last)
+        batch = self._draw(state.step)
         with autocast(self.device, self.recipe.precision):
-            losses = self.method.losses(self.forward, Batch(image, target, state.step), self.generator)
+            losses = self.method.losses(self.forward, batch, self.generator)
         self.terms = list(losses)
         values = torch.stack([value.float() for value in losses.values()])
         self.optimizer.zero_grad(set_to_none=True)
@@ -94,18 +91,29 @@ class Engine:
             group["lr"] = learning_rate(self.recipe, state.step)
         self.optimizer.step()
         state.step += 1
-        self._average(state.step)
-        state.pending.append((values.detach(), index))
+        move_towards(self.average, self.net, ema_weight(self.recipe.ema_decay, state.step))
+        self.method.after_step(self.net, self.average, self.slices, state.step)
+        state.pending.append((values.detach(), batch.index))
 
-    @torch.no_grad()
-    def _average(self, step: int) -> None:
-        """Moving average of weights and batch statistics; its warm-up forgets the random start."""
-        weight = 1 - min(self.recipe.ema_decay, (1 + step) / (10 + step))
-        own, new = self.average.state_dict(), self.net.state_dict()
-        floats = [key for key in own if own[key].is_floating_point()]
-        torch._foreach_lerp_([own[key] for key in floats], [new[key] for key in floats], weight)
+    def _draw(self, step: int) -> Batch:
+        """A random batch, augmented."""
+        slices, recipe, generator = self.slices, self.recipe, self.generator
+        index = self._indices(len(slices.case))
+        image, target, motion = augment(
+            slices.image[index], slices.target[index].long(), recipe.augmentation, generator
+        )
+        masks = None
+        if slices.masks is not None:
+            drawn = slices.masks[self._indices(len(slices.masks))].long()
+            moved = draw_motion(drawn.shape, recipe.augmentation, generator)
+            masks = moved.labels(drawn)
+        image = image.contiguous(memory_format=torch.channels_last)
+        return Batch(image, target, step, index, motion, masks)
 
-    def check(self, state: State, slices: Slices) -> None:
+    def _indices(self, count: int) -> Tensor:
+        return torch.randint(count, (self.recipe.batch_size,), generator=self.generator, device=self.device)
+
+    def check(self, state: State) -> None:
         """Add up the terms since the last look and stop at the first that is not finite.
 
         Raises:
@@ -118,7 +126,7 @@ class Engine:
         if len(bad):
             row, column = (int(i) for i in bad[0])
             step = state.step - len(values) + row + 1
-            cases = sorted({slices.case[int(i)] for i in state.pending[row][1].cpu()})
+            cases = sorted({self.slices.case[int(i)] for i in state.pending[row][1].cpu()})
             raise FloatingPointError(
                 f"step {step}: loss term {self.terms[column]} is {float(values[row, column])}; "
                 f"cases of the batch: {', '.join(cases)}. Lower training.learning_rate or look at the images"

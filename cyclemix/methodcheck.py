@@ -54,6 +54,19 @@ def check_block(label: str, block: MethodBlock, schemas: Mapping[str, Any], fold
         )
 
 
+def check_network(label: str, network: str, method: str, schemas: Mapping[str, Any]) -> None:
+    """Refuse a network that the row's method cannot train.
+
+    Raises:
+        ConfigError: names the label, the key, what was expected and what is there.
+    """
+    allowed = schemas["methods"][method]["networks"]
+    if network not in allowed:
+        raise ConfigError(
+            f"method {label}: training.network: expected {' or '.join(allowed)} for {method}, got {network!r}"
+        )
+
+
 def _numbers(value: Any) -> Any:
     """``value`` with texts such as ``1e-4``, which YAML does not take for numbers, as numbers."""
     if isinstance(value, dict):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cyclemix import architectures
 from cyclemix.config import Recipe
 
 
@@ -21,7 +22,10 @@ def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
         return UNet(num_classes, recipe.base_filters, recipe.levels, in_channels)
     if recipe.network == "unet_paper":
         return PaperUNet(num_classes, in_channels)
-    raise ValueError(f"training.network: expected unet or unet_paper, got {recipe.network!r}")
+    if recipe.network not in architectures.names():
+        known = ", ".join(["unet", "unet_paper", *architectures.names()])
+        raise ValueError(f"training.network: expected one of {known}, got {recipe.network!r}")
+    return architectures.load(recipe.network)(recipe, num_classes, in_channels)
 
 
 class _Block(nn.Sequential):

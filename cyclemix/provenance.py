@@ -131,19 +131,19 @@ def file_digest(paths: Iterable[str | Path]) -> str:
     return hashlib.sha256(repr(digests).encode()).hexdigest()[:16]
 
 
-def collect(config: Path, data: Iterable[str | Path], method: str) -> dict[str, Any]:
+def collect(config: Path, data: Iterable[str | Path], modules: Sequence[str]) -> dict[str, Any]:
     """All that a training should be traced back to, for ``provenance.json``.
 
     Args:
         config: its ``config.json``.
         data: the prepared cases that it reads.
-        method: file name in ``cyclemix/methods``, without ``.py``.
+        modules: what it loads by name, as `config.modules_of` says.
     """
     lock = ROOT / "envs" / "requirements.lock"
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
-        "code_digest": code_digest("cyclemix.train", [f"cyclemix.methods.{method}"]),
+        "code_digest": code_digest("cyclemix.train", modules),
         "config_digest": file_digest([config]),
         "data_digest": file_digest(data),
         "lock_digest": file_digest([lock]) if lock.is_file() else None,

@@ -33,6 +33,11 @@ def run(
             f"method {label}: supervision: expected {' or '.join(ALLOWED[method.supervision])} "
             f"for {block.method}, got {block.supervision}"
         )
+    if training.network not in method.networks:
+        raise ConfigError(
+            f"method {label}: training.network: expected {' or '.join(method.networks)} for {block.method}, "
+            f"got {training.network!r}"
+        )
     settings = validate(method.Config, block.config, f"method {label}: config")
     resolved = RunConfig(
         label=label,

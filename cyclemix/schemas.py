@@ -63,6 +63,7 @@ def _methods() -> dict[str, Any]:
     return {
         name: {
             "supervision": list(ALLOWED[method.supervision]),
+            "networks": list(method.networks),
             "config": _schema(method.Config, f"#/methods/{name}/config/$defs/{{model}}"),
         }
         for name, method in methods.available().items()

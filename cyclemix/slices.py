@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cyclemix.config import UNLABELLED, RunConfig
-from cyclemix.data.store import load_case
+from cyclemix.config import BACKGROUND, UNLABELLED, RunConfig
+from cyclemix.data.store import load_case, load_mask
 from cyclemix.strict import ConfigError
 
 
@@ -23,11 +23,13 @@ class Slices:
         image: (N,1,H,W) float32.
         target: (N,H,W) uint8, class values, 255 = unlabelled.
         case: case of each slice, for messages.
+        masks: (M,H,W) uint8 dense masks of other patients; None but for ``supervision: scribble+masks``.
     """
 
     image: Tensor
     target: Tensor
     case: list[str]
+    masks: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,13 @@ class Volume:
     truth: Tensor
 
 
-def load_slices(cases: pd.DataFrame, settings: RunConfig, device: torch.device) -> Slices:
+def load_slices(
+    cases: pd.DataFrame, settings: RunConfig, device: torch.device, masks: pd.DataFrame | None = None
+) -> Slices:
     """Slices that carry at least one label; the others can teach a supervised term nothing.
+
+    Args:
+        masks: cases that lend their dense masks alone, never their images.
 
     Raises:
         ConfigError: a case lacks the labels, or no slice of any case has one.
@@ -61,7 +68,15 @@ def load_slices(cases: pd.DataFrame, settings: RunConfig, device: torch.device) 
     if not names:
         raise ConfigError(f"{settings.dataset}: no slice of {len(cases)} training cases has a {kind}")
     image = torch.from_numpy(np.concatenate(images)).float()[:, None].to(device)
-    return Slices(image, torch.from_numpy(np.concatenate(targets)).to(device), names)
+    labels = torch.from_numpy(np.concatenate(targets)).to(device)
+    return Slices(image, labels, names, None if masks is None else _load_masks(masks, device))
+
+
+def _load_masks(cases: pd.DataFrame, device: torch.device) -> Tensor:
+    """Slices of the masks that show a structure."""
+    masks = [load_mask(Path(str(path))) for path in cases["path"]]
+    shown = [mask[((mask > BACKGROUND) & (mask != UNLABELLED)).any(axis=(1, 2))] for mask in masks]
+    return torch.from_numpy(np.concatenate(shown)).to(device)
 
 
 def load_volumes(cases: pd.DataFrame, device: torch.device) -> list[Volume]:

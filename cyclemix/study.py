@@ -26,7 +26,7 @@ from cyclemix.config import (
     training_of,
 )
 from cyclemix.data.datasets import DatasetSpec, load_dataset, source_parts, supports
-from cyclemix.methodcheck import check_block, load_method_schemas
+from cyclemix.methodcheck import check_block, check_network, load_method_schemas
 from cyclemix.strict import ConfigError, validate
 
 SHOWN_ONLY = {"title", "terms", "table_order", "cardiac_frames", "group_table", "grid"}
@@ -188,7 +188,7 @@ def plan(values: Mapping[str, Any], folder: Path, where: str = "study") -> Plan:
         check_block(label, block, schemas, folder)
     made = Plan(study, _datasets(study, folder, where), blocks, folder)
     for label in study.methods:
-        made.training(label)
+        check_network(label, made.training(label).network, blocks[label].method, schemas)
         made.inference(label)
     for dataset in study.datasets:
         made.evaluated_part(dataset)

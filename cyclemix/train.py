@@ -19,12 +19,12 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from cyclemix import checkpoint, provenance
-from cyclemix.config import RunConfig, Training, load_run_config
+from cyclemix.config import RunConfig, Training, load_run_config, modules_of
 from cyclemix.data.store import read_index
 from cyclemix.device import acquire
 from cyclemix.engine import Engine, State
 from cyclemix.inference import save_model
-from cyclemix.slices import Slices, Volume, load_slices, load_volumes
+from cyclemix.slices import Volume, load_slices, load_volumes
 from cyclemix.strict import ConfigError
 
 log = logging.getLogger(__name__)
@@ -71,9 +71,11 @@ def run(
         FloatingPointError: a loss term became NaN or infinite; names step, term and cases.
     """
     settings = load_run_config(config)
-    train_cases, val_cases = _cases(settings, folds, index, fold)
+    train_cases, val_cases, mask_cases = _cases(settings, folds, index, fold)
     output_dir.mkdir(parents=True, exist_ok=True)
-    origin = provenance.collect(config, [*train_cases["path"], *val_cases["path"]], settings.method)
+    cases = [train_cases, val_cases] + ([] if mask_cases is None else [mask_cases])
+    paths = [path for rows in cases for path in rows["path"]]
+    origin = provenance.collect(config, paths, modules_of(settings.method, settings.training.network))
     origin |= {"dataset": settings.dataset, "label": settings.label, "fold": fold, "seed": seed}
     digest = _digest(origin, fold, seed)
     reporter.params(_flat(settings.model_dump()) | {"fold": fold, "seed": seed})
@@ -83,11 +85,11 @@ def run(
             checkpoint.exclusive(output_dir),
             acquire(execution.device, execution.jobs_per_gpu) as device,
         ):
-            slices = load_slices(train_cases, settings, device)
+            slices = load_slices(train_cases, settings, device, mask_cases)
             volumes = load_volumes(val_cases, device)
-            engine = Engine(settings, seed, device)
+            engine = Engine(settings, seed, slices)
             state = _resume(engine, output_dir, digest, device)
-            _loop(engine, state, slices, volumes, output_dir, execution, reporter)
+            _loop(engine, state, volumes, output_dir, execution, reporter)
             _finish(engine, state, settings, output_dir, origin)
         status = "FINISHED"
     except Interrupted:
@@ -99,8 +101,8 @@ def run(
 
 def _cases(
     settings: RunConfig, folds: Path, index: Sequence[Path], fold: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of the prepared index for the fold's training and validation subjects."""
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
+    """Rows of the prepared index for the fold's training and validation subjects, and for unpaired masks."""
     parts = json.loads(folds.read_text())["folds"]
     if not 0 <= fold < len(parts):
         raise ConfigError(f"{folds}: no fold {fold}; it holds folds 0..{len(parts) - 1}")
@@ -116,7 +118,20 @@ def _cases(
                 f"{folds}: fold {fold} has no {name} case with {kinds[0]} labels for {settings.label} "
                 f"on {settings.dataset} (found: {found})"
             )
-    return train[train["supervision"].isin(wanted)], val[val["supervision"].isin(("full", "both"))]
+    train = train[train["supervision"].isin(wanted)]
+    masks = _masks(cases, parts[fold], train, folds) if settings.supervision == "scribble+masks" else None
+    return train, val[val["supervision"].isin(("full", "both"))], masks
+
+
+def _masks(cases: pd.DataFrame, fold: dict[str, list[str]], train: pd.DataFrame, folds: Path) -> pd.DataFrame:
+    """Cases that lend their masks: none of a scribbled patient, by whatever name."""
+    rows = cases[cases["subject"].isin(fold["masks"]) & cases["supervision"].isin(("full", "both"))]
+    rows = rows[~rows["person"].isin(train["person"])]
+    if rows.empty:
+        raise ConfigError(
+            f"{folds}: no prepared subject lends a mask; expected some under `masks` that do not train"
+        )
+    return rows
 
 
 def _digest(origin: dict[str, Any], fold: int, seed: int) -> str:
@@ -144,7 +159,6 @@ def _resume(engine: Engine, folder: Path, digest: str, device: torch.device) -> 
 def _loop(
     engine: Engine,
     state: State,
-    slices: Slices,
     volumes: list[Volume],
     folder: Path,
     execution: Training,
@@ -156,13 +170,13 @@ def _loop(
     bar = tqdm(total=recipe.max_steps, initial=state.step, unit="step", disable=None)
     with stop, logging_redirect_tqdm(), bar:
         while state.step < recipe.max_steps:
-            engine.step(state, slices)
+            engine.step(state)
             bar.update()
             last = state.step == recipe.max_steps
             validate = last or state.step % recipe.validate_every_steps == 0
             due = last or stop.raised or time.monotonic() - saved_at > execution.checkpoint_seconds
             if validate or due or state.step % CHECK_EVERY == 0:
-                engine.check(state, slices)
+                engine.check(state)
             state.seconds = time.monotonic() - started
             if validate:
                 _validate(engine, state, volumes, reporter)

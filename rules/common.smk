@@ -7,6 +7,7 @@ import re
 import shlex
 from functools import cache
 
+from cyclemix.config import modules_of
 from cyclemix.provenance import code_digest
 
 MOST_THREADS = 4
@@ -37,7 +38,7 @@ def stage_code(stage):
 @cache
 def train_code(label):
     """The training loop with all that it imports, and the row's method."""
-    return code_digest("cyclemix.train", [f"cyclemix.methods.{PLAN.blocks[label].method}"])
+    return code_digest("cyclemix.train", modules_of(PLAN.blocks[label].method, PLAN.training(label).network))
 
 
 @cache

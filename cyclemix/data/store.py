@@ -26,6 +26,9 @@ FORMAT = "cyclemix-case-1"
 IMAGE_STEP = 1.0 / 64.0
 """Grey levels are rounded to this many standard deviations before compression."""
 
+OPTIONAL = {"scribble", "label"}
+"""Arrays that a case may lack."""
+
 TEXT_COLUMNS = dict.fromkeys(
     ("case", "subject", "person", "frame", "group", "supervision", "image_digest"), str
 )
@@ -119,6 +122,18 @@ def load_case(path: Path) -> PreparedCase:
     )
 
 
+def load_mask(path: Path) -> np.ndarray:
+    """The dense label (D,H,W) of a prepared case, uint8, 255 = outside the image; its image stays unread.
+
+    Raises:
+        ValueError: as `load_case`, or the case has no dense label.
+    """
+    _, arrays = _read(path, ("label",))
+    if "label" not in arrays:
+        raise ValueError(f"{path}: expected a dense label to lend as unpaired mask, found none")
+    return arrays["label"]
+
+
 def stored_receipt(path: Path) -> dict[str, Any] | None:
     """The receipt inside an intact prepared case; None where the file is missing or damaged."""
     if not path.is_file():
@@ -181,6 +196,6 @@ def _read(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, n
         raise ValueError(f"{path}: no such prepared case; run `prepare`") from None
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: damaged or not a prepared case ({error}); {redo}") from error
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT or "image" not in arrays:
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT or (set(names) - OPTIONAL) - set(arrays):
         raise ValueError(f"{path}: not a prepared case of this version (expected format {FORMAT}); {redo}")
     return meta, arrays

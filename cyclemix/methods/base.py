@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from cyclemix.config import Supervision
+from cyclemix.ops.augment import STILL, Motion
+from cyclemix.slices import Slices
 from cyclemix.strict import StrictModel
 
 
@@ -22,15 +23,22 @@ class Batch:
         image: (B,1,H,W) float32, z-scored, 0 outside the image.
         target: (B,H,W) int64, the scribbles (or dense labels) as class values, 255 = unlabelled.
         step: optimizer steps taken so far.
+        index: (B,) int64, which training slice each one is.
+        motion: where each pixel came from; moves further maps of the training slices as ``target`` was moved.
+        masks: (B,H,W) int64 unpaired dense masks, 255 = outside the image; None but for
+            ``supervision: scribble+masks``.
     """
 
     image: Tensor
     target: Tensor
     step: int
+    index: Tensor
+    motion: Motion = STILL
+    masks: Tensor | None = None
 
 
-Network = Callable[[Tensor], Tensor]
-"""(B,1,H,W) -> logits (B,C,H,W): the network, compiled or not."""
+Network = nn.Module
+"""(B,1,H,W) -> logits (B,C,H,W) in evaluation mode; some networks return more than that in training mode."""
 
 
 class Method(ABC):
@@ -43,15 +51,37 @@ class Method(ABC):
         """The method's own settings; defaults are the paper's values."""
 
     supervision: ClassVar[Supervision] = "scribble"
+    networks: ClassVar[tuple[str, ...]] = ("unet", "unet_paper")
+    """Values of ``training.network`` that the method can train; these two give one map of logits."""
     config: Any  # an instance of the subclass's own Config
 
     def __init__(self, config: StrictModel, num_classes: int) -> None:
         self.config = config
         self.num_classes = num_classes
 
-    def modules(self) -> dict[str, nn.Module]:
-        """Further trainable parts by name (a discriminator, say); trained and checkpointed too."""
+    def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
+        """Further parts by name: networks (a discriminator, a teacher) or buffers (labels grown so far).
+
+        They live on the network's device; their parameters are trained with the network's, and all of them
+        are checkpointed and resumed. A part that must not train has ``requires_grad_(False)``.
+
+        Args:
+            net: the network at its random start.
+            slices: all training slices, unaugmented.
+        """
         return {}
+
+    def after_step(  # noqa: B027 - nothing, unless a method has something to do
+        self, net: Network, average: Network, slices: Slices, step: int
+    ) -> None:
+        """Called after each optimizer step, for what is not learned by gradient.
+
+        Args:
+            net: the network, in training mode.
+            average: its moving average, in evaluation mode (what is validated and saved).
+            slices: all training slices, unaugmented.
+            step: optimizer steps taken, this one included.
+        """
 
     @abstractmethod
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,9 +25,40 @@ BLUR_RADIUS_IN_SD = 3.0
 """Where the Gaussian kernel is cut off, in standard deviations of the widest blur."""
 
 
-def augment(
-    image: Tensor, target: Tensor, settings: Augmentation, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Motion:
+    """Where each pixel of the augmented slices came from.
+
+    Attributes:
+        where: sampling grid (B, H, W, 2) as `resample.sample` takes it; None = nothing moved.
+    """
+
+    where: Tensor | None
+
+    def image(self, image: Tensor) -> Tensor:
+        """(B, C, H, W) float moved alike, bilinear; 0 where a pixel comes from outside."""
+        return image.clone() if self.where is None else resample.sample(image, self.where)
+
+    def labels(self, labels: Tensor) -> Tensor:
+        """(B, H, W) integer moved alike, nearest; UNLABELLED where a pixel comes from outside."""
+        if self.where is None:
+            return labels.clone()
+        moved = resample.sample(labels[:, None], self.where, "nearest", outside=float(UNLABELLED))
+        return moved[:, 0].to(labels.dtype)
+
+
+STILL = Motion(None)
+
+
+class Augmented(NamedTuple):
+    """Augmented slices and how they were moved."""
+
+    image: Tensor
+    target: Tensor
+    motion: Motion
+
+
+def augment(image: Tensor, target: Tensor, settings: Augmentation, generator: torch.Generator) -> Augmented:
     """Change image and labels alike, each sample by its own draw.
 
     Flips, quarter turns, rotation, zoom and shift are one resampling (image bilinear, labels nearest; outside
@@ -39,15 +72,15 @@ def augment(
         generator: source of randomness, on the image's device.
 
     Returns:
-        image and target, same shapes and dtypes, new tensors.
+        image and target, same shapes and dtypes, new tensors, and the motion for further maps.
 
     Raises:
         ValueError: wrong shapes or dtypes.
     """
     _check(image, target)
     with torch.no_grad(), _full_precision(image.device.type):
-        image, target = _move(image, target, settings, generator)
-        return _recolour(image, settings, generator), target
+        motion = draw_motion(target.shape, settings, generator)
+        return Augmented(_recolour(motion.image(image), settings, generator), motion.labels(target), motion)
 
 
 def _full_precision(device_type: str) -> AbstractContextManager[object]:
@@ -69,13 +102,12 @@ def _check(image: Tensor, target: Tensor) -> None:
         )
 
 
-def _move(
-    image: Tensor, target: Tensor, settings: Augmentation, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def draw_motion(shape: torch.Size, settings: Augmentation, generator: torch.Generator) -> Motion:
+    """Flips, quarter turns, rotation, zoom and shift, drawn for each of B slices of ``shape`` (B, H, W)."""
+    batch, height, width = shape
     if not (settings.flip_turn or settings.rotate_degrees or settings.scale or settings.shift_fraction):
-        return image.clone(), target.clone()
-    batch, _, height, width = image.shape
-    draw = torch.rand((batch, 7), generator=generator, device=image.device)
+        return STILL
+    draw = torch.rand((batch, 7), generator=generator, device=generator.device)
     signed = draw * 2 - 1
     angle = signed[:, 0] * math.radians(settings.rotate_degrees)
     zoom = 1 + signed[:, 1] * settings.scale
@@ -91,9 +123,7 @@ def _move(
         straight = torch.diag_embed(flip)
         mirror = straight * (1 - swap) + straight.flip(-1) * swap
         matrix = (matrix[:, :, :, None] * mirror[:, None]).sum(dim=2)  # a product that TF32 cannot round
-    where = resample.grid(matrix, shift, height, width)
-    moved = resample.sample(target[:, None], where, "nearest", outside=float(UNLABELLED))
-    return resample.sample(image, where), moved[:, 0].to(target.dtype)
+    return Motion(resample.grid(matrix, shift, height, width))
 
 
 def _recolour(image: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:

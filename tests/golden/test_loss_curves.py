@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config import Grid, Recipe, RunConfig, load_methods
+from cyclemix.config import SHARED_NETWORKS, Grid, Recipe, RunConfig, load_methods
 from cyclemix.data.store import read_index
 from cyclemix.engine import Engine, State
 from cyclemix.slices import load_slices
@@ -21,7 +21,7 @@ from cyclemix.slices import load_slices
 HERE = Path(__file__).parent
 CURVES = HERE / "curves.json"
 BLOCKS = load_methods(HERE.parents[1] / "config" / "methods.yaml")
-LABELS = ["unet_pce", "cyclemix", "cyclemix_2", "cyclemix_4", "unet_full"]
+LABELS = [label for label in BLOCKS if label != "cyclemix_5"]  # which is cyclemix
 STEPS = 4
 TOLERANCE = 2e-3
 """Relative; builds of torch and numbers of threads differ in the last digits, and four steps widen that."""
@@ -31,6 +31,7 @@ def curve(label: str, prepared: Path) -> dict[str, list[float]]:
     """Terms of the first steps on the tiny phantom, network of 4 filters."""
     block = BLOCKS[label]
     grid = Grid(spacing_mm=3.2, crop_px=64)
+    network = block.training.get("network", "unet")
     config = methods.load(block.method).Config(**block.config).model_dump(mode="json")
     settings = RunConfig(
         label=label,
@@ -40,13 +41,22 @@ def curve(label: str, prepared: Path) -> dict[str, list[float]]:
         classes=["RV", "MYO", "LV"],
         grid=grid,
         config=config,
-        training=Recipe(base_filters=4, levels=3, batch_size=4, max_steps=STEPS, warmup_steps=0),
+        training=Recipe(
+            network=network if network not in SHARED_NETWORKS else "unet",
+            base_filters=4,
+            levels=3,
+            batch_size=4,
+            max_steps=STEPS,
+            warmup_steps=0,
+        ),
     )
-    engine, state = Engine(settings, 0, torch.device("cpu")), State(digest="golden")
-    cases = read_index([prepared / "data" / "tiny" / "prepared" / grid.name / "index_train.csv"])
-    slices = load_slices(cases, settings, engine.device)
+    folder = prepared / "data" / "tiny" / "prepared" / grid.name
+    cases = read_index([folder / "index_train.csv"])
+    masks = read_index([folder / "index_masks.csv"]) if block.supervision == "scribble+masks" else None
+    slices = load_slices(cases, settings, torch.device("cpu"), masks)
+    engine, state = Engine(settings, 0, slices), State(digest="golden")
     for _ in range(STEPS):
-        engine.step(state, slices)
+        engine.step(state)
     values = torch.stack([value for value, _ in state.pending]).T.tolist()
     return dict(zip(engine.terms, values, strict=True))
 

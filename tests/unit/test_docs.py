@@ -85,7 +85,7 @@ def test_the_example_method_trains(repository: Path) -> None:
     torch.nn.init.zeros_(net.bias)
     target = torch.full((2, 8, 8), 255)
     target[:, 0] = 1
-    terms = method.losses(net, Batch(torch.zeros(2, 1, 8, 8), target, 0), torch.Generator())
+    terms = method.losses(net, Batch(torch.zeros(2, 1, 8, 8), target, 0, torch.arange(2)), torch.Generator())
     assert {name: float(term.detach()) for name, term in terms.items()} == {
         "pce": pytest.approx(np.log(4)),
         "entropy": pytest.approx(0.1 * np.log(4)),

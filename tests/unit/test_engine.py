@@ -11,7 +11,6 @@ from cyclemix.config import UNLABELLED, Grid, Recipe, RunConfig
 from cyclemix.engine import Engine, State, learning_rate
 from cyclemix.slices import Slices, Volume
 
-CPU = torch.device("cpu")
 SIDE = 32
 
 
@@ -53,10 +52,10 @@ def discs(count: int = 6) -> tuple[Slices, list[Volume]]:
     ]
 
 
-def train(engine: Engine, state: State, slices: Slices, until: int) -> None:
+def train(engine: Engine, state: State, until: int) -> None:
     while state.step < until:
-        engine.step(state, slices)
-    engine.check(state, slices)
+        engine.step(state)
+    engine.check(state)
 
 
 def weights(engine: Engine) -> torch.Tensor:
@@ -65,9 +64,9 @@ def weights(engine: Engine) -> torch.Tensor:
 
 def test_it_learns_the_discs() -> None:
     slices, volumes = discs()
-    engine, state = Engine(settings(max_steps=40, levels=3), 0, CPU), State(digest="d")
+    engine, state = Engine(settings(max_steps=40, levels=3), 0, slices), State(digest="d")
     before = engine.validate(state, volumes)["val_dice_avg"]
-    train(engine, state, slices, 40)
+    train(engine, state, 40)
     after = engine.validate(state, volumes)["val_dice_avg"]
     assert after > max(0.88, before + 0.1)
     assert (state.best_dice, state.best_step) == (after, 40)
@@ -88,8 +87,8 @@ def test_same_seed_same_weights_other_seed_other_weights() -> None:
     slices, _ = discs()
     ends = []
     for seed in (0, 0, 1):
-        engine, state = Engine(settings(), seed, CPU), State(digest="d")
-        train(engine, state, slices, 3)
+        engine, state = Engine(settings(), seed, slices), State(digest="d")
+        train(engine, state, 3)
         ends.append(weights(engine))
     assert torch.equal(ends[0], ends[1])
     assert not torch.equal(ends[0], ends[2])
@@ -100,8 +99,8 @@ def test_the_global_generator_is_left_alone() -> None:
     expected = torch.rand(3)
     torch.manual_seed(5)
     slices, _ = discs()
-    engine, state = Engine(settings(), 0, CPU), State(digest="d")
-    train(engine, state, slices, 2)
+    engine, state = Engine(settings(), 0, slices), State(digest="d")
+    train(engine, state, 2)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -109,17 +108,17 @@ def test_the_global_generator_is_left_alone() -> None:
 def test_a_resumed_training_ends_bit_for_bit_as_an_undisturbed_one(method: str, tmp_path: object) -> None:
     slices, volumes = discs()
     config = {"occlusion_px": 8} if method == "cyclemix" else {}
-    whole, state = Engine(settings(method, config), 0, CPU), State(digest="d")
-    train(whole, state, slices, 3)
+    whole, state = Engine(settings(method, config), 0, slices), State(digest="d")
+    train(whole, state, 3)
     whole.validate(state, volumes)
     snapshot = whole.snapshot(state)
     path = f"{tmp_path}/checkpoint.pt"
     torch.save(snapshot, path)
-    train(whole, state, slices, 6)
-    other = Engine(settings(method, config), 0, CPU)
+    train(whole, state, 6)
+    other = Engine(settings(method, config), 0, slices)
     resumed = other.restore(torch.load(path, weights_only=True))
     assert (resumed.step, resumed.resumed_at_steps, len(resumed.history)) == (3, [3], 1)
-    train(other, resumed, slices, 6)
+    train(other, resumed, 6)
     assert torch.equal(weights(whole), weights(other))
     for key, value in whole.average.state_dict().items():
         assert torch.equal(value, other.average.state_dict()[key]), key
@@ -127,20 +126,20 @@ def test_a_resumed_training_ends_bit_for_bit_as_an_undisturbed_one(method: str, 
 
 def test_a_loss_that_is_not_finite_names_step_term_and_cases() -> None:
     slices, _ = discs(1)
-    engine, state = Engine(settings(), 0, CPU), State(digest="d")
-    train(engine, state, slices, 2)
+    engine, state = Engine(settings(), 0, slices), State(digest="d")
+    train(engine, state, 2)
     slices.image[:] = float("nan")
     with pytest.raises(
         FloatingPointError, match=r"step 3: loss term pce is nan; cases of the batch: case0\."
     ):
-        train(engine, state, slices, 4)
+        train(engine, state, 4)
 
 
 def test_averaged_weights_follow_the_warmed_up_decay() -> None:
     slices, _ = discs()
-    engine, state = Engine(settings(ema_decay=0.99), 0, CPU), State(digest="d")
+    engine, state = Engine(settings(ema_decay=0.99), 0, slices), State(digest="d")
     start = engine.average.head.weight.clone()
-    train(engine, state, slices, 1)
+    train(engine, state, 1)
     decay = (1 + 1) / (10 + 1)
     expected = decay * start + (1 - decay) * engine.net.head.weight
     assert torch.allclose(engine.average.head.weight, expected)
@@ -148,8 +147,8 @@ def test_averaged_weights_follow_the_warmed_up_decay() -> None:
 
 def test_without_averaging_the_trained_weights_are_scored() -> None:
     slices, volumes = discs()
-    engine, state = Engine(settings(ema_decay=0), 0, CPU), State(digest="d")
-    train(engine, state, slices, 2)
+    engine, state = Engine(settings(ema_decay=0), 0, slices), State(digest="d")
+    train(engine, state, 2)
     engine.validate(state, volumes)
     assert torch.equal(state.best_model["head.weight"], engine.net.head.weight)
 

@@ -33,7 +33,7 @@ def batch(step: int = 0, labelled: float = 1.0) -> Batch:
     target = cells.repeat_interleave(4, 1).repeat_interleave(4, 2)
     image = target[:, None].float()
     hidden = torch.rand(target.shape, generator=generator) > labelled
-    return Batch(image, target.masked_fill(hidden, UNLABELLED), step)
+    return Batch(image, target.masked_fill(hidden, UNLABELLED), step, torch.arange(6))
 
 
 def create(**config: object) -> Method:
@@ -80,7 +80,7 @@ def test_half_shares_are_seen_by_the_consistency() -> None:
 
 def test_rotated_pixels_come_back_to_their_labels() -> None:
     """A rotated image of one class, turned back, fits its labels: what rotation brings in is left out."""
-    data = Batch(batch().image * 0 + 2, torch.full((6, SIDE, SIDE), 2), 0)
+    data = Batch(batch().image * 0 + 2, torch.full((6, SIDE, SIDE), 2), 0, torch.arange(6))
     assert terms(create(), data)["mix"].item() < 0.02
 
 
@@ -90,15 +90,11 @@ def test_local_consistency_is_zero_for_one_sure_blob_and_counts_islands() -> Non
     target = torch.full((2, SIDE, SIDE), UNLABELLED)
     target[:, 20, 20], target[:, 0, 0] = 1, 0
     only_local = {"weight_mix": 0, "weight_global": 0, "weight_unmix": 0}
-    sure = Pointwise(40.0)
-    assert terms(create(**only_local), Batch(image, target, 0), sure)["local"].item() == pytest.approx(
-        0, abs=1e-4
-    )
+    sure, data = Pointwise(40.0), Batch(image, target, 0, torch.arange(2))
+    assert terms(create(**only_local), data, sure)["local"].item() == pytest.approx(0, abs=1e-4)
     image[:, :, 48:52, 48:52] = 1
     islands = 16 / SIDE**2
-    assert terms(create(**only_local), Batch(image, target, 0), sure)["local"].item() == pytest.approx(
-        islands, abs=1e-4
-    )
+    assert terms(create(**only_local), data, sure)["local"].item() == pytest.approx(islands, abs=1e-4)
 
 
 def test_unmixed_term_is_the_partial_cross_entropy() -> None:

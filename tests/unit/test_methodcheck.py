@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field
 
 from cyclemix.config import MethodBlock
-from cyclemix.methodcheck import check_block, load_method_schemas
+from cyclemix.methodcheck import check_block, check_network, load_method_schemas
 from cyclemix.strict import ConfigError, StrictModel
 
 
@@ -94,3 +94,11 @@ def test_method_without_schema_asks_for_it(tmp_path: Path) -> None:
 def test_schema_file_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"methods\.schema\.json: no such file; run `make schema`"):
         load_method_schemas(tmp_path)
+
+
+def test_a_network_that_the_method_cannot_train_is_refused() -> None:
+    schemas = {"methods": {"unet_pce": {"networks": ["unet", "unet_paper"]}}}
+    check_network("row", "unet", "unet_pce", schemas)
+    expected = r"method row: training.network: expected unet or unet_paper for unet_pce, got 'unet_dual'"
+    with pytest.raises(ConfigError, match=expected):
+        check_network("row", "unet_dual", "unet_pce", schemas)

@@ -54,7 +54,7 @@ def test_a_wrong_setting_names_row_and_key() -> None:
 def test_cross_entropy_methods_see_labelled_pixels_only(name: str, term: str) -> None:
     target = torch.full((2, 8, 8), UNLABELLED)
     target[0, 0, 0] = 1
-    batch = Batch(torch.zeros(2, 1, 8, 8), target, step=0)
+    batch = Batch(torch.zeros(2, 1, 8, 8), target, 0, torch.arange(2))
     terms = methods.create(name, {}, 4, name).losses(Uniform(4), batch, torch.Generator())
     assert list(terms) == [term]
     assert terms[term].item() == pytest.approx(log(4))

@@ -41,7 +41,7 @@ def mixed(x: dict[str, torch.Tensor], generator) -> tuple[torch.Tensor, ...]:
 
 Step = Callable[[dict[str, torch.Tensor], torch.Generator | None], object]
 STEPS: dict[str, Step] = {
-    "augment": lambda x, g: augment.augment(x["image"], x["target"], Augmentation(), g),
+    "augment": lambda x, g: augment.augment(x["image"], x["target"], Augmentation(), g)[:2],
     "occlusion": lambda x, g: occlusion.random_squares(BATCH, SIDE, SIDE, 16, g, x["image"].device),
     "rotate": lambda x, g: (
         rotation.random_angles(BATCH, g, x["image"].device),

@@ -141,7 +141,7 @@ def test_collect_names_code_config_data_lock_and_machine(tmp_path: Path) -> None
     config, case = tmp_path / "config.json", tmp_path / "case.npz"
     config.write_text("{}")
     case.write_bytes(b"data")
-    found = collect(config, [case], "unet_pce")
+    found = collect(config, [case], ["cyclemix.methods.unet_pce"])
     assert found["config_digest"] == file_digest([config])
     assert found["data_digest"] == file_digest([case])
     assert found["code_digest"] == code_digest("cyclemix.train", ["cyclemix.methods.unet_pce"])

@@ -17,7 +17,9 @@ import pytest
 import torch
 
 from cyclemix import checkpoint, predict, resolve, segment, train
-from cyclemix.config import Grid, Inference, MethodBlock, Recipe, Training
+from cyclemix.config import UNLABELLED, Grid, Inference, MethodBlock, Recipe, Training, load_run_config
+from cyclemix.data.store import read_index
+from cyclemix.slices import load_slices
 from cyclemix.strict import ConfigError
 
 GRID = Grid(spacing_mm=3.2, crop_px=64)
@@ -140,8 +142,8 @@ def test_sigterm_checkpoints_and_the_rest_gives_the_undisturbed_model(
 
     plain_step = Engine.step
 
-    def step_and_signal(self: Engine, state: Any, slices: Any) -> None:
-        plain_step(self, state, slices)
+    def step_and_signal(self: Engine, state: Any) -> None:
+        plain_step(self, state)
         if state.step == 2 and not state.resumed_at_steps:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -228,3 +230,34 @@ def test_two_images_of_one_name_are_refused(trained: tuple[Path, Told], tmp_path
     images = [Path("a/heart.nii.gz"), Path("b/heart.nii")]
     with pytest.raises(ConfigError, match="several images are named heart"):
         segment.run(trained[0] / "model.pt", images, tmp_path, Inference(), CPU)
+
+
+def test_mask_subjects_lend_masks_and_never_images(phantom_prepared: Path, tmp_path: Path) -> None:
+    """Their images are not read: a case file without any image trains the same."""
+    masks = pd.read_csv(prepared(phantom_prepared, "masks")[0])
+    path = phantom_prepared / "data" / "tiny" / "prepared" / GRID.name / f"{masks['case'][0]}.npz"
+    with np.load(path) as stored:
+        np.savez_compressed(tmp_path / path.name, meta=stored["meta"], label=stored["label"])
+    rows = masks.assign(path=str(tmp_path / path.name)).head(1)
+    cases = read_index(prepared(phantom_prepared, "train"))
+    settings = load_run_config(write_config(phantom_prepared, tmp_path))
+    slices = load_slices(cases, settings, torch.device("cpu"), rows)
+    assert slices.masks is not None
+    assert len(slices.masks) > 0
+    assert not set(slices.case) & set(masks["case"])
+    assert (slices.masks.flatten(1) % UNLABELLED > 0).any(dim=1).all()  # every one shows a structure
+
+
+def test_a_scribbled_patient_lends_no_mask_by_whatever_name() -> None:
+    rows = {
+        "case": ["a_1", "b_1", "c_1", "d_1"],
+        "subject": ["a", "b", "c", "d"],
+        "person": ["a", "b", "a", "d"],  # c is a's scan under another name
+        "supervision": ["both"] * 4,
+    }
+    cases = pd.DataFrame(rows)
+    fold = {"train": ["a"], "val": ["b"], "masks": ["c", "d"], "test": []}
+    lent = train._masks(cases, fold, cases[cases["subject"] == "a"], Path("folds.json"))
+    assert list(lent["subject"]) == ["d"]
+    with pytest.raises(ConfigError, match=r"folds.json: no prepared subject lends a mask"):
+        train._masks(cases, {**fold, "masks": ["c"]}, cases[cases["subject"] == "a"], Path("folds.json"))

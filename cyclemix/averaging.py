@@ -1,0 +1,46 @@
+"""Moving averages of a network: the engine's evaluated weights, and the teachers of methods."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def move_towards(average: nn.Module, net: nn.Module, weight: float) -> None:
+    """``average += weight * (net - average)``, weights and batch statistics alike, in place."""
+    own, new = average.state_dict(), net.state_dict()
+    floats = [key for key in own if own[key].is_floating_point()]
+    torch._foreach_lerp_([own[key] for key in floats], [new[key] for key in floats], weight)
+
+
+def ema_weight(decay: float, step: int) -> float:
+    """Share of the newest weights after ``step`` steps; the warm-up forgets the random start."""
+    return 1 - min(decay, (1 + step) / (10 + step))
+
+
+class Teacher(nn.Module):
+    """A mean teacher (Tarvainen and Valpola, NeurIPS 2017): a network's moving average that predicts only.
+
+    It stays in evaluation mode and takes no gradient, whatever mode the engine puts its parts in.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(net).eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Teacher:
+        """Nothing: a teacher never trains."""
+        return self
+
+    def follow(self, net: nn.Module, decay: float, step: int) -> None:
+        """One step of the moving average towards ``net``."""
+        move_towards(self.net, net, ema_weight(decay, step))
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tensor:
+        """(B,1,H,W) -> logits (B,C,H,W), without gradient."""
+        logits: Tensor = self.net(image)
+        return logits
