@@ -18,6 +18,7 @@ The mask's block grid takes its sizes in turn, not by chance: that needs no rand
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -32,6 +33,23 @@ from cyclemix.ops.components import cycle_target
 from cyclemix.ops.puzzlemix import Mix, PuzzleSettings, puzzle_mix
 from cyclemix.ops.saliency import saliency
 from cyclemix.strict import StrictModel
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Prediction of the images as they are: logits and softmax scores, (B,C,H,W) each."""
+
+    logits: Tensor
+    scores: Tensor
+
+
+@dataclass(frozen=True)
+class MixedView:
+    """Prediction of the mixed image, turned back: logits (B,C,H,W), and where they mean something (B,H,W)."""
+
+    mix: Mix
+    logits: Tensor
+    visible: Tensor
 
 
 class CycleMix(Method):
@@ -56,12 +74,18 @@ class CycleMix(Method):
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms ``unmix``, ``mix``, ``global``, ``local``, those of weight zero left out."""
+        return self.run(net, batch, generator)[0]
+
+    def run(
+        self, net: Network, batch: Batch, generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], Seen, MixedView | None]:
+        """The terms, and the predictions that they were taken from."""
         config = self.config
         mixes = config.weight_mix > 0 or config.weight_global > 0
         image = batch.image.detach().requires_grad_(mixes)
         logits = net(image)
         unmix = partial_cross_entropy(logits, batch.target, reduction=config.reduction)
-        scores = logits.float().softmax(dim=1)
+        seen, view = Seen(logits, logits.float().softmax(dim=1)), None
         terms = {"unmix": config.weight_unmix * unmix}
         if mixes:
             (gradient,) = torch.autograd.grad(unmix, image, retain_graph=True)
@@ -69,34 +93,35 @@ class CycleMix(Method):
             mix = puzzle_mix(
                 image.detach(), saliency(gradient), partner, batch.step, config.puzzle, generator
             )
-            terms |= self._mixed(net, batch, scores, mix, generator)
+            view = self._mixed_view(net, mix, generator)
+            terms |= self._mixed_terms(view, batch.target, seen.scores)
         if config.weight_local > 0:
             target = cycle_target(logits.detach().argmax(dim=1), self.num_classes)
             onehot = functional.one_hot(target, self.num_classes).permute(0, 3, 1, 2)
-            terms["local"] = config.weight_local * cosine_distance(scores, onehot)
-        return terms
+            terms["local"] = config.weight_local * cosine_distance(seen.scores, onehot)
+        return terms, seen, view
 
-    def _mixed(
-        self, net: Network, batch: Batch, scores: Tensor, mix: Mix, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        """The terms on the mixed image: occlude, rotate, predict, turn the prediction back, compare."""
+    def _mixed_view(self, net: Network, mix: Mix, generator: torch.Generator) -> MixedView:
+        """Occlude and rotate the mixed image, predict it, turn the prediction back."""
         config, image = self.config, mix.image
         (batch_size, _, height, width), device = image.shape, image.device
         side = config.occlusion_px
         visible = ~occlusion.random_squares(batch_size, height, width, side, generator, device)
         image = image * visible[:, None]
-        if config.rotate:
-            angle = rotation.random_angles(batch_size, generator, device)
-            logits = rotation.rotate(net(rotation.rotate(image, angle)), -angle)
-            visible = visible & rotation.valid_mask(-angle, height, width)
-        else:
-            logits = net(image)
-        terms = {}
+        if not config.rotate:
+            return MixedView(mix, net(image), visible)
+        angle = rotation.random_angles(batch_size, generator, device)
+        logits = rotation.rotate(net(rotation.rotate(image, angle)), -angle)
+        return MixedView(mix, logits, visible & rotation.valid_mask(-angle, height, width))
+
+    def _mixed_terms(self, view: MixedView, target: Tensor, scores: Tensor) -> dict[str, Tensor]:
+        config, terms = self.config, {}
         if config.weight_mix > 0:
-            targets = mix.labels(batch.target)
-            loss = mixed_cross_entropy(logits, targets, mix.ratio, visible, config.reduction)
+            targets = view.mix.labels(target)
+            loss = mixed_cross_entropy(view.logits, targets, view.mix.ratio, view.visible, config.reduction)
             terms["mix"] = config.weight_mix * loss
         if config.weight_global > 0:
-            distance = cosine_distance(logits.float().softmax(dim=1), mix.scores(scores), visible)
+            mixed = view.logits.float().softmax(dim=1)
+            distance = cosine_distance(mixed, view.mix.scores(scores), view.visible)
             terms["global"] = config.weight_global * distance
         return terms
