@@ -1,4 +1,4 @@
-"""CycleMix and what else the same scribbles allow; not of the paper, found by measured steps (docs/recipe.md).
+"""CycleMix and what else the same scribbles allow: not of the paper, found by measured steps.
 
 Terms beside those of `cyclemix`, each off at weight zero:
     absent    a class that the annotator did not scribble in a slice is nearly always absent from it: its
@@ -134,7 +134,8 @@ def adjacency_loss(scores: Tensor, enclosed: list[tuple[int, int]]) -> Tensor:
     """How much inner structures touch anything but what encloses them, scalar.
 
     For each pair (inner, around): the sum over ordered 4-neighbours i, j of
-    p_inner(i) (1 - p_inner(j) - p_around(j)), over the sum of p_inner. A hard inner region without such a contact gives 0.
+    p_inner(i) (1 - p_inner(j) - p_around(j)), over the sum of p_inner. A hard inner region
+    without such a contact gives 0.
 
     Args:
         scores: (B,C,H,W) softmax.
