@@ -12,25 +12,20 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
+from lib import record
 
 from cyclemix.ops import graphcut
 from cyclemix.ops.puzzlemix import PuzzleSettings, arcsine, puzzle_energies
 from cyclemix.ops.saliency import distribution
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "helpers"))
-RESULTS = ROOT / "benchmarks" / "results" / "graphcut.csv"
+sys.path.insert(0, str(record.ROOT / "tests" / "helpers"))
 BLOCKS, BATCH, REPEATS = 64, 16, 7
 Terms = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -49,7 +44,7 @@ def random_terms(grid: int, seed: int = 0) -> Terms:
 
 def recorded_terms() -> dict[str, Terms]:
     """The recorded instances by grid and number of labels; empty where the file is not there."""
-    folder = Path(os.environ.get("CYCLEMIX_REFERENCE", ROOT.parent / "shared" / "reference"))
+    folder = Path(os.environ.get("CYCLEMIX_REFERENCE", record.ROOT.parent / "shared" / "reference"))
     path = folder / "puzzlemix_graphcut.npz"
     if not path.is_file():
         return {}
@@ -149,7 +144,7 @@ def measure(name: str, terms: Terms) -> list[dict[str, object]]:
                 "instances": name,
                 "batch": len(energy),
                 "solver": solver,
-                "device": device,
+                "on": device,
                 "ms": round(milliseconds, 3),
                 "energy_over_exact": round((energy.sum() / least.sum()).item(), 7),
                 "worst_over_exact": round(ratio.max().item(), 7),
@@ -159,39 +154,12 @@ def measure(name: str, terms: Terms) -> list[dict[str, object]]:
     return rows
 
 
-def processor() -> str:
-    """Model of the CPU where the system tells it, else its architecture."""
-    table = Path("/proc/cpuinfo")
-    lines = table.read_text().splitlines() if table.is_file() else []
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
-
-
-def surroundings() -> dict[str, str]:
-    """Commit, hardware and versions of these numbers."""
-    commit = subprocess.run(
-        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
-    hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
-    threads = str(torch.get_num_threads())
-    versions = {name: metadata.version(name) for name in ("torch", "PyMaxflow")}
-    return {"commit": commit or "unknown", "hardware": hardware, "threads": threads, **versions}
-
-
 def main() -> None:
     if not importlib.util.find_spec("maxflow"):
         raise SystemExit("benchmarks/graphcut.py compares with PyMaxflow: pip install PyMaxflow")
     instances = {f"random {grid}x{grid}x3": random_terms(grid) for grid in (2, 4, 8, 16)} | recorded_terms()
     rows = [row for name, terms in instances.items() for row in measure(name, terms)]
-    table = pd.DataFrame(rows)
-    print(table.to_string(index=False))
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    table.assign(**surroundings()).to_csv(RESULTS, index=False)
-    print(f"written to {RESULTS.relative_to(ROOT)}")
+    record.save("graphcut", rows, "cuda" if torch.cuda.is_available() else "cpu")
 
 
 if __name__ == "__main__":

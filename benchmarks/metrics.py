@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+from lib import record
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from cyclemix.metrics import dice, surface_metrics
@@ -92,12 +93,19 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     pairs = list(zip(heart(2.0, 1.03, 0), heart(0.0, 1.0, 1), strict=True))
     own_seconds, own = fastest(ours, pairs)
-    print(f"{'cyclemix':<20} {own_seconds * 1e3:8.1f} ms")
+    rows: list[dict[str, object]] = [{"what": "cyclemix", "ms": round(own_seconds * 1e3, 1)}]
     for name, function in (("distance transform", by_transform), ("MONAI", by_monai)):
         seconds, scores = fastest(function, pairs)
         difference = np.abs(np.array(scores) - np.array(own)).max()
-        ratio = seconds / own_seconds
-        print(f"{name:<20} {seconds * 1e3:8.1f} ms   {ratio:5.1f}x   largest difference {difference:.1e}")
+        rows.append(
+            {
+                "what": name,
+                "ms": round(seconds * 1e3, 1),
+                "times_cyclemix": round(seconds / own_seconds, 1),
+                "largest_difference": float(difference),
+            }
+        )
+    record.save("metrics", rows, "cpu")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,221 @@
+"""Images a second of the complete training step, and what each phase of it takes.
+
+Random slices and scribbles; the whole step: draw, augment, losses, backward, optimizer, average.
+
+    python benchmarks/throughput.py                                  # CUDA where there is one, else the CPU
+    python benchmarks/throughput.py --networks unet unet_paper --batch-sizes 4 32 --image-px 212
+    python benchmarks/throughput.py --jobs 1 2 4                     # trainings side by side on one device
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import multiprocessing
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lib import record
+
+from cyclemix import engine as engine_module
+from cyclemix import methods
+from cyclemix.config import UNLABELLED, Grid, Recipe, RunConfig
+from cyclemix.engine import Engine, State
+from cyclemix.methods import cyclemix as cyclemix_module
+from cyclemix.ops import graphcut, occlusion, rotation, transport
+from cyclemix.slices import Slices
+
+PHASES: dict[str, list[tuple[Any, str]]] = {
+    "augment": [(engine_module, "augment")],
+    "saliency": [(torch.autograd, "grad"), (cyclemix_module, "saliency")],
+    "graphcut": [(graphcut, "solve")],
+    "transport": [(transport, "plan"), (transport, "apply")],
+    "components": [(cyclemix_module, "cycle_target")],
+    "occlusion": [(occlusion, "random_squares")],
+    "rotation": [(rotation, "rotate"), (rotation, "valid_mask")],
+    "average": [(engine_module, "move_towards")],
+}
+"""Functions by phase; what is left is the network's forward and backward pass, the losses, the optimizer."""
+
+
+class Clock:
+    """Milliseconds a phase, by CUDA events on a GPU (no waiting in between) and by the clock on a CPU."""
+
+    def __init__(self, device: str) -> None:
+        self.cuda = device == "cuda"
+        self.marks: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
+
+    def now(self) -> Any:
+        if not self.cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def totals(self) -> dict[str, float]:
+        if self.cuda:
+            torch.cuda.synchronize()
+            return {name: sum(a.elapsed_time(b) for a, b in marks) for name, marks in self.marks.items()}
+        return {name: 1e3 * sum(b - a for a, b in marks) for name, marks in self.marks.items()}
+
+    def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            start = self.now()
+            result = function(*args, **kwargs)
+            self.marks[name].append((start, self.now()))
+            return result
+
+        return timed
+
+
+@contextmanager
+def phases_timed(clock: Clock) -> Iterator[None]:
+    """Every function of `PHASES` under the clock."""
+    before = [(module, name, getattr(module, name)) for pairs in PHASES.values() for module, name in pairs]
+    for phase, pairs in PHASES.items():
+        for module, name in pairs:
+            setattr(module, name, clock.around(phase, getattr(module, name)))
+    try:
+        yield
+    finally:
+        for module, name, function in before:
+            setattr(module, name, function)
+
+
+def make_engine(method: str, network: str, options: argparse.Namespace, batch_size: int) -> Engine:
+    """An engine on random slices: smooth images, about 5 % of the pixels scribbled."""
+    side, device = options.image_px, torch.device(options.device)
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn((256, 1, side // 8, side // 8), generator=generator)
+    image = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
+    labelled = torch.rand((256, side, side), generator=generator) < 0.05
+    classes = torch.randint(0, 4, (256, side, side), generator=generator)
+    target = torch.where(labelled, classes, UNLABELLED).to(torch.uint8)
+    settings = RunConfig(
+        label=method,
+        dataset="random",
+        method=method,
+        supervision="scribble",
+        classes=["RV", "MYO", "LV"],
+        grid=Grid(spacing_mm=1.37, crop_px=side),
+        config=methods.load(method).Config().model_dump(mode="json"),
+        training=Recipe(
+            network=network,
+            base_filters=options.base_filters,
+            batch_size=batch_size,
+            precision=options.precision,
+            compile=options.compile,
+        ),
+    )
+    return Engine(settings, 0, Slices(image.to(device), target.to(device), ["random"] * 256))
+
+
+def seconds_a_step(engine: Engine, steps: int, cuda: bool) -> float:
+    """Mean over ``steps`` (a multiple of four: the mixing grids take turns) after as many to warm up."""
+    state = State(digest="benchmark")
+    for count in (steps, steps):
+        start = time.perf_counter()
+        for _ in range(count):
+            engine.step(state)
+        if cuda:
+            torch.cuda.synchronize()
+        elapsed = time.perf_counter() - start
+    return elapsed / steps
+
+
+def measure(method: str, network: str, batch_size: int, options: argparse.Namespace) -> dict[str, object]:
+    """One row: the median of repeated runs without the clock, then one run with it for the phases."""
+    cuda = options.device == "cuda"
+    engine = make_engine(method, network, options, batch_size)
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+    times = sorted(seconds_a_step(engine, options.steps, cuda) for _ in range(options.repeats))
+    seconds = times[len(times) // 2]
+    peak = torch.cuda.max_memory_allocated() / 2**30 if cuda else float("nan")
+    clock, state = Clock(options.device), State(digest="benchmark")
+    with phases_timed(clock):
+        for _ in range(options.steps):
+            engine.step(state)
+        totals = clock.totals()
+    return {
+        "method": method,
+        "network": network,
+        "precision": engine.precision,
+        "batch_size": batch_size,
+        "image_px": options.image_px,
+        "images_per_s": round(batch_size / seconds, 1),
+        "ms_per_step": round(1e3 * seconds, 2),
+        "peak_gib": round(peak, 2),
+        "jobs": 1,
+        **{f"{phase}_ms": round(totals.get(phase, 0.0) / options.steps, 2) for phase in PHASES},
+    }
+
+
+def one_job(options: argparse.Namespace, start: Any, results: Any) -> None:
+    """A training among several: steps for some seconds, tells its images a second."""
+    engine = make_engine(options.methods[0], options.networks[0], options, options.batch_sizes[0])
+    seconds_a_step(engine, options.steps, options.device == "cuda")
+    start.wait()
+    begin, state, count = time.perf_counter(), State(digest="benchmark"), 0
+    while time.perf_counter() - begin < options.seconds:
+        engine.step(state)
+        count += 1
+        if options.device == "cuda" and count % 8 == 0:
+            torch.cuda.synchronize()
+    results.put(count * options.batch_sizes[0] / (time.perf_counter() - begin))
+
+
+def side_by_side(jobs: int, options: argparse.Namespace) -> dict[str, object]:
+    """One row: total images a second of ``jobs`` trainings that share the device."""
+    context = multiprocessing.get_context("spawn")
+    start, results = context.Barrier(jobs), context.Queue()
+    workers = [context.Process(target=one_job, args=(options, start, results)) for _ in range(jobs)]
+    for worker in workers:
+        worker.start()
+    total = sum(results.get() for _ in workers)
+    for worker in workers:
+        worker.join()
+    return {
+        "method": options.methods[0],
+        "network": options.networks[0],
+        "precision": options.precision,
+        "batch_size": options.batch_sizes[0],
+        "image_px": options.image_px,
+        "images_per_s": round(total, 1),
+        "jobs": jobs,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    cuda = torch.cuda.is_available()
+    parser.add_argument("--device", default="cuda" if cuda else "cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--methods", nargs="+", default=["unet_pce", "cyclemix"])
+    parser.add_argument("--networks", nargs="+", default=["unet"])
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[32] if cuda else [8])
+    parser.add_argument("--image-px", type=int, default=212 if cuda else 128)
+    parser.add_argument("--base-filters", type=int, default=32 if cuda else 16)
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--steps", type=int, default=40 if cuda else 4, help="a multiple of four")
+    parser.add_argument("--repeats", type=int, default=5 if cuda else 3)
+    parser.add_argument("--jobs", nargs="+", type=int, default=[], help="also this many trainings at once")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each run side by side")
+    options = parser.parse_args()
+    rows = [
+        measure(method, network, batch_size, options)
+        for method in options.methods
+        for network in options.networks
+        for batch_size in options.batch_sizes
+    ]
+    rows += [side_by_side(jobs, options) for jobs in options.jobs]
+    record.save("throughput", rows, options.device)
+
+
+if __name__ == "__main__":
+    main()
