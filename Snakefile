@@ -42,6 +42,11 @@ RESULTS = PLAN.study.results
 report: "workflow/report/overview.rst"
 
 
+if PLAN.study.container:
+
+    container: PLAN.study.container
+
+
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"

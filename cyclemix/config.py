@@ -213,6 +213,9 @@ class Study(StrictModel):
     mirror: str | None = Field(None, description="folder or URL holding upstream files under <host>/<path>")
     results: str = Field("results", description="where everything is written")
     tracking: Tracking = Field(Tracking(), description="the MLflow mirror")
+    container: str | None = Field(
+        None, description="image that jobs run in with --sdm apptainer, e.g. envs/cyclemix.sif; null = none"
+    )
 
     @model_validator(mode="after")
     def _unique(self) -> Study:

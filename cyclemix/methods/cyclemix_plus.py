@@ -55,23 +55,22 @@ class CycleMixPlus(CycleMix):
 
     def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
         """The memory of the training slices and, where it teaches, the teacher."""
-        parts: dict[str, nn.Module] = {"memory": Memory(slices, self.num_classes)}
-        if self.config.weight_teacher > 0:
-            parts["teacher"] = Teacher(net)
-        self._parts = nn.ModuleDict(parts)
-        return parts
+        self._memory = Memory(slices, self.num_classes)
+        self._teacher = Teacher(net) if self.config.weight_teacher > 0 else None
+        taught = {} if self._teacher is None else {"teacher": self._teacher}
+        return {"memory": self._memory, **taught}
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """The terms of `cyclemix`, then ``absent``, ``adjacent``, ``teacher``, ``pseudo``."""
-        config, memory = self.config, self._parts["memory"]
+        config, memory = self.config, self._memory
         terms, seen, view = self.run(net, batch, generator)
         if config.weight_absent > 0:
             terms["absent"] = config.weight_absent * absent_loss(seen.logits, memory.present[batch.index])
         if config.weight_adjacent > 0:
             terms["adjacent"] = config.weight_adjacent * adjacency_loss(seen.scores, config.enclosed)
-        if config.weight_teacher > 0 and view is not None:
+        if self._teacher is not None and view is not None:
             ramp = min(1.0, batch.step / config.teacher_ramp_steps)
-            scores = self._parts["teacher"](batch.image).float().softmax(dim=1)
+            scores = self._teacher(batch.image).float().softmax(dim=1)
             loss = taught_loss(view, scores, config.teacher_confidence)
             terms["teacher"] = config.weight_teacher * ramp * loss
         if config.weight_pseudo > 0:
@@ -82,12 +81,12 @@ class CycleMixPlus(CycleMix):
     def after_step(self, net: Network, average: Network, slices: Slices, step: int) -> None:
         """The teacher follows; from `pseudo_from_step` on the training slices are labelled anew at times."""
         config = self.config
-        if config.weight_teacher > 0:
-            self._parts["teacher"].follow(net, config.teacher_decay, step)
+        if self._teacher is not None:
+            self._teacher.follow(net, config.teacher_decay, step)
         since = step - config.pseudo_from_step
         if config.weight_pseudo > 0 and since >= 0 and since % config.pseudo_every_steps == 0:
             probs = probabilities(average, slices.image, flip_average=True)
-            self._parts["memory"].label(probs, slices, config.pseudo_confidence)
+            self._memory.label(probs, slices, config.pseudo_confidence)
 
 
 class Memory(nn.Module):

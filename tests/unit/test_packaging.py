@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,3 +67,20 @@ def test_conda_environment_is_the_lock_in_conda_forge_names() -> None:
     assert named == {name: version(locked[name]) for name in named}
     direct = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
     assert direct - set(named) == {"snakemake", "snakemake-executor-plugin-slurm"}, "jobs start no jobs"
+
+
+def test_the_container_installs_the_lock_on_a_supported_python() -> None:
+    text = (ROOT / "envs" / "cyclemix.def").read_text()
+    header, *parts = re.split(r"^%", text, flags=re.MULTILINE)
+    base = re.search(r"^Bootstrap: docker\nFrom: python:(\d+\.\d+)-slim$", header, re.MULTILINE)
+    assert base is not None
+    assert SpecifierSet(PROJECT["requires-python"]).contains(base[1])
+    sections = dict(part.split("\n", 1) for part in parts)
+    assert list(sections) == ["files", "post", "environment", "test", "help"]
+    source, target = sections["files"].split()
+    assert (ROOT / source).is_file()
+    assert target in sections["post"]
+    for name in ("post", "environment", "test"):
+        done = subprocess.run(["sh", "-n"], input=sections[name], text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert "://" not in text

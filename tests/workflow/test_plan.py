@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from studies import Project, per_label
+from studies import SMALL, Project, per_label
 
 
 def test_default_study(clean_project: Project) -> None:
@@ -138,3 +138,9 @@ def test_a_bad_method_block_is_refused(clean_project: Project, old: str, new: st
         blocks.write_text(text)
     assert done.returncode != 0
     assert message in done.stdout
+
+
+def test_a_container_is_every_jobs_image(clean_project: Project) -> None:
+    """Without the tool Snakemake only notes the image: the plan is that of a study without one."""
+    with_image = clean_project.plan(config=(*SMALL, "container=envs/cyclemix.sif"))
+    assert with_image == clean_project.plan()

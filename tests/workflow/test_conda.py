@@ -1,0 +1,49 @@
+"""`--use-conda`: rules activate their environment. The wiring only; no channel is asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from conda_stand_in import build_channel, write_stand_in
+from rattler import MatchSpec
+from studies import SMALL, Project, copy_of_project, with_few_hearts
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = ROOT / "envs" / "cyclemix.yaml"
+
+
+def test_every_pin_is_one_that_conda_reads() -> None:
+    for pin in yaml.safe_load(ENVIRONMENT.read_text())["dependencies"]:
+        spec = MatchSpec(pin, strict=True)
+        assert spec.name is not None, pin
+        assert spec.version is not None, pin
+
+
+def test_rules_run_in_their_environment(tmp_path: Path) -> None:
+    """Data stages of a small study: each job's Python is the one of the environment that was just made."""
+    notes = tmp_path / "starts"
+    channel = tmp_path / "channel"
+    build_channel(channel, ENVIRONMENT, sys.executable, notes)
+    binaries = write_stand_in(tmp_path / "conda", channel)
+    (tmp_path / "project").mkdir()
+    project: Project = with_few_hearts(copy_of_project(tmp_path / "project"))
+    command = [sys.executable, "-m", "snakemake", "data", "--cores", "2", "--use-conda", "--config", *SMALL]
+    done = subprocess.run(
+        command,
+        cwd=project.folder,
+        env=os.environ | {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + project.logs()
+    starts = [line for line in notes.read_text().splitlines() if "-m cyclemix" in line]
+    stages = {line.split("-m cyclemix ")[1].split()[0] for line in starts}
+    assert stages == {"download", "prepare", "split"}
+    made = project.folder / ".snakemake" / "conda"
+    assert all(line.startswith(str(made)) for line in starts), starts
