@@ -90,7 +90,7 @@ def open_run(results: str | Path, tracking: Tracking, config: str | Path, fold: 
     _mirrored("importing mlflow", import_mlflow)  # here, not in the thread: imports of two threads can clash
     mirror = RunMirror(key, lambda: Store(results, tracking))
     mirror.params(files.run_params(path, key))
-    mirror.tags(files.provenance_tags(files.early_provenance(path)))
+    _mirrored("provenance", lambda: mirror.tags(files.provenance_tags(files.early_provenance(path))))
     return mirror
 
 

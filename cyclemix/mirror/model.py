@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cyclemix.mirror.record import BestModel
-from cyclemix.provenance import ROOT, file_digest
+from cyclemix.provenance import ROOT, file_digest, sources
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,11 +34,10 @@ REQUIREMENTS = (
     "pydantic",
     "pyyaml",
     "scipy",
-    "simpleitk",
     "torch",
     "tqdm",
 )
-"""What the bundled package imports to segment an image."""
+"""What the bundled modules import, and what loads them."""
 
 
 def requirements() -> list[str]:
@@ -47,7 +46,7 @@ def requirements() -> list[str]:
 
 
 def save(folder: Path, best: BestModel, **ids: Any) -> None:
-    """Write the MLflow model: weights, the package, pins, signature and an input example.
+    """Write the MLflow model: weights, what of the package it needs, pins, signature, an input example.
 
     Args:
         folder: a folder that does not exist.
@@ -71,13 +70,15 @@ def save(folder: Path, best: BestModel, **ids: Any) -> None:
     )
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # MLflow's advice about other ways to write a model
-        code = Path(scratch) / "cyclemix"
-        shutil.copytree(ROOT / "cyclemix", code, ignore=shutil.ignore_patterns("__pycache__"))
+        for source in sources("cyclemix.mirror", LOADER):
+            copy = Path(scratch) / source.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
         mlflow.pyfunc.save_model(
             folder,
             loader_module=LOADER,
             data_path=str(best.path),
-            code_paths=[str(code)],
+            code_paths=[str(Path(scratch) / "cyclemix")],
             pip_requirements=requirements(),
             signature=signature,
             input_example=pd.DataFrame({"image": ["stack.nii.gz"]}),
