@@ -69,7 +69,7 @@ def save(folder: Path, best: BestModel, **ids: Any) -> None:
         ),
     )
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # MLflow's advice about other ways to write a model
+        warnings.simplefilter("ignore")  # of MLflow about itself
         for source in sources("cyclemix.mirror", LOADER):
             copy = Path(scratch) / source.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
