@@ -11,11 +11,11 @@ REPORT ?= results/report.html
 PROFILE := --workflow-profile workflow/profiles/default
 MLFLOW_HOST ?= 127.0.0.1
 MLFLOW_PORT ?= 5000
-MLFLOW_WORKERS ?= 2
 MLFLOW_DIR ?= results/mlflow/server
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 export MLFLOW_DISABLE_TELEMETRY := true
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 # Waiting threads sleep; see the Snakefile.
 export OMP_WAIT_POLICY := PASSIVE
 
@@ -91,10 +91,11 @@ ui: install-ui
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///results/mlflow/mlflow.db
 
 # For clusters: clients speak HTTP only, also for artifacts, so they need not see these folders. Anyone who reaches
-# the port may read and write: docs/tracking.md.
+# the port may read and write: docs/tracking.md. One worker: sqlite has one writer, and the supervisor of several
+# kills those that a busy machine keeps from answering for 5 s.
 mlflow-server: install-ui
 	@mkdir -p $(MLFLOW_DIR)
-	$(BIN)/mlflow server --host $(MLFLOW_HOST) --port $(MLFLOW_PORT) --workers $(MLFLOW_WORKERS) \
+	$(BIN)/mlflow server --host $(MLFLOW_HOST) --port $(MLFLOW_PORT) --workers 1 \
 	    --backend-store-uri sqlite:///$(abspath $(MLFLOW_DIR))/mlflow.db \
 	    --serve-artifacts --artifacts-destination $(abspath $(MLFLOW_DIR))/artifacts
 

@@ -1,18 +1,15 @@
 """What the MLflow mirror costs a training: off, sqlite, a server that is up, down, or never answers.
 
-A small U-Net on two made-up hearts tells a row every 5 steps, some ten rows a second, a hundred times as often as a
-training of minutes does. Kinds of mirror take turns. Two costs are told apart: the training loop's slowdown, and
-the seconds before and after it (connecting, sending the rest), which do not grow with the training.
+A small U-Net on a few made-up hearts tells a row every 5 steps, far more often than a training of minutes
+does. Kinds of mirror take turns. Two costs are told apart: the slowdown of the training loop, and the seconds
+before and after it (connecting, sending the rest), which hardly grow with the training.
 
-    python benchmarks/tracking.py           # the server is measured where MLflow's is installed (make install-ui)
+    python benchmarks/tracking.py        # measures a server where MLflow's is installed: make install-ui
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
-import platform
 import socket
 import subprocess
 import sys
@@ -31,12 +28,13 @@ import yaml
 from cyclemix import layout, resolve, tracking, train
 from cyclemix.config import Grid, MethodBlock, Protocol, Recipe, Tracking, Training
 from cyclemix.data import download, prepare, split
+from cyclemix.provenance import hardware
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "tracking.csv"
 GRID = Grid(spacing_mm=3.2, crop_px=64)
-RECIPE = Recipe(base_filters=8, levels=3, batch_size=8, max_steps=250, validate_every_steps=5)
-REPEATS = 3
+RECIPE = Recipe(base_filters=8, levels=3, batch_size=8, max_steps=20, validate_every_steps=5)
+REPEATS = 1
 DOWN = "http://127.0.0.1:9"
 
 
@@ -76,9 +74,7 @@ def trained(dataset_file: Path, results: Path, uri: str | None) -> tuple[float, 
         mirror = tracking.open_run(results, Tracking(uri=uri), config, 0, 0)
     train.run(config, data / "folds.json", index, 0, 0, folder, execution, mirror)
     total = time.perf_counter() - started
-    loop = json.loads((folder / "provenance.json").read_text())["training_seconds"]
-    history = pd.read_csv(folder / "history.csv")
-    loop = float(history["seconds"].iloc[-1]) if len(history) else float(loop)
+    loop = float(pd.read_csv(folder / "history.csv")["seconds"].iloc[-1])
     return loop, total - loop
 
 
@@ -136,10 +132,10 @@ def surroundings() -> dict[str, str]:
     """Commit, hardware and versions of these numbers."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-    cores = str(len(os.sched_getaffinity(0)))
+    machine = hardware()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else machine["cpu"]
     versions = {"torch": metadata.version("torch"), "mlflow": metadata.version("mlflow-skinny")}
-    return {"commit": commit or "unknown", "device": device, "cores": cores, **versions}
+    return {"commit": commit or "unknown", "device": device, "cores": str(machine["cores"]), **versions}
 
 
 def main() -> None:

@@ -18,6 +18,8 @@ import requests
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 240.0
+ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""What the Makefile exports."""
 
 
 class Server:
@@ -47,7 +49,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+                env={**os.environ, **ENVIRONMENT},
             )
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
