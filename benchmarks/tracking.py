@@ -33,8 +33,8 @@ from cyclemix.provenance import hardware
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "tracking.csv"
 GRID = Grid(spacing_mm=3.2, crop_px=64)
-RECIPE = Recipe(base_filters=8, levels=3, batch_size=8, max_steps=20, validate_every_steps=5)
-REPEATS = 1
+RECIPE = Recipe(base_filters=8, levels=3, batch_size=8, max_steps=100, validate_every_steps=5)
+REPEATS = 3
 DOWN = "http://127.0.0.1:9"
 
 
@@ -106,7 +106,8 @@ def server(folder: Path) -> Iterator[str | None]:
 
 
 def measure(folder: Path, stores: dict[str, str | None]) -> pd.DataFrame:
-    """One row a kind of mirror: medians over the repeats."""
+    """One row a kind of mirror: medians over the repeats. One thread trains, so that a server has a core."""
+    torch.set_num_threads(1)
     dataset_file = prepared(folder)
     trained(dataset_file, folder / "warm-up", None)
     rows = []
