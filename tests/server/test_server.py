@@ -105,6 +105,7 @@ from cyclemix.config import Tracking
 from cyclemix.mirror import live
 
 live.RETRY_SECONDS = 1.0
+live.LEAST_WAIT_SECONDS = live.MOST_WAIT_SECONDS = 120  # so that a busy machine leaves no call behind
 results = Path(sys.argv[1])
 
 def train(seed, barriers):
