@@ -134,7 +134,10 @@ def finished_runs(results: Path, dataset: str, label: str = "*") -> list[Path]:
 
 def _current(origin: Path) -> bool:
     config = origin.parent.parent / "config.json"
-    values = json.loads(origin.read_text())
+    try:
+        values = json.loads(origin.read_text())
+    except json.JSONDecodeError:
+        return True  # damaged: reading the run says so
     return config.is_file() and values.get("config_digest") == file_digest([config])
 
 

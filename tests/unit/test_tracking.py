@@ -288,11 +288,37 @@ def test_sync_goes_on_after_a_damaged_file_and_says_so(
     results: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_study(results, seeds=2)
+    write_training(results, seed=2)
     (layout.run_dir(results, "mscmr", "cyclemix", 0, 0) / "history.csv").write_text("damaged\n1\n")
-    with pytest.raises(ValueError, match=r"1 of 4 could not be mirrored; mend what the warnings name"):
+    (layout.run_dir(results, "mscmr", "cyclemix", 0, 2) / "model.pt").unlink()
+    with pytest.raises(ValueError, match=r"1 of 5 could not be mirrored; mend what the warnings name"):
         tracking.sync(results, TRACKING)
     assert "expected a column 'step', got ['damaged']" in caplog.text
-    assert [run.data.tags["seed"] for run in runs_of(results)] == ["1"]
+    assert sorted(run.data.tags["seed"] for run in runs_of(results)) == ["1", "2"]
+
+
+def test_sync_says_which_run_has_a_damaged_provenance(
+    results: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_training(results)
+    (folder / "provenance.json").write_text("{")
+    with pytest.raises(ValueError, match="1 of 1 could not be mirrored"):
+        tracking.sync(results, TRACKING)
+    assert f"{folder} failed (JSONDecodeError" in caplog.text
+
+
+def test_sync_gives_up_after_three_failures_in_a_row(
+    results: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*_: Any) -> None:
+        raise ConnectionError("refused")
+
+    for seed in range(5):
+        write_training(results, seed)
+    monkeypatch.setattr(Store, "sync", refused)
+    with pytest.raises(ValueError, match="5 of 5 could not be mirrored"):
+        tracking.sync(results, TRACKING)
+    assert caplog.text.count("ConnectionError: refused") == 3
 
 
 def test_sync_refuses_a_folder_without_runs(tmp_path: Path) -> None:
