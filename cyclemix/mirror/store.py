@@ -143,13 +143,13 @@ class Store:
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Write metric points (key, step, value, Unix time in ms), parameters and tags in few calls."""
+        """Write tags and parameters, then metric points (key, step, value, Unix time in ms), in few calls."""
         from mlflow.entities import Metric, Param, RunTag
 
         calls: dict[str, list[Any]] = {
-            "metrics": [Metric(key, value, when, step) for key, step, value, when in points],
-            "params": [Param(name, value) for name, value in (params or {}).items()],
             "tags": [RunTag(name, value) for name, value in (tags or {}).items()],
+            "params": [Param(name, value) for name, value in (params or {}).items()],
+            "metrics": [Metric(key, value, when, step) for key, step, value, when in points],
         }
         for kind, items in calls.items():
             for start in range(0, len(items), LIMITS[kind]):

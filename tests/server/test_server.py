@@ -60,17 +60,17 @@ def study(server: Any, tmp_path: Path) -> Study:
 
 
 def test_curves_are_there_while_training_goes_on(study: Study) -> None:
-    mirror = tracking.open_run(study.results, study.tracking, write_config(study.results), 0, 1)
-    mirror.metrics({"loss": 0.5}, 10)
-    deadline = time.monotonic() + 60
-    while not (runs := [run for run in study.runs() if run.data.metrics]):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    (run,) = runs
-    assert run.info.status == "RUNNING"
-    assert run.data.metrics == {"train/loss": 0.5}
-    assert run.data.tags["provenance.versions.python"] == sys.version.split()[0]
-    mirror.close()
+    config = write_config(study.results)
+    with tracking.open_run(study.results, study.tracking, config, 0, 1) as mirror:
+        mirror.metrics({"loss": 0.5}, 10)
+        deadline = time.monotonic() + 60
+        while not (runs := [run for run in study.runs() if run.data.metrics]):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        (run,) = runs
+        assert run.info.status == "RUNNING"
+        assert run.data.metrics == {"train/loss": 0.5}
+        assert run.data.tags["provenance.versions.python"] == sys.version.split()[0]
 
 
 def test_a_study_and_its_models_pass_through_the_server(study: Study, server: Any) -> None:
