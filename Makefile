@@ -9,18 +9,22 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 REPORT ?= results/report.html
 PROFILE := --workflow-profile workflow/profiles/default
+MLFLOW_HOST ?= 127.0.0.1
+MLFLOW_PORT ?= 5000
+MLFLOW_DIR ?= results/mlflow/server
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 export MLFLOW_DISABLE_TELEMETRY := true
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 # Waiting threads sleep; see the Snakefile.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run resume test install install-dev install-ui lint format schema lock ui clean bench help
+.PHONY: run resume test test-server install install-dev install-ui lint format schema lock ui mlflow-server clean bench help
 .DEFAULT_GOAL := help
 
 help:
 	@grep -E '^# make' Makefile | cut -c3-
-	@echo "also: install, resume, lint, format, schema, lock, ui, bench, clean"
+	@echo "also: install, resume, lint, format, schema, lock, ui, mlflow-server, test-server, bench, clean"
 
 run: install
 	$(BIN)/snakemake --cores $(CORES) $(PROFILE) --report $(REPORT) --report-after-run $(ARGS)
@@ -37,6 +41,10 @@ test: install-dev
 	$(BIN)/python -m pytest $(ARGS)
 
 install: $(VENV)/.installed
+
+# The mirror against a real MLflow server, which needs the whole of MLflow.
+test-server: install-dev install-ui
+	$(BIN)/python -m pytest tests/server $(ARGS)
 
 install-dev: $(VENV)/.installed-dev
 
@@ -81,6 +89,15 @@ lock: install
 
 ui: install-ui
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///results/mlflow/mlflow.db
+
+# For clusters: clients speak HTTP only, also for artifacts, so they need not see these folders. Anyone who reaches
+# the port may read and write: docs/tracking.md. One worker: sqlite has one writer, and the supervisor of several
+# kills those that a busy machine keeps from answering for 5 s.
+mlflow-server: install-ui
+	@mkdir -p $(MLFLOW_DIR)
+	$(BIN)/mlflow server --host $(MLFLOW_HOST) --port $(MLFLOW_PORT) --workers 1 \
+	    --backend-store-uri sqlite:///$(abspath $(MLFLOW_DIR))/mlflow.db \
+	    --serve-artifacts --artifacts-destination $(abspath $(MLFLOW_DIR))/artifacts
 
 bench: install-dev
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; done

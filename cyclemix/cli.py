@@ -153,6 +153,14 @@ def track_init(
     stage.init(results, _model(Tracking, tracking or "{}", "--tracking"), datasets, output)
 
 
+@app.command("track-sync")
+def track_sync(results: Results = Path("results"), tracking: TrackingJson = None) -> None:
+    """Mirror to MLflow what is missing there or differs from the files; makes the store where needed."""
+    from cyclemix import tracking as stage
+
+    stage.sync(results, _model(Tracking, tracking or "{}", "--tracking"))
+
+
 @app.command()
 def resolve(
     dataset_file: DatasetFile,
@@ -254,7 +262,7 @@ def evaluate(
         from cyclemix.tracking import mirror_evaluation
 
         run_overlay(dataset_file, receipt, output.parent)
-        mirror_evaluation(results, _model(Tracking, tracking, "--tracking"), output.parent, evaluate_on)
+        mirror_evaluation(results, _model(Tracking, tracking, "--tracking"), output.parent)
 
 
 @app.command()

@@ -52,8 +52,19 @@ def code_digest(
     Raises:
         ValueError: a named module has no file.
     """
-    package = module.split(".")[0]
-    waiting, found = [module, *extra], {}
+    lines = [f"{name} {digest}" for name, (_, digest) in _closure([module, *extra], exclude, root).items()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def sources(*modules: str, root: Path = ROOT) -> list[Path]:
+    """Files of ``modules`` and of all of the package that they import."""
+    return [path for path, _ in _closure(modules, (), root).values()]
+
+
+def _closure(modules: Sequence[str], exclude: Sequence[str], root: Path) -> dict[str, tuple[Path, str]]:
+    """File and digest of the modules and of all of the package that they import, by name, sorted."""
+    package = modules[0].split(".")[0]
+    waiting, found = list(modules), {}
     for name in waiting:
         if _source(root, name) is None:
             raise ValueError(f"no module {name} under {root}; expected a file of the package")
@@ -62,10 +73,10 @@ def code_digest(
         path = _source(root, name)
         if name in found or name in exclude or path is None:
             continue
-        found[name], imports = _read(path, path.stat().st_mtime_ns, name, package)
+        digest, imports = _read(path, path.stat().st_mtime_ns, name, package)
+        found[name] = path, digest
         waiting += imports
-    lines = [f"{name} {digest}" for name, digest in sorted(found.items())]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return dict(sorted(found.items()))
 
 
 def _source(root: Path, name: str) -> Path | None:

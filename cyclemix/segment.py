@@ -20,6 +20,11 @@ from cyclemix.strict import ConfigError
 log = logging.getLogger(__name__)
 
 
+def output_name(image: Path) -> str:
+    """``{stem}.nii.gz``, the segmentation's name."""
+    return image.name.removesuffix(".gz").removesuffix(".nii") + ".nii.gz"
+
+
 def run(
     model: Path, images: Sequence[Path], output_dir: Path, inference: Inference, execution: Training
 ) -> None:
@@ -33,7 +38,7 @@ def run(
         DataError: an image that cannot be trusted (truncated, not finite, not three-dimensional, constant).
         ConfigError: two images of one name.
     """
-    names = [image.name.removesuffix(".gz").removesuffix(".nii") for image in images]
+    names = [output_name(image) for image in images]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{output_dir}: several images are named {', '.join(twice)}; segment them apart")
@@ -47,6 +52,6 @@ def run(
             image = normalise(native, geometry, config.grid.crop_px, str(path))
             slices = torch.from_numpy(image)[:, None].to(device)
             labels = segment_volume(net, slices, geometry, inference, config.training.precision)
-            save_labels(output_dir / f"{name}.nii.gz", labels.cpu().numpy(), header)
+            save_labels(output_dir / name, labels.cpu().numpy(), header)
     values = ", ".join(f"{i} {name}" for i, name in enumerate(config.classes, start=1))
     log.info("%s: %d segmentations (0 background, %s)", output_dir, len(names), values)

@@ -1,1 +1,1 @@
-"""The MLflow mirror without MLflow: what a mirrored run is, how files become one, how training feeds it."""
+"""The MLflow mirror: what a mirrored run is, how files become one, how training feeds it, the store."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from cyclemix import layout
-from cyclemix.mirror.record import RunKey, RunRecord, finite, flatten, rounded
+from cyclemix import layout, provenance
+from cyclemix.mirror.record import BestModel, RunKey, RunRecord, finite, flatten, rounded
 from cyclemix.provenance import file_digest
 
 SHOWN = ("dice", "hd95_mm")
@@ -72,16 +72,31 @@ def read_scores(path: Path, prefix: str) -> dict[str, float]:
     return finite(scores)
 
 
-def read_run(run_dir: Path, evaluate_on: str | None = None) -> RunRecord:
-    """The record of a training from its folder ``.../{method}/fold{F}_seed{S}`` and the config above it.
-
-    Args:
-        run_dir: the folder; whatever of its files exists is shown.
-        evaluate_on: which cases ``metrics.csv`` holds. ``test`` goes under ``test/``; ``val`` under
-            ``val_native/``, because ``val/`` holds the curves on the training grid.
+def evaluated_on(folds: Path, fold: int, metrics: Path) -> str:
+    """``test`` or ``val``: which of the fold's lists the subjects of a ``metrics.csv`` stand in.
 
     Raises:
-        ValueError: the folder's name or its config is not a run's.
+        ValueError: in neither.
+    """
+    scored = set(pd.read_csv(metrics, usecols=["subject"], dtype=str)["subject"])
+    lists = json.loads(folds.read_text())["folds"][fold]
+    for name in ("test", "val"):
+        if scored <= set(lists[name]):
+            return name
+    raise ValueError(
+        f"{metrics}: expected subjects of one list of fold {fold}, test or val, in {folds}; "
+        f"got {', '.join(sorted(scored)[:5])}; evaluate the run again"
+    )
+
+
+def read_run(results: Path, run_dir: Path) -> RunRecord:
+    """The record of a training from its folder ``.../{method}/fold{F}_seed{S}`` and the config above it.
+
+    Whatever of the folder's files exists is shown. Scores of test subjects go under ``test/``, of validation
+    subjects under ``val_native/``, because ``val/`` holds the curves on the training grid.
+
+    Raises:
+        ValueError: the folder's name or its config is not a run's, or a file does not hold what it should.
     """
     match = re.fullmatch(r"fold(\d+)_seed(\d+)", run_dir.name)
     config = run_dir.parent / "config.json"
@@ -97,14 +112,44 @@ def read_run(run_dir: Path, evaluate_on: str | None = None) -> RunRecord:
         record.metrics, record.seconds = read_history(history)
         if record.started is None:
             record.started = history.stat().st_mtime - max(record.seconds.values(), default=0.0)
-    if evaluate_on is not None and metrics.is_file():
-        prefix = {"test": "test", "val": "val_native"}[evaluate_on]
+    if metrics.is_file():
+        part = evaluated_on(layout.data_dir(results, key.dataset) / "folds.json", int(match[1]), metrics)
+        prefix = {"test": "test", "val": "val_native"}[part]
         # at step 0: the UI draws bars for a metric without later steps
         record.metrics |= {name: {0: value} for name, value in read_scores(metrics, prefix).items()}
-        record.tags["evaluated_on"] = evaluate_on
+        record.tags["evaluated_on"] = part
     files = [config, history, metrics, run_dir / "provenance.json", *sorted(run_dir.glob("*.png"))]
     record.artifacts = [(path, "") for path in files if path.is_file()]
     return record
+
+
+def finished_runs(results: Path, dataset: str, label: str = "*") -> list[Path]:
+    """Folders of the trainings that ended with the configuration that now lies above them.
+
+    One whose ``config.json`` has changed since is left out: it waits to be trained again.
+    """
+    pattern = f"runs/{dataset}/{label}/fold*_seed*/provenance.json"
+    return [path.parent for path in sorted(results.glob(pattern)) if _current(path)]
+
+
+def _current(origin: Path) -> bool:
+    config = origin.parent.parent / "config.json"
+    try:
+        values = json.loads(origin.read_text())
+    except json.JSONDecodeError:
+        return True  # damaged: reading the run says so
+    return config.is_file() and values.get("config_digest") == file_digest([config])
+
+
+def best_model(results: Path, dataset: str, label: str) -> BestModel | None:
+    """The method's model with the highest validation Dice, the first of equals; None where none is kept."""
+    found = []
+    for folder in finished_runs(results, dataset, label):
+        values = json.loads((folder / "provenance.json").read_text())
+        path = folder / "model.pt"
+        if path.is_file() and "best_val_dice" in values:
+            found.append(BestModel(label, path, values["fold"], values["seed"], values["best_val_dice"]))
+    return max(found, key=lambda model: model.val_dice, default=None)
 
 
 def run_params(config: Path, key: RunKey) -> dict[str, str]:
@@ -120,6 +165,12 @@ def provenance_tags(values: Mapping[str, Any]) -> dict[str, str]:
     if commit:
         tags["mlflow.source.git.commit"] = str(commit)
     return tags
+
+
+def early_provenance(config: Path) -> dict[str, Any]:
+    """What a training's ``provenance.json`` will hold, as far as it is known before the data are read."""
+    known = provenance.collect(config, [], json.loads(config.read_text())["method"])
+    return {name: value for name, value in known.items() if name != "data_digest"}
 
 
 def _add_provenance(record: RunRecord, path: Path) -> None:
@@ -150,6 +201,9 @@ def read_summary(results: Path, dataset: str) -> list[RunRecord]:
         record.params |= {
             name: rounded(first[name]) for name in ("supervision", "n_cases", "n_runs") if name in rows
         }
+        record.best = best_model(results, dataset, str(method))
+        if record.best is not None:
+            record.params |= {"best_fold": str(record.best.fold), "best_seed": str(record.best.seed)}
         records.append(record)
     return records
 

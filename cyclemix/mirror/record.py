@@ -49,6 +49,17 @@ class RunKey:
         return base if self.fold is None else f"{base}-f{self.fold}-s{self.seed}"
 
 
+@dataclass(frozen=True)
+class BestModel:
+    """The model of a method that did best on its validation subjects."""
+
+    method: str
+    path: Path  # model.pt
+    fold: int
+    seed: int
+    val_dice: float
+
+
 @dataclass
 class RunRecord:
     """All that one run shows in the store."""
@@ -61,6 +72,7 @@ class RunRecord:
     started: float | None = None  # Unix time of step 0
     artifacts: list[tuple[Path, str]] = field(default_factory=list)  # file, folder in the run ("" = its root)
     data_digest: str | None = None
+    best: BestModel | None = None
 
 
 def rounded(value: Any) -> str:

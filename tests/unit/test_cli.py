@@ -13,7 +13,7 @@ from cyclemix import cli
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = (
     *("download", "prepare", "split", "track-init", "resolve", "train"),
-    *("predict", "evaluate", "tabulate", "figures"),
+    *("predict", "evaluate", "tabulate", "figures", "segment", "track-sync"),
 )
 
 
