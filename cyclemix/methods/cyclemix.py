@@ -62,7 +62,7 @@ class CycleMix(Method):
         logits = net(image)
         unmix = partial_cross_entropy(logits, batch.target, reduction=config.reduction)
         scores = logits.float().softmax(dim=1)
-        terms = {"unmix": config.weight_unmix * unmix}
+        terms = {"unmix": config.weight_unmix * unmix} if config.weight_unmix > 0 else {}
         if mixes:
             (gradient,) = torch.autograd.grad(unmix, image, retain_graph=True)
             partner = torch.randperm(len(image), generator=generator, device=image.device)
