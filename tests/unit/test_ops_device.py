@@ -13,6 +13,7 @@ import torch
 
 from cyclemix.config import Augmentation
 from cyclemix.ops import augment, components, crf, graphcut, occlusion, rotation, saliency, transport
+from cyclemix.ops.comixup import CoMixSettings, co_mix
 from cyclemix.ops.puzzlemix import PuzzleSettings, puzzle_mix
 
 BATCH, SIDE = 4, 64
@@ -39,6 +40,11 @@ def mixed(x: dict[str, torch.Tensor], generator) -> tuple[torch.Tensor, ...]:
     return tuple(found)
 
 
+def co_mixed(x: dict[str, torch.Tensor], generator) -> tuple[torch.Tensor, ...]:
+    mix = co_mix(x["image"], x["saliency"], CoMixSettings(), generator)
+    return (mix.image, mix.ratio, *mix.labels(x["target"]))
+
+
 Step = Callable[[dict[str, torch.Tensor], torch.Generator | None], object]
 STEPS: dict[str, Step] = {
     "augment": lambda x, g: augment.augment(x["image"], x["target"], Augmentation(), g)[:2],
@@ -60,6 +66,7 @@ STEPS: dict[str, Step] = {
         components.cycle_target(x["target"], 4),
     ),
     "puzzlemix": mixed,
+    "comixup": co_mixed,
 }
 
 
