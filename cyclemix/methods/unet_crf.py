@@ -22,7 +22,7 @@ class UNetCRF(Method):
     pair at half resolution. That is 2e-9 * (257^2)^2 = 8.7 for the mean over pairs, which is weighed here.
 
     Deviations: the sum is exact, where the code filters on a permutohedral lattice; for that, scores and
-    image are averaged down to at most 64 px a side (212 px: 53, a quarter), where the code takes half
+    image are averaged down to at most 56 px a side (212 px: 53, a quarter), where the code takes half
     resolution. Lengths are shares of the longer side, as slices are smaller than its photographs. Grey values
     are one channel on each slice's own range. The regulariser is there from the first step, where the authors
     fine-tune a network trained with cross-entropy alone. Pixels that augmentation brings in from outside the
@@ -40,9 +40,9 @@ class UNetCRF(Method):
             15 / 255, gt=0, description="standard deviation of the grey value, share of the slice's range"
         )
         longest_px: int = Field(
-            64,
+            56,
             ge=2,
-            description="pixels a side at most; memory grows with the fourth power (64: 64 MB a slice)",
+            description="longest side at which pairs are summed, pixels; 56 takes 39 MB a slice",
         )
 
     supervision = "scribble"
