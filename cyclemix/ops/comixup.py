@@ -151,7 +151,13 @@ class Problem:
         steps = (row[:, None] - row).abs() + (column[:, None] - column).abs()
         self.neighbours = (steps == 1).to(cost.dtype)
         self.degree = self.neighbours.sum(dim=1)
-        self.black = ((row + column) % 2 == 0)[:, None]
+        black = ((row + column) % 2 == 0)[:, None]
+        self.colours = (black, ~black)
+        self.eye, self.part = _eye(cost, self.images), torch.arange(len(cost), device=cost.device)
+        # Rows are pairs of the images that an output shows most: their halves, and the lesser of the two.
+        pairs = list(combinations(_eye(cost, min(3, self.images)), 2))
+        self.halves = torch.stack([(more + less) / 2 for more, less in pairs])
+        self.less = torch.stack([less for _, less in pairs])
 
     def objective(self, masks: Tensor) -> Tensor:
         """(P,S) values of S proposals ``masks`` (P,S,n,c,n): output, cell, image."""
@@ -164,7 +170,7 @@ class Problem:
         """Masks (P,n,c,n) whose last axis sums to 1: one image a cell, or two by halves."""
         parts, cells, images = self.cost.shape
         start = torch.randint(images, (parts, images, cells), generator=generator, device=self.cost.device)
-        masks = _eye(self.cost, images)[start]
+        masks = self.eye[start]
         for sweep in range(self.sweeps):
             # One after another, as each depends on what the others take; all parts at once.
             for output in range(images):
@@ -193,7 +199,7 @@ class Problem:
         else:
             values = self._rough(proposals) + (proposals * linear[:, None]).sum(dim=(2, 3))
         best = values.argmin(dim=1)
-        return proposals[torch.arange(len(best), device=best.device), best]
+        return proposals[self.part, best]
 
     def _rough(self, masks: Tensor) -> Tensor:
         """beta / 2 times the squared steps between neighbouring cells of ``masks`` (...,c,n)."""
@@ -212,30 +218,26 @@ class Problem:
         Every image, and with ``halves`` also every two of the three images that the output shows most, by
         halves; ``taken`` (P,n) counts their cells.
         """
-        whole = _eye(taken, self.images).expand(len(taken), -1, -1)
+        whole, free = self.eye.expand(len(taken), -1, -1), torch.zeros_like(taken)
         if not halves:
-            return whole, taken.new_zeros((len(taken), self.images))
-        used, top = taken.topk(min(3, self.images), dim=-1)
-        show = whole[0][top]
-        pairs = list(combinations(range(top.shape[-1]), 2))
-        half = torch.stack([(show[:, one] + show[:, other]) / 2 for one, other in pairs], dim=1)
-        forbidden = torch.stack([FORBIDDEN * (used[:, other] == 0) for _, other in pairs], dim=1)
-        return torch.cat((whole, half), dim=1), torch.cat((0 * taken, forbidden), dim=1)
+            return whole, free
+        used, top = taken.topk(len(self.less.T), dim=-1)
+        forbidden = (used == 0).to(taken.dtype) @ self.less.mT * FORBIDDEN
+        return torch.cat((whole, self.halves @ self.eye[top]), dim=1), torch.cat((free, forbidden), dim=1)
 
     def _descend(self, linear: Tensor, present: Tensor, labels: Tensor, extra: Tensor) -> Tensor:
         """Chessboard descent on linear costs and smoothness, (P,3,c,n): from the present mask, from the best
         image of each cell, and from the best image for all cells.
         """
-        eye = _eye(linear, self.images)
-        each = eye[linear.argmin(dim=-1)]
-        one = eye[linear.sum(dim=1).argmin(dim=-1)][:, None].expand_as(each)
+        each = self.eye[linear.argmin(dim=-1)]
+        one = self.eye[linear.sum(dim=1).argmin(dim=-1)][:, None].expand_as(each)
         state = torch.stack((present, each, one), dim=1)
         own = self.beta / 2 * self.degree[:, None] * labels.square().sum(dim=-1)[:, None] + extra[:, None]
-        part = torch.arange(len(linear), device=linear.device)[:, None, None]
-        for colour in (self.black, ~self.black) * ROUNDS:
-            slope = linear[:, None] - self.beta * (self.neighbours @ state)
-            best = (slope @ labels.mT[:, None] + own[:, None]).argmin(dim=-1)
-            state = torch.where(colour, labels[part, best], state)
+        own, across = own[:, None], labels.mT[:, None]
+        for colour in self.colours * ROUNDS:
+            slope = torch.sub(linear[:, None], self.neighbours @ state, alpha=self.beta)
+            best = (slope @ across).add_(own).argmin(dim=-1)
+            state = torch.where(colour, labels[self.part[:, None, None], best], state)
         return state
 
 
