@@ -9,7 +9,6 @@ from nets import Fixed, per_class
 from cyclemix import methods
 from cyclemix.config import UNLABELLED
 from cyclemix.methods.base import Batch
-from cyclemix.ops.occlusion import random_boxes
 
 SIDE, BATCH = 16, 8
 
@@ -42,19 +41,3 @@ def test_unlabelled_pixels_stay_unlabelled() -> None:
         Fixed(per_class(0.2, 0.3, 0.5)), batch, torch.Generator().manual_seed(0)
     )
     assert terms["mix"].item() == 0
-
-
-def test_box_sides_are_the_square_root_of_the_share() -> None:
-    share = torch.tensor([0.25, 0.0, 1 / 16]).repeat(200)
-    boxes = random_boxes(share, 20, 40, torch.Generator().manual_seed(0))
-    rows, columns = boxes.any(2).sum(1), boxes.any(1).sum(1)
-    # the largest of many draws is not clipped at the border
-    assert [rows[i::3].max().item() for i in range(3)] == [10, 0, 5]
-    assert [columns[i::3].max().item() for i in range(3)] == [20, 0, 10]
-    assert torch.equal(boxes.sum((1, 2)), rows * columns)
-
-
-def test_boxes_lie_anywhere() -> None:
-    hits = random_boxes(torch.full((4000,), 0.25), 8, 8, torch.Generator().manual_seed(0)).float().mean(0)
-    assert hits[4, 4].item() == pytest.approx((4 / 8) ** 2, abs=0.03)
-    assert hits[0, 0].item() == pytest.approx((3 / 8) ** 2, abs=0.03)
