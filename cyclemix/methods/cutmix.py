@@ -13,13 +13,13 @@ from cyclemix.ops.occlusion import random_boxes
 class CutMix(Method):
     """A box of each image and of its scribbles is replaced by the same box of a random partner.
 
-    The box has sides sqrt(1 - lambda) times the image's and a centre uniform over it, clipped at the border
-    (section 3.1), with lambda uniform in [0, 1]: Beta(1, 1), the paper's. As in the original only mixed
-    images are trained on (``cutmix_prob`` 1, its ImageNet setting).
+    As in the official code (clovaai/CutMix-PyTorch, train.py) the box has sides sqrt(1 - lambda) times the
+    image's and a centre uniform over it, clipped at the border, and lambda is uniform in [0, 1], which is
+    Beta(1, 1). Only mixed images are trained on: its ``cutmix_prob`` 1 for ImageNet.
 
     Deviations: pixels keep their own labels, where the original, made for one label an image, mixes the two
-    images' labels by area; one lambda and one box a sample, where the official code (clovaai/CutMix-PyTorch)
-    draws one a batch. How CycleMix's authors ran their CutMix row is not published.
+    images' labels by area; one lambda and one box a sample, where it draws one a batch. How CycleMix's
+    authors ran their CutMix row is not published.
     """
 
     supervision = "scribble"
