@@ -17,18 +17,18 @@ class UNetCRF(Method):
     """Pixels that are near and alike should be of one class, over all pairs of a slice's pixels.
 
     ``crf`` is sum_c s_c' W (1 - s_c) with W_ij a Gaussian of position and grey value. It differs by a
-    constant from the -sum_c s_c' W s_c of the official code (meng-tang/rloss, DenseCRFLoss.py), whose settings
-    (train_withdensecrfloss.sh) are taken over: grey-value deviation 15 of 255, distance deviation 100 px in
+    constant from the -sum_c s_c' W s_c of the official code (meng-tang/rloss, DenseCRFLoss.py), with the
+    settings of its train_withdensecrfloss.sh: grey-value deviation 15 of 255, distance deviation 100 px in
     crops of 513 px, weight 2e-9 a pair at half resolution. That is 2e-9 * (256^2)^2 = 8.6 for the mean over
     pairs, which is weighed here.
 
     Deviations: the sum is exact, where the code filters on a permutohedral lattice; for that, scores and
     image are averaged down to at most 56 px a side (212 px: 53, a quarter), where the code takes half
     resolution. Lengths are shares of the longer side, as slices are smaller than its photographs. Grey values
-    are one channel on each slice's own range. The regulariser is there from the first step, as in that script;
-    the authors' Caffe version fine-tunes a network trained with cross-entropy alone. Pixels that augmentation
-    brings in from outside the slice are left out, as the code leaves out padding; the data set's own padding
-    is not known here.
+    are one channel on each slice's own range. The regulariser is there from the first step, as in that
+    script; the authors' Caffe version fine-tunes a network trained with cross-entropy alone. Pixels that
+    augmentation brings in from outside the slice are left out, as the code leaves out padding; the data set's
+    own padding is not known here.
     """
 
     class Config(StrictModel):
