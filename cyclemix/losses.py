@@ -70,3 +70,26 @@ def cosine_distance(first: Tensor, second: Tensor, visible: Tensor | None = None
         return distance.mean()
     weight = visible.to(distance.dtype)
     return (distance * weight).sum() / weight.sum().clamp_min(1.0)
+
+
+def class_weights(target: Tensor, num_classes: int) -> Tensor:
+    """Weight (B,H,W) that makes every class present in ``target`` count alike: labelled pixels / the class's.
+
+    n / n_c over the whole batch, as MAAG weighs its cross-entropy (Valvano et al., IEEE TMI 2021, official
+    code); 0 where nothing is labelled, so that a class that is absent has no say.
+    """
+    onehot = torch.stack([target == value for value in range(num_classes)])
+    counts = onehot.sum(dim=(1, 2, 3)).float()
+    weights = counts.sum() / counts.clamp_min(1.0)
+    return (weights[:, None, None, None] * onehot).sum(dim=0)
+
+
+def total_variation(scores: Tensor) -> Tensor:
+    """Sum over the classes of |horizontal| + |vertical| differences, mean over pixels, scalar.
+
+    Args:
+        scores: (B,C,H,W) float.
+    """
+    batch, _, height, width = scores.shape
+    steps = scores.diff(dim=2).abs().sum() + scores.diff(dim=3).abs().sum()
+    return steps / (batch * height * width)

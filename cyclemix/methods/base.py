@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from cyclemix.config import Supervision
+from cyclemix.config import UNLABELLED, Supervision
 from cyclemix.ops.augment import STILL, Motion
 from cyclemix.slices import Slices
 from cyclemix.strict import StrictModel
@@ -35,6 +35,10 @@ class Batch:
     index: Tensor
     motion: Motion = STILL
     masks: Tensor | None = None
+
+    def inside(self) -> Tensor:
+        """(B,H,W) bool: pixels that come from the slice; augmentation brings the others in from outside."""
+        return self.motion.labels(torch.zeros_like(self.target)) != UNLABELLED
 
 
 Network = nn.Module

@@ -86,7 +86,7 @@ class CycleMix(Method):
         logits = net(image)
         unmix = partial_cross_entropy(logits, batch.target, reduction=config.reduction)
         seen, view = Seen(logits, logits.float().softmax(dim=1)), None
-        terms = {"unmix": config.weight_unmix * unmix}
+        terms = {"unmix": config.weight_unmix * unmix} if config.weight_unmix > 0 else {}
         if mixes:
             (gradient,) = torch.autograd.grad(unmix, image, retain_graph=True)
             partner = torch.randperm(len(image), generator=generator, device=image.device)

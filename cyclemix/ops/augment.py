@@ -78,13 +78,13 @@ def augment(image: Tensor, target: Tensor, settings: Augmentation, generator: to
         ValueError: wrong shapes or dtypes.
     """
     _check(image, target)
-    with torch.no_grad(), _full_precision(image.device.type):
+    with torch.no_grad(), full_precision(image.device.type):
         motion = draw_motion(target.shape, settings, generator)
         return Augmented(_recolour(motion.image(image), settings, generator), motion.labels(target), motion)
 
 
-def _full_precision(device_type: str) -> AbstractContextManager[object]:
-    """Autocast would blur in half precision."""
+def full_precision(device_type: str) -> AbstractContextManager[object]:
+    """Inside, autocast leaves matrix products and convolutions in single precision."""
     if torch.amp.is_autocast_available(device_type):
         return torch.autocast(device_type, enabled=False)
     return nullcontext()

@@ -1,4 +1,5 @@
-"""Random occlusion: one square a sample hides image and supervision (CycleMix, section 3.2, "decrement")."""
+"""Random boxes: a square that hides image and supervision (CycleMix, section 3.2, "decrement"; Cutout), and a
+box of a given share of the image (CutMix)."""
 
 from __future__ import annotations
 
@@ -38,8 +39,27 @@ def random_squares(
     return rows[:, :, None] & columns[:, None, :]
 
 
-def _band(centre: Tensor, length: int, side: int) -> Tensor:
-    """bool (B, length): the ``side`` positions around each centre (B, 1)."""
+def random_boxes(share: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
+    """One box a sample, shaped as the image, its centre uniform over the pixels, clipped at the border.
+
+    Args:
+        share: (B,) float in [0, 1], the box's area over the image's before clipping.
+        height: rows H.
+        width: columns W.
+        generator: source of randomness, on the device of ``share``.
+
+    Returns:
+        bool (B, H, W), True inside the box; sides are rounded down to whole pixels.
+    """
+    draw = torch.rand((2, len(share), 1), generator=generator, device=share.device)
+    side = share.sqrt()[:, None]
+    rows = _band((draw[0] * height).floor(), height, (side * height).floor())
+    columns = _band((draw[1] * width).floor(), width, (side * width).floor())
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def _band(centre: Tensor, length: int, side: int | Tensor) -> Tensor:
+    """bool (B, length): the ``side`` (B, 1) positions around each centre (B, 1)."""
     first = centre - side // 2
     position = torch.arange(length, device=centre.device, dtype=centre.dtype)
     return (position >= first) & (position < first + side)

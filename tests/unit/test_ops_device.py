@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from cyclemix.config import Augmentation
-from cyclemix.ops import augment, components, graphcut, occlusion, rotation, saliency, transport
+from cyclemix.ops import augment, components, crf, graphcut, occlusion, rotation, saliency, transport
+from cyclemix.ops.comixup import CoMixSettings, co_mix
 from cyclemix.ops.puzzlemix import PuzzleSettings, puzzle_mix
 
 BATCH, SIDE = 4, 64
@@ -39,10 +40,20 @@ def mixed(x: dict[str, torch.Tensor], generator) -> tuple[torch.Tensor, ...]:
     return tuple(found)
 
 
+def co_mixed(x: dict[str, torch.Tensor], generator) -> tuple[torch.Tensor, ...]:
+    mix = co_mix(x["image"], x["saliency"], CoMixSettings(), generator)
+    return (mix.image, mix.ratio, *mix.labels(x["target"]))
+
+
 Step = Callable[[dict[str, torch.Tensor], torch.Generator | None], object]
 STEPS: dict[str, Step] = {
     "augment": lambda x, g: augment.augment(x["image"], x["target"], Augmentation(), g)[:2],
     "occlusion": lambda x, g: occlusion.random_squares(BATCH, SIDE, SIDE, 16, g, x["image"].device),
+    "boxes": lambda x, g: occlusion.random_boxes(x["angle"] / 6, SIDE, SIDE, g),
+    "dense crf": lambda x, g: crf.dense_energy(
+        *(crf.shrink(x[name], 16) for name in ("scores", "image")), x["target"][:, :16, :16] > 0, 3.0, 0.1
+    ),
+    "gated crf": lambda x, g: crf.gated_energy(x["scores"], x["image"], x["target"] > 0, 2, 6.0, 0.1),
     "rotate": lambda x, g: (
         rotation.random_angles(BATCH, g, x["image"].device),
         rotation.rotate(x["scores"], x["angle"]),
@@ -55,6 +66,7 @@ STEPS: dict[str, Step] = {
         components.cycle_target(x["target"], 4),
     ),
     "puzzlemix": mixed,
+    "comixup": co_mixed,
 }
 
 

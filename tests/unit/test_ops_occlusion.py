@@ -1,11 +1,11 @@
-"""Random squares: size, clipping, uniform centres, determinism."""
+"""Random squares and boxes: size, clipping, uniform centres, determinism."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from cyclemix.ops.occlusion import random_squares
+from cyclemix.ops.occlusion import random_boxes, random_squares
 
 
 def squares(batch=500, height=40, width=24, side=8, seed=0):
@@ -42,3 +42,19 @@ def test_no_side_hides_nothing_and_a_huge_one_everything():
 def test_wrong_sizes_are_refused(wrong):
     with pytest.raises(ValueError, match="random_squares needs"):
         squares(**wrong)
+
+
+def test_box_sides_are_the_square_root_of_the_share() -> None:
+    share = torch.tensor([0.25, 0.0, 1 / 16]).repeat(200)
+    boxes = random_boxes(share, 20, 40, torch.Generator().manual_seed(0))
+    rows, columns = boxes.any(2).sum(1), boxes.any(1).sum(1)
+    # the largest of many draws is not clipped at the border
+    assert [rows[i::3].max().item() for i in range(3)] == [10, 0, 5]
+    assert [columns[i::3].max().item() for i in range(3)] == [20, 0, 10]
+    assert torch.equal(boxes.sum((1, 2)), rows * columns)
+
+
+def test_boxes_lie_anywhere() -> None:
+    hits = random_boxes(torch.full((4000,), 0.25), 8, 8, torch.Generator().manual_seed(0)).float().mean(0)
+    assert hits[4, 4].item() == pytest.approx((4 / 8) ** 2, abs=0.03)
+    assert hits[0, 0].item() == pytest.approx((3 / 8) ** 2, abs=0.03)

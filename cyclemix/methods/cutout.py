@@ -1,0 +1,38 @@
+"""Cutout on images with scribbles (DeVries and Taylor, arXiv 2017)."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cyclemix.config import UNLABELLED
+from cyclemix.losses import partial_cross_entropy
+from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.ops.occlusion import random_squares
+from cyclemix.strict import StrictModel
+
+
+class Cutout(Method):
+    """One square of each image becomes 0, the mean of the z-scored volume.
+
+    Its centre is uniform over the pixels and it is clipped at the border, as in the original. The side is
+    that of CycleMix's random occlusion. Deviation: scribbles under the square do not count; the original has
+    one label an image, which stays.
+    """
+
+    class Config(StrictModel):
+        """Size of the hole."""
+
+        hole_px: int = Field(32, ge=1, description="side of the blanked square, pixels")
+
+    supervision = "scribble"
+    config: Config
+
+    def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """One term, ``pce``."""
+        image, target = batch.image, batch.target
+        batch_size, height, width = target.shape
+        hole = random_squares(batch_size, height, width, self.config.hole_px, generator, image.device)
+        logits = net(image * ~hole[:, None])
+        return {"pce": partial_cross_entropy(logits, target.masked_fill(hole, UNLABELLED))}

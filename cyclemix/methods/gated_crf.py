@@ -1,0 +1,48 @@
+"""Partial cross-entropy and the Gated CRF loss (Obukhov et al., arXiv 2019)."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cyclemix.losses import partial_cross_entropy
+from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.ops.crf import gated_energy
+from cyclemix.ops.intensity import unit_range
+from cyclemix.strict import StrictModel
+
+
+class GatedCRF(Method):
+    """Pixels that are near and alike should be of one class, within a window around each pixel.
+
+    One kernel of position and grey value, Potts compatibility, sum over the window and mean over pixels; all
+    settings as in WSL4MIS (HiLab-git, train_weakly_supervised_pCE_GatedCRFLoss_2D.py), which runs the
+    authors' module on images in [0, 1].
+
+    Deviations: grey values are scaled to [0, 1] by each slice's own range. The gate closes for pixels that
+    augmentation brings in from outside the slice and for what a window shows beyond the frame; WSL4MIS gates
+    nothing, and its windows see zeros beyond the frame.
+    """
+
+    class Config(StrictModel):
+        """Weight and kernel."""
+
+        weight_crf: float = Field(0.1, ge=0, description="weight of a pixel's mean energy")
+        radius_px: int = Field(5, ge=1, description="reach of the window along both axes, pixels")
+        sigma_xy_px: float = Field(6.0, gt=0, description="standard deviation of the distance, pixels")
+        sigma_intensity: float = Field(
+            0.1, gt=0, description="standard deviation of the grey value, share of the slice's range"
+        )
+
+    supervision = "scribble"
+    config: Config
+
+    def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Terms ``pce`` and ``crf``."""
+        config, logits = self.config, net(batch.image)
+        scores, image = logits.float().softmax(dim=1), unit_range(batch.image)
+        energy = gated_energy(
+            scores, image, batch.inside(), config.radius_px, config.sigma_xy_px, config.sigma_intensity
+        )
+        return {"pce": partial_cross_entropy(logits, batch.target), "crf": config.weight_crf * energy}

@@ -1,0 +1,112 @@
+"""Energies of a conditional random field on softmax scores: similar pixels should be of one class.
+
+Both sum W_ij (1 - sum_c s_ic s_jc) over pairs of pixels, the relaxed Potts model, with a Gaussian W of their
+distance and of the difference of their grey values; every pair counts in both orders. The kernels depend on
+the image alone, so each sum is one pass without a record for autograd: W is symmetric, and the gradient with
+respect to the scores is -2 W s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cyclemix.ops.augment import full_precision
+
+
+def dense_energy(
+    scores: Tensor, image: Tensor, inside: Tensor, sigma_xy: float, sigma_intensity: float
+) -> Tensor:
+    """Mean over all ordered pairs of a slice's pixels, and over slices, of W_ij (1 - s_i . s_j); a scalar.
+
+    The whole matrix W is held, B (H W)^2 floats: 32 slices of 53 x 53 pixels take 1 GB. Shrink first
+    (:func:`shrink`).
+
+    Args:
+        scores: (B,C,H,W) float, classes sum to 1; differentiable.
+        image: (B,1,H,W) float.
+        inside: (B,H,W) bool; other pixels are in no pair that counts.
+        sigma_xy: standard deviation of the distance, pixels.
+        sigma_intensity: standard deviation of the grey values, in the image's unit.
+    """
+    batch, classes, height, width = scores.shape
+    with torch.no_grad(), full_precision(scores.device.type):
+        kernel = _difference(image.float().reshape(batch, -1), sigma_intensity)
+        rows = torch.arange(height, device=scores.device).repeat_interleave(width)
+        columns = torch.arange(width, device=scores.device).repeat(height)
+        for place in (rows, columns):
+            kernel += _difference(place.float()[None], sigma_xy)
+        kernel.exp_()
+        visible = inside.reshape(batch, 1, -1).float()
+        sources = torch.cat((scores.detach().reshape(batch, classes, -1).float() * visible, visible), dim=1)
+        message = (sources @ kernel).mul_(visible).reshape(batch, classes + 1, height, width)
+        similar = message[:, classes:].sum()
+    agreement = _agreement(scores.float(), message[:, :classes])
+    return (similar - agreement) / (batch * (height * width) ** 2)
+
+
+def gated_energy(
+    scores: Tensor, image: Tensor, inside: Tensor, radius: int, sigma_xy: float, sigma_intensity: float
+) -> Tensor:
+    """Sum over each pixel's window of W_ij (1 - s_i . s_j), mean over pixels and slices; a scalar.
+
+    Args:
+        scores: (B,C,H,W) float, classes sum to 1; differentiable.
+        image: (B,1,H,W) float.
+        inside: (B,H,W) bool; other pixels are in no pair that counts.
+        radius: pixels up to this far along both axes are in the window, the pixel itself is not.
+        sigma_xy: standard deviation of the distance, pixels.
+        sigma_intensity: standard deviation of the grey values, in the image's unit.
+    """
+    batch, _, height, width = scores.shape
+    with torch.no_grad():
+        values, visible = scores.detach().float(), inside[:, None].float()
+        grey = image.float() / sigma_intensity
+        message, similar = torch.zeros_like(values), values.new_zeros(())
+        for down, right in _half_window(min(radius, height - 1), min(radius, width - 1)):
+            near, far = _pair(height, width, down, right)
+            distance = (down**2 + right**2) / sigma_xy**2
+            kernel = (grey[near] - grey[far]).square_().add_(distance).mul_(-0.5).exp_()
+            kernel.mul_(visible[near]).mul_(visible[far])
+            message[near].addcmul_(kernel, values[far])
+            message[far].addcmul_(kernel, values[near])
+            similar += 2 * kernel.sum()
+    return (similar - _agreement(scores.float(), message)) / (batch * height * width)
+
+
+def shrink(values: Tensor, longest_px: int) -> Tensor:
+    """``values`` (B,C,H,W) averaged over areas so that no side is longer than ``longest_px``; differentiable.
+
+    Both sides shrink by the same whole number, rounded up where it does not divide them.
+    """
+    height, width = values.shape[-2:]
+    factor = -(-max(height, width) // longest_px)
+    return F.adaptive_avg_pool2d(values.float(), (-(-height // factor), -(-width // factor)))
+
+
+def _difference(feature: Tensor, sigma: float) -> Tensor:
+    """Exponents -(f_i - f_j)^2 / (2 sigma^2), (B,N,N), of ``feature`` (B,N)."""
+    return (feature[:, :, None] - feature[:, None]).square_().mul_(-0.5 / sigma**2)
+
+
+def _agreement(scores: Tensor, message: Tensor) -> Tensor:
+    """s . W s with its gradient 2 W s, given the scores and the constant ``message`` W s."""
+    return ((2 * scores - scores.detach()) * message).sum()
+
+
+def _half_window(down_most: int, right_most: int) -> Iterator[tuple[int, int]]:
+    """One of each two opposite offsets of the window."""
+    for down in range(down_most + 1):
+        for right in range(-right_most if down else 1, right_most + 1):
+            yield down, right
+
+
+def _pair(height: int, width: int, down: int, right: int) -> tuple[tuple[slice | int, ...], ...]:
+    """Indices of all pixels that have a neighbour ``down`` and ``right`` of them, and of those neighbours."""
+    left, end = max(0, -right), width - max(0, right)
+    near = (slice(None), slice(None), slice(0, height - down), slice(left, end))
+    far = (slice(None), slice(None), slice(down, height), slice(left + right, end + right))
+    return near, far
