@@ -70,3 +70,32 @@ def cosine_distance(first: Tensor, second: Tensor, visible: Tensor | None = None
         return distance.mean()
     weight = visible.to(distance.dtype)
     return (distance * weight).sum() / weight.sum().clamp_min(1.0)
+
+
+def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy with soft labels, mean over all pixels, scalar.
+
+    Args:
+        target: (B,C,H,W) class probabilities.
+    """
+    return -(target * logits.float().log_softmax(dim=1)).sum(dim=1).mean()
+
+
+def partial_dice(
+    scores: Tensor, target: Tensor, *, squared: bool = True, background: bool = True, smooth: float = 1e-5
+) -> Tensor:
+    """Soft Dice loss on labelled pixels, sums over the batch, mean over classes, scalar.
+
+    Args:
+        scores: (B,C,H,W) class probabilities.
+        squared: squares in the denominator (WSL4MIS's pDLoss), or plain sums (nnU-Net).
+        background: whether class 0 is among the classes that are averaged.
+        smooth: added to both sums; a class that is neither predicted nor labelled has loss 0.
+    """
+    labelled = target != UNLABELLED
+    onehot = functional.one_hot(target * labelled, scores.shape[1]).movedim(-1, 1) * labelled[:, None]
+    scores = scores.float() * labelled[:, None]
+    overlap, size = (scores * onehot).sum(dim=(0, 2, 3)), onehot.sum(dim=(0, 2, 3))
+    predicted = (scores.square() if squared else scores).sum(dim=(0, 2, 3))
+    loss = 1 - (2 * overlap + smooth) / (predicted + size + smooth)
+    return loss.mean() if background else loss[1:].mean()
