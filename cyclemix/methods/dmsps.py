@@ -1,4 +1,4 @@
-"""DMSPS: dynamically mixed soft pseudo-labels, then grown scribbles (Han et al., Medical Image Analysis 2024).
+"""DMSPS: dynamically mixed soft pseudo-labels, then grown scribbles (Han et al., MedIA 2024).
 
 Values of the original code (HiLab-git/DMSPS: ``A_train_weaklySup_SPS_2d_soft.py``, ``acdc_dmsps*.cfg``, and
 the script that predicts the training set with ``threshold 0.1``):
