@@ -71,14 +71,17 @@ class UNet(nn.Module):
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """Features of every level of the padded image, the finest first."""
-        height, width = image.shape[-2:]
-        pad_y, pad_x = -height % self.multiple, -width % self.multiple
-        features = functional.pad(image, (0, pad_x, 0, pad_y), mode="reflect") if pad_y or pad_x else image
-        levels = []
+        features, levels = self.pad(image), []
         for level, block in enumerate(self.down):
             features = block(features if level == 0 else functional.max_pool2d(features, 2))
             levels.append(features)
         return levels
+
+    def pad(self, image: Tensor) -> Tensor:
+        """The image reflected at its lower and right border up to a multiple of 2**(levels-1)."""
+        height, width = image.shape[-2:]
+        pad_y, pad_x = -height % self.multiple, -width % self.multiple
+        return functional.pad(image, (0, pad_x, 0, pad_y), mode="reflect") if pad_y or pad_x else image
 
 
 def climb(up: nn.ModuleList, merge: nn.ModuleList, skips: list[Tensor]) -> list[Tensor]:

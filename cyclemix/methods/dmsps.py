@@ -35,7 +35,7 @@ from cyclemix.inference import CHUNK, probabilities
 from cyclemix.losses import partial_cross_entropy, soft_cross_entropy
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.components import largest_component
-from cyclemix.ops.dual import draw_channels, mix
+from cyclemix.ops.dual import draw_channels, mean_logits, mix
 from cyclemix.slices import Slices
 from cyclemix.strict import StrictModel
 
@@ -111,9 +111,7 @@ class BothDecoders(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(B,1,H,W) -> (B,C,H,W), whose softmax is the mean probability."""
         keep = torch.ones((len(image), self.net.channels), device=image.device)
-        first, second = self.net(image, keep)
-        both = torch.stack((first.float().log_softmax(dim=1), second.float().log_softmax(dim=1)))
-        return both.logsumexp(dim=0) - math.log(2)
+        return mean_logits(*self.net(image, keep))
 
 
 def confident(scores: Tensor, entropy_below: float) -> Tensor:

@@ -66,11 +66,14 @@ class HELPNet(Method):
         both = ensemble(views, config.temperature)
         pseudo = both.detach().argmax(dim=1)
         largest = functional.one_hot(cycle_target(pseudo, self.num_classes), self.num_classes).movedim(-1, 1)
-        pce = [partial_cross_entropy(view, batch.target, reduction="pixels") for view in logits]
+        pce = [
+            weight * partial_cross_entropy(view, batch.target, reduction="pixels")
+            for weight, view in zip(config.weights_pce, logits, strict=True)
+        ]
         agreement = cosine_distance(views[1], views[0]) + cosine_distance(views[2], views[0])
         dice = torch.stack([partial_dice(view, pseudo) for view in views]).sum()
         return {
-            "pce": (torch.stack(pce) * views.new_tensor(config.weights_pce)).sum(),
+            "pce": torch.stack(pce).sum(),
             "consistency": config.weight_consistency * agreement,
             "pseudo": config.weight_pseudo * dice,
             "integrity": config.weight_integrity * cosine_distance(both, largest),

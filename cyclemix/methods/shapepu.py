@@ -53,8 +53,9 @@ class ShapePU(Method):
         config, image = self.config, batch.image
         logits = net(image)
         scores = logits.float().softmax(dim=1)
+        count, _, height, width = image.shape
         side = config.occlusion_px
-        hidden = occlusion.random_squares(len(image), *image.shape[-2:], side, generator, image.device)
+        hidden = occlusion.random_squares(count, height, width, side, generator, image.device)
         occluded = net(image * ~hidden[:, None]).float().softmax(dim=1)
         negative = scores.new_zeros(())
         if batch.step >= config.negative_from_step:
