@@ -47,6 +47,8 @@ class DualUNet(UNet):
         first = unpad(self.head(climb(self.up, self.merge, skips)[0]), image)
         if keep is None:
             return first
-        factors = keep.to(image.dtype).split(self.widths, dim=1)
-        dropped = [skip * factor[:, :, None, None] for skip, factor in zip(skips, factors, strict=True)]
+        dropped = [
+            skip * factor[:, :, None, None].to(skip.dtype)
+            for skip, factor in zip(skips, keep.split(self.widths, dim=1), strict=True)
+        ]
         return first, unpad(self.head2(climb(self.up2, self.merge2, dropped)[0]), image)

@@ -31,7 +31,7 @@ from torch.nn import functional
 from cyclemix.losses import cosine_distance, partial_cross_entropy, partial_dice
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.components import cycle_target
-from cyclemix.ops.jigsaw import draw_jigsaw
+from cyclemix.ops.jigsaw import draw_jigsaw, refined
 from cyclemix.strict import StrictModel
 
 
@@ -55,8 +55,8 @@ class HELPNet(Method):
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms ``pce``, ``consistency``, ``pseudo`` and ``integrity``."""
         config, image = self.config, batch.image
-        coarse = draw_jigsaw(len(image), False, None, generator)
-        fine = draw_jigsaw(len(image), True, coarse.coarse, generator)
+        coarse = draw_jigsaw(len(image), generator)
+        fine = refined(coarse, generator)
         logits = [
             net(recolour(image, config.recolour, generator)),
             coarse.undo(net(coarse.apply(image))),

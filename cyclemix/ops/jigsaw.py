@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,18 +35,14 @@ class Jigsaw:
         return _shuffle(image, self.coarse.argsort(dim=1))
 
 
-def draw_jigsaw(batch: int, fine: bool, coarse: Tensor | None, generator: torch.Generator) -> Jigsaw:
-    """Random shuffles, one a sample.
+def draw_jigsaw(batch: int, generator: torch.Generator) -> Jigsaw:
+    """A random order of each sample's quarters."""
+    return Jigsaw(_orders(batch, generator))
 
-    Args:
-        batch: number of samples.
-        fine: also shuffle within each quarter.
-        coarse: the quarters' shuffle where it is given; None = drawn.
-        generator: source of randomness.
-    """
-    if coarse is None:
-        coarse = _orders(batch, generator)
-    return Jigsaw(coarse, _orders(CELLS**2 * batch, generator) if fine else None)
+
+def refined(jigsaw: Jigsaw, generator: torch.Generator) -> Jigsaw:
+    """The same order of the quarters, and a random one within each of them."""
+    return replace(jigsaw, fine=_orders(CELLS**2 * len(jigsaw.coarse), generator))
 
 
 def _orders(count: int, generator: torch.Generator) -> Tensor:
