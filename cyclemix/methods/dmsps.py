@@ -1,21 +1,22 @@
 """DMSPS: dynamically mixed soft pseudo-labels, then grown scribbles (Han et al., MedIA 2024).
 
-Values of the original code (HiLab-git/DMSPS: ``A_train_weaklySup_SPS_2d_soft.py``, ``acdc_dmsps*.cfg``, and
-the script that predicts the training set with ``threshold 0.1``):
+Values of the original code (HiLab-git/DMSPS: ``A_train_weaklySup_SPS_2d_soft.py``, ``acdc_dmsps*.cfg`` for
+PyMIC's ``WSLDMSPS``):
     pce     mean of both decoders' partial cross-entropy;
     soft    mean of both decoders' cross-entropy with b p1 + (1 - b) p2, b uniform in [0, 1) and drawn once a
-            batch; weight 8.
+            batch; weight 8. The code hands probabilities to a cross-entropy that takes logits: softmax twice.
+            This is kept, as the weight belongs to it: the term sharpens predictions where a plain one would
+            only make both agree, and never gets below log(1 + 3/e), for four classes.
 Stage two continues with grown scribbles: where the entropy of the mean of both decoders' predictions, divided
 by log(classes), is below 0.1, its argmax becomes a label, of which each slice keeps every class's largest
-component, the background's too.
+component, the background's too. The first decoder predicts.
 
 Deviations:
     * one training: the scribbles grow after ``grow_at_step``, half of the 3000 steps; there stage two starts
       a new schedule from stage one's best model;
     * pixels that were scribbled keep the annotator's label; there the prediction replaces it;
-    * the averaged weights predict, both decoders without dropout; there the second drops channels even then;
-    * soft cross-entropy on logits, as the equation; the script applies it to probabilities as if they were
-      logits (the later configuration files do not), which flattens the gradient;
+    * the averaged weights predict, both decoders without dropout; in the scripts the second drops channels
+      even then;
     * no ramp-up of the weight over the first 100 of 30000 iterations, which the scripts do without too;
     * network, optimizer, schedule and augmentation are the shared ones, as for ``dmpls``.
 """
@@ -85,9 +86,10 @@ class DMSPS(Method):
         channels = cast(DualUNet, net).channels
         keep = draw_channels(len(batch.image), channels, self.config.drop, generator)
         first, second = net(batch.image, keep)
-        pseudo = mix(first.float().softmax(dim=1), second.float().softmax(dim=1), generator)
+        scores, other = first.float().softmax(dim=1), second.float().softmax(dim=1)
+        pseudo = mix(scores, other, generator)
         pce = partial_cross_entropy(first, target) + partial_cross_entropy(second, target)
-        soft = soft_cross_entropy(first, pseudo) + soft_cross_entropy(second, pseudo)
+        soft = soft_cross_entropy(scores, pseudo) + soft_cross_entropy(other, pseudo)  # softmax once more
         return {"pce": 0.5 * pce, "soft": 0.5 * self.config.weight_soft * soft}
 
 

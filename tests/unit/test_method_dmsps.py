@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import exp, log
 
 import pytest
 import torch
@@ -25,6 +25,20 @@ def engine(**config: object) -> Engine:
 def test_soft_cross_entropy_of_a_prediction_with_itself_is_its_entropy() -> None:
     scores = torch.tensor([0.5, 0.25, 0.25])[None, :, None, None]
     assert soft_cross_entropy(scores.log(), scores).item() == pytest.approx(0.5 * log(2) + 0.5 * log(4))
+
+
+def test_soft_term_sharpens_what_both_decoders_agree_on() -> None:
+    """Cross-entropy of softmax(p) with p itself, p = (0.6, 0.4), weight 8; descent makes p more certain."""
+    logits = torch.tensor([0.6, 0.4]).log()[None, :, None, None].expand(6, 2, 32, 32)
+    first, second = (logits.clone().requires_grad_() for _ in range(2))
+    run = engine()
+    net = type("Fixed", (torch.nn.Module,), {"channels": 1, "forward": lambda *_: (first, second)})()
+    batch = Batch(run.slices.image, run.slices.target.long(), 0, torch.arange(6))
+    got = run.method.losses(net, batch, torch.Generator().manual_seed(0))["soft"]
+    one = 1 / (1 + exp(-0.2))  # softmax of (0.6, 0.4)
+    assert got.item() == pytest.approx(-8 * (0.6 * log(one) + 0.4 * log(1 - one)), rel=1e-5)
+    got.backward()
+    assert (first.grad[:, 0] < 0).all()
 
 
 def test_sure_pixels_are_labelled_islands_and_doubt_are_not() -> None:
