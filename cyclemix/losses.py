@@ -93,3 +93,32 @@ def total_variation(scores: Tensor) -> Tensor:
     batch, _, height, width = scores.shape
     steps = scores.diff(dim=2).abs().sum() + scores.diff(dim=3).abs().sum()
     return steps / (batch * height * width)
+
+
+def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy with soft labels, mean over all pixels, scalar.
+
+    Args:
+        target: (B,C,H,W) class probabilities.
+    """
+    return -(target * logits.float().log_softmax(dim=1)).sum(dim=1).mean()
+
+
+def partial_dice(
+    scores: Tensor, target: Tensor, *, squared: bool = True, background: bool = True, smooth: float = 1e-5
+) -> Tensor:
+    """Soft Dice loss on labelled pixels, sums over the batch, mean over classes, scalar.
+
+    Args:
+        scores: (B,C,H,W) class probabilities.
+        squared: squares in the denominator (WSL4MIS's pDLoss), or plain sums (nnU-Net).
+        background: whether class 0 is among the classes that are averaged.
+        smooth: added to both sums; a class that is neither predicted nor labelled has loss 0.
+    """
+    labelled = target != UNLABELLED
+    onehot = functional.one_hot(target * labelled, scores.shape[1]).movedim(-1, 1) * labelled[:, None]
+    scores = scores.float() * labelled[:, None]
+    overlap, size = (scores * onehot).sum(dim=(0, 2, 3)), onehot.sum(dim=(0, 2, 3))
+    predicted = (scores.square() if squared else scores).sum(dim=(0, 2, 3))
+    loss = 1 - (2 * overlap + smooth) / (predicted + size + smooth)
+    return loss.mean() if background else loss[1:].mean()

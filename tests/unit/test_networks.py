@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cyclemix import architectures
 from cyclemix.config import Recipe
 from cyclemix.networks import PaperUNet, UNet, build
 
@@ -35,3 +36,17 @@ def test_default_network_follows_the_recipe() -> None:
     small, large = (build(Recipe(base_filters=f, levels=3), 4) for f in (4, 8))
     assert 3.5 < parameters(large) / parameters(small) < 4.1
     assert len(small.down) == 3
+
+
+@pytest.mark.parametrize("name", architectures.names())
+@pytest.mark.parametrize("shape", [(32, 32), (36, 46)])
+def test_every_architecture_predicts_one_map_of_the_images_size(name: str, shape: tuple[int, int]) -> None:
+    net = build(Recipe(network=name, base_filters=4, levels=3), 3).eval()
+    with torch.no_grad():
+        assert net(torch.zeros(2, 1, *shape)).shape == (2, 3, *shape)
+
+
+@pytest.mark.parametrize("name", architectures.names())
+def test_every_architecture_is_of_the_default_networks_order(name: str) -> None:
+    own, default = (parameters(build(Recipe(network=n), 4)) for n in (name, "unet"))
+    assert 0.9 < own / default < 2

@@ -1,0 +1,134 @@
+"""DMSPS: dynamically mixed soft pseudo-labels, then grown scribbles (Han et al., MedIA 2024).
+
+Values of the original code (HiLab-git/DMSPS: ``A_train_weaklySup_SPS_2d_soft.py``, ``acdc_dmsps*.cfg`` for
+PyMIC's ``WSLDMSPS``):
+    pce     mean of both decoders' partial cross-entropy;
+    soft    mean of both decoders' cross-entropy with b p1 + (1 - b) p2, b uniform in [0, 1) and drawn once a
+            batch; weight 8. The code hands probabilities to a cross-entropy that takes logits: softmax twice.
+            This is kept, as the weight belongs to it: the term sharpens predictions where a plain one would
+            only make both agree, and never gets below log(1 + 3/e), for four classes.
+Stage two continues with grown scribbles: where the entropy of the mean of both decoders' predictions, divided
+by log(classes), is below 0.1, its argmax becomes a label, of which each slice keeps every class's largest
+component, the background's too. The first decoder predicts.
+
+Deviations:
+    * one training: the scribbles grow after ``grow_at_step``, half of the 3000 steps; there stage two starts
+      a new schedule from stage one's best model;
+    * pixels that were scribbled keep the annotator's label; there the prediction replaces it;
+    * the averaged weights predict, both decoders without dropout; in the scripts the second drops channels
+      even then;
+    * no ramp-up of the weight over the first 100 of 30000 iterations, which the scripts do without too;
+    * network, optimizer, schedule and augmentation are the shared ones, as for ``dmpls``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from cyclemix.architectures.unet_dual import DualUNet
+from cyclemix.config import UNLABELLED
+from cyclemix.inference import CHUNK, probabilities
+from cyclemix.losses import partial_cross_entropy, soft_cross_entropy
+from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.ops.components import largest_component
+from cyclemix.ops.dual import draw_channels, mean_logits, mix
+from cyclemix.slices import Slices
+from cyclemix.strict import StrictModel
+
+
+class DMSPS(Method):
+    """Both decoders learn from the scribbles, which grow once, and from a soft mix of their predictions."""
+
+    class Config(StrictModel):
+        """Values of the paper's code."""
+
+        weight_soft: float = Field(8.0, ge=0, description="weight of the soft pseudo-labels")
+        drop: float = Field(
+            0.5, ge=0, lt=1, description="share of the channels that the second decoder misses"
+        )
+        grow_at_step: int = Field(1500, ge=1, description="optimizer steps after which the scribbles grow")
+        entropy_below: float = Field(
+            0.1,
+            gt=0,
+            le=1,
+            description="entropy / log(classes) below which a pixel is labelled",
+        )
+
+    supervision = "scribble"
+    networks = ("unet_dual",)
+
+    def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
+        """The labels, which start as the scribbles."""
+        self.labels = Labels(slices.target)
+        return {"labels": self.labels}
+
+    def after_step(self, net: Network, average: Network, slices: Slices, step: int) -> None:
+        """Grow the scribbles, once."""
+        if step == self.config.grow_at_step:
+            self.labels.target.copy_(self._grown(average, slices))
+
+    def _grown(self, average: Network, slices: Slices) -> Tensor:
+        """(N,H,W) uint8: the scribbles and what the averaged network is sure of."""
+        predictor, grown = BothDecoders(cast(DualUNet, average)), []
+        for image, target in zip(slices.image.split(CHUNK), slices.target.split(CHUNK), strict=True):
+            sure = confident(probabilities(predictor, image, flip_average=False), self.config.entropy_below)
+            grown.append(torch.where(target == UNLABELLED, sure, target))
+        return torch.cat(grown)
+
+    def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Terms ``pce`` and ``soft``."""
+        target = batch.motion.labels(self.labels.target[batch.index].long())
+        channels = cast(DualUNet, net).channels
+        keep = draw_channels(len(batch.image), channels, self.config.drop, generator)
+        first, second = net(batch.image, keep)
+        scores, other = first.float().softmax(dim=1), second.float().softmax(dim=1)
+        pseudo = mix(scores, other, generator)
+        pce = partial_cross_entropy(first, target) + partial_cross_entropy(second, target)
+        soft = soft_cross_entropy(scores, pseudo) + soft_cross_entropy(other, pseudo)  # softmax once more
+        return {"pce": 0.5 * pce, "soft": 0.5 * self.config.weight_soft * soft}
+
+
+class Labels(nn.Module):
+    """The training slices' labels (N,H,W) uint8, 255 = unlabelled: a buffer that checkpoints hold."""
+
+    target: Tensor
+
+    def __init__(self, target: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("target", target.clone())
+
+
+class BothDecoders(nn.Module):
+    """The mean of both decoders' predictions, as logits."""
+
+    def __init__(self, net: DualUNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B,1,H,W) -> (B,C,H,W), whose softmax is the mean probability."""
+        keep = torch.ones((len(image), self.net.channels), device=image.device)
+        return mean_logits(*self.net(image, keep))
+
+
+def confident(scores: Tensor, entropy_below: float) -> Tensor:
+    """Labels of low entropy, of which each slice keeps every class's largest component, the background's too.
+
+    Args:
+        scores: (B,C,H,W) probabilities.
+        entropy_below: as a share of log(C).
+
+    Returns:
+        (B,H,W) uint8, 255 = not sure.
+    """
+    classes = scores.shape[1]
+    entropy = torch.special.entr(scores).sum(dim=1) / math.log(classes)
+    # One class up, so that 0 means "not sure" and the background has components as well.
+    sure = (scores.argmax(dim=1) + 1) * (entropy < entropy_below)
+    kept = largest_component(sure, classes + 1)
+    return torch.where(kept > 0, kept - 1, UNLABELLED).to(torch.uint8)

@@ -1,0 +1,110 @@
+"""HELPNet: consistency under jigsaws, and an ensemble weighted by entropy (Zhang et al., MedIA 2025).
+
+"HELPNet: Hierarchical Perturbations Consistency and Entropy-guided Ensemble for Scribble Supervised Medical
+Image Segmentation" (Zhang, Wu, Zhang, Jin, Xiong, Bu, Chen and Feng): abstract, and official code
+(IPMI-NWU/HELPNet: ``engines.py``, ``util/Jigsaw.py``, ``models/segmentation.py``). Three views are predicted
+and put back in order: the image of other contrast and brightness, its quarters shuffled, and these quarters'
+quarters shuffled too.
+    pce          cross-entropy on the scribbles, mean over all pixels: weights 1, 1 and 0.2 for the views;
+    consistency  1 - cos between either shuffled view's prediction and the first one's, weight 0.3 each;
+    pseudo       Dice loss of each view with the ensemble's argmax, weight 0.1 each. The ensemble weighs each
+                 pixel's three predictions by the softmax of their negative entropy in bits over 0.4;
+    integrity    1 - cos between the ensemble and its own largest components, weight 0.3.
+
+Deviations:
+    * no boundary term: it needs edge maps of PiDiNet, a network trained on natural images, that come with the
+      authors' data;
+    * each sample is shuffled in its own way, there the whole batch in one way;
+    * no added noise in a fifth of the steps: the shared augmentation adds noise;
+    * network, optimizer, schedule and augmentation are the shared ones.
+"""
+
+from __future__ import annotations
+
+from math import log
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from cyclemix.losses import cosine_distance, partial_cross_entropy, partial_dice
+from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.ops.components import cycle_target
+from cyclemix.ops.jigsaw import draw_jigsaw, refined
+from cyclemix.strict import StrictModel
+
+
+class HELPNet(Method):
+    """Three views of an image, their scribbles, their agreement and their ensemble."""
+
+    class Config(StrictModel):
+        """Values of the authors' code."""
+
+        weights_pce: tuple[float, float, float] = Field(
+            (1.0, 1.0, 0.2), description="weight of the scribbles on the recoloured, coarse and fine view"
+        )
+        weight_consistency: float = Field(0.3, ge=0, description="weight of either shuffled view's agreement")
+        weight_pseudo: float = Field(0.1, ge=0, description="weight of each view's Dice with the ensemble")
+        weight_integrity: float = Field(0.3, ge=0, description="weight of the largest components")
+        temperature: float = Field(0.4, gt=0, description="of the ensemble's weights, bits")
+        recolour: float = Field(0.7, ge=0, lt=1, description="brightness and contrast change by +- this")
+
+    supervision = "scribble"
+
+    def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Terms ``pce``, ``consistency``, ``pseudo`` and ``integrity``."""
+        config, image = self.config, batch.image
+        coarse = draw_jigsaw(len(image), generator)
+        fine = refined(coarse, generator)
+        logits = [
+            net(recolour(image, config.recolour, generator)),
+            coarse.undo(net(coarse.apply(image))),
+            fine.undo(net(fine.apply(image))),
+        ]
+        views = torch.stack([view.float().softmax(dim=1) for view in logits])
+        both = ensemble(views, config.temperature)
+        pseudo = both.detach().argmax(dim=1)
+        largest = functional.one_hot(cycle_target(pseudo, self.num_classes), self.num_classes).movedim(-1, 1)
+        pce = [
+            weight * partial_cross_entropy(view, batch.target, reduction="pixels")
+            for weight, view in zip(config.weights_pce, logits, strict=True)
+        ]
+        agreement = cosine_distance(views[1], views[0]) + cosine_distance(views[2], views[0])
+        dice = torch.stack([partial_dice(view, pseudo) for view in views]).sum()
+        return {
+            "pce": torch.stack(pce).sum(),
+            "consistency": config.weight_consistency * agreement,
+            "pseudo": config.weight_pseudo * dice,
+            "integrity": config.weight_integrity * cosine_distance(both, largest),
+        }
+
+
+def ensemble(views: Tensor, temperature: float) -> Tensor:
+    """Mean of the views' predictions, each pixel's weighed by the softmax of its negative entropy.
+
+    Args:
+        views: (V,B,C,H,W) probabilities.
+        temperature: what the entropies, in bits, are divided by.
+
+    Returns:
+        (B,C,H,W); the weights carry no gradient.
+    """
+    bits = torch.special.entr(views.detach()).sum(dim=2, keepdim=True) / log(2)
+    return ((-bits / temperature).softmax(dim=0) * views).sum(dim=0)
+
+
+def recolour(image: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Scale the brightness by 1 +- strength, then the distance from mid-grey, within each sample's own range.
+
+    Args:
+        image: (B,1,H,W) float.
+        strength: largest change of either factor.
+        generator: source of randomness.
+    """
+    draw = torch.rand((2, len(image), 1, 1, 1), generator=generator, device=image.device) * 2 - 1
+    low, high = image.amin(dim=(1, 2, 3), keepdim=True), image.amax(dim=(1, 2, 3), keepdim=True)
+    span = (high - low).clamp_min(1e-6)
+    grey = ((image - low) / span * (1 + strength * draw[0])).clamp(0, 1)
+    grey = (grey + (grey - 0.5) * strength * draw[1]).clamp(0, 1)
+    return grey * span + low

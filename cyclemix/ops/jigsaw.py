@@ -1,0 +1,75 @@
+"""Images cut into cells that change places, and their way back (HELPNet's perturbation)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+CELLS = 2
+"""Cells a side of either shuffle."""
+
+
+@dataclass(frozen=True)
+class Jigsaw:
+    """Where the quarters of each sample come from, and the quarters of those.
+
+    Attributes:
+        coarse: (B, 4) int64, for each quarter, in row-major order, the one it shows.
+        fine: (4 B, 4) int64 the same within each quarter of each sample; None = quarters stay whole.
+    """
+
+    coarse: Tensor
+    fine: Tensor | None = None
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Shuffle (B,C,H,W); the quarters first, then what is in them."""
+        image = _shuffle(image, self.coarse)
+        return image if self.fine is None else _join(_shuffle(_cut(image), self.fine))
+
+    def undo(self, image: Tensor) -> Tensor:
+        """Bring what `apply` moved back to its place."""
+        if self.fine is not None:
+            image = _join(_shuffle(_cut(image), self.fine.argsort(dim=1)))
+        return _shuffle(image, self.coarse.argsort(dim=1))
+
+
+def draw_jigsaw(batch: int, generator: torch.Generator) -> Jigsaw:
+    """A random order of each sample's quarters."""
+    return Jigsaw(_orders(batch, generator))
+
+
+def refined(jigsaw: Jigsaw, generator: torch.Generator) -> Jigsaw:
+    """The same order of the quarters, and a random one within each of them."""
+    return replace(jigsaw, fine=_orders(CELLS**2 * len(jigsaw.coarse), generator))
+
+
+def _orders(count: int, generator: torch.Generator) -> Tensor:
+    return torch.rand((count, CELLS**2), generator=generator, device=generator.device).argsort(dim=1)
+
+
+def _cut(image: Tensor) -> Tensor:
+    """(B,C,H,W) -> (4 B, C, H/2, W/2), a sample's quarters in row-major order.
+
+    Raises:
+        ValueError: an odd side.
+    """
+    batch, channels, height, width = image.shape
+    if height % CELLS or width % CELLS:
+        raise ValueError(f"jigsaw cuts sides in half, twice where it is fine: got {height} x {width} px")
+    cells = image.reshape(batch, channels, CELLS, height // CELLS, CELLS, width // CELLS)
+    return cells.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, height // CELLS, width // CELLS)
+
+
+def _join(cells: Tensor) -> Tensor:
+    """The inverse of `_cut`."""
+    count, channels, height, width = cells.shape
+    grid = cells.reshape(count // CELLS**2, CELLS, CELLS, channels, height, width)
+    return grid.permute(0, 3, 1, 4, 2, 5).reshape(-1, channels, CELLS * height, CELLS * width)
+
+
+def _shuffle(image: Tensor, order: Tensor) -> Tensor:
+    cells = _cut(image)
+    first = torch.arange(len(image), device=image.device)[:, None] * CELLS**2
+    return _join(cells.index_select(0, (first + order).reshape(-1)))
