@@ -28,18 +28,20 @@ def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
     return architectures.load(recipe.network)(recipe, num_classes, in_channels)
 
 
-class _Block(nn.Sequential):
+def convolution(in_channels: int, out_channels: int, stride: int = 1) -> list[nn.Module]:
+    """Layers of one 3x3 same-padding convolution with batch norm and leaky ReLU."""
+    return [
+        nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.LeakyReLU(0.01, inplace=True),
+    ]
+
+
+class Block(nn.Sequential):
     """Two 3x3 same-padding convolutions, each with batch norm and leaky ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.LeakyReLU(0.01, inplace=True),
-            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.LeakyReLU(0.01, inplace=True),
-        )
+        super().__init__(*convolution(in_channels, out_channels), *convolution(out_channels, out_channels))
 
 
 class UNet(nn.Module):
@@ -56,24 +58,30 @@ class UNet(nn.Module):
         widths = [base_filters * 2**level for level in range(levels)]
         self.multiple = 2 ** (levels - 1)
         self.down = nn.ModuleList(
-            _Block(a, b) for a, b in zip([in_channels, *widths[:-1]], widths, strict=True)
+            Block(a, b) for a, b in zip([in_channels, *widths[:-1]], widths, strict=True)
         )
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
-        self.merge = nn.ModuleList(_Block(2 * width, width) for width in widths[:-1])
+        self.merge = nn.ModuleList(Block(2 * width, width) for width in widths[:-1])
         self.head = nn.Conv2d(widths[0], num_classes, 1)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B,C,H,W) -> logits (B,num_classes,H,W)."""
         height, width = image.shape[-2:]
-        pad_y, pad_x = -height % self.multiple, -width % self.multiple
-        features = functional.pad(image, (0, pad_x, 0, pad_y), mode="reflect") if pad_y or pad_x else image
-        skips = []
-        for level, block in enumerate(self.down):
-            features = block(features if level == 0 else functional.max_pool2d(features, 2))
-            skips.append(features)
+        *skips, features = self.encode(image)
         for level in reversed(range(len(self.up))):
             features = self.merge[level](torch.cat([skips[level], self.up[level](features)], dim=1))
         return self.head(features)[..., :height, :width]
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Features of every level of the padded image, the finest first."""
+        height, width = image.shape[-2:]
+        pad_y, pad_x = -height % self.multiple, -width % self.multiple
+        features = functional.pad(image, (0, pad_x, 0, pad_y), mode="reflect") if pad_y or pad_x else image
+        levels = []
+        for level, block in enumerate(self.down):
+            features = block(features if level == 0 else functional.max_pool2d(features, 2))
+            levels.append(features)
+        return levels
 
 
 class _ValidBlock(nn.Sequential):
