@@ -52,7 +52,7 @@ class AttentionUNet(UNet):
         self.scales = levels - 1
         """Maps of logits in training mode."""
 
-    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:  # type: ignore[override]
         """(B,C,H,W) -> logits (B,num_classes,H,W).
 
         In training mode the logits of the gates at 1/2, 1/4, ... of the size follow. The finest gate's are

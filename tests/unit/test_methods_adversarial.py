@@ -1,4 +1,4 @@
-"""UNet_D: scribbles teach the network, masks the discriminator, and the game goes through one backward."""
+"""UNet_D and ACCL: scribbles teach the network, masks the discriminator, through one backward pass."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cyclemix.methods.base import Batch, Method
 from cyclemix.networks import UNet
 from cyclemix.slices import Slices
 
-CLASSES, SIDE = 4, 16
+CLASSES, SIDE = 4, 32
 
 
-def create(**config: object) -> tuple[Method, torch.nn.Module, torch.nn.Module]:
+def create(name: str, **config: object) -> tuple[Method, torch.nn.Module, torch.nn.Module]:
     torch.manual_seed(0)
-    method = methods.create("unet_d", {"filters": 2, **config}, CLASSES, "test")
+    method = methods.create(name, {"filters": 2, **config}, CLASSES, "test")
     net = UNet(CLASSES, base_filters=4, levels=2)
     slices = Slices(torch.zeros(1, 1, SIDE, SIDE), torch.zeros(1, SIDE, SIDE), ["a"])
     return method, net, method.modules(net, slices)["discriminator"]
@@ -32,32 +32,37 @@ def batch(labelled: bool = True) -> Batch:
     return Batch(image, target, 0, torch.arange(3), masks=masks)
 
 
+def losses(method: Method, net: torch.nn.Module, labelled: bool = True) -> dict[str, torch.Tensor]:
+    return method.losses(net, batch(labelled), torch.Generator().manual_seed(0))
+
+
 def graded(module: torch.nn.Module) -> bool:
     return any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in module.parameters())
 
 
+@pytest.mark.parametrize("name", ["unet_d", "accl"])
 @pytest.mark.parametrize(
     ("term", "reached"), [("pce", "net"), ("adversarial", "net"), ("discriminator", "discriminator")]
 )
-def test_each_term_reaches_one_part(term: str, reached: str) -> None:
-    method, net, discriminator = create()
-    terms = method.losses(net, batch(), torch.Generator().manual_seed(0))
+def test_each_term_reaches_one_part(name: str, term: str, reached: str) -> None:
+    method, net, discriminator = create(name)
+    terms = losses(method, net)
     assert set(terms) == {"pce", "adversarial", "discriminator"}
     terms[term].backward()
     assert (graded(net), graded(discriminator)) == (reached == "net", reached == "discriminator")
 
 
-def test_unlabelled_slices_still_play() -> None:
-    method, net, _ = create()
-    terms = method.losses(net, batch(labelled=False), torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("name", ["unet_d", "accl"])
+def test_unlabelled_slices_still_play(name: str) -> None:
+    method, net, _ = create(name)
+    terms = losses(method, net, labelled=False)
     assert terms["pce"].item() == 0
     assert terms["adversarial"].item() > 0
 
 
-def test_the_weight_scales_both_sides() -> None:
-    values = []
-    for weight in (0.2, 0.4):
-        method, net, _ = create(weight_adversarial=weight)
-        values.append(method.losses(net, batch(), torch.Generator().manual_seed(0)))
+@pytest.mark.parametrize("name", ["unet_d", "accl"])
+def test_the_weight_scales_both_sides(name: str) -> None:
+    single, double = (losses(*create(name, weight_adversarial=weight)[:2]) for weight in (0.2, 0.4))
     for term in ("adversarial", "discriminator"):
-        assert values[1][term].item() == pytest.approx(2 * values[0][term].item())
+        assert double[term].item() == pytest.approx(2 * single[term].item())
+    assert double["pce"].item() == single["pce"].item()
