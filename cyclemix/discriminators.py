@@ -30,7 +30,7 @@ class GameSettings(StrictModel):
         0.2, ge=0, description="standard deviation of the noise on what the discriminator sees"
     )
     label_flips: float = Field(
-        0.1, ge=0, lt=0.5, description="probability that a sample's label is swapped for the discriminator"
+        0.1, ge=0, lt=0.5, description="probability that the discriminator is told the wrong label"
     )
     filters: int = Field(32, ge=1, description="filters of the discriminator's first convolution")
 

@@ -1,4 +1,4 @@
-"""Adversarial constrained-CNN loss, ACCL (Zhang, Zhong and Li, arXiv 2005.00328).
+"""Adversarial constrained-CNN loss, ACCL (Zhang et al., arXiv 2005.00328).
 
 Partial cross-entropy on the scribbles, and reference masks of other patients in place of constraints written
 down by hand: a discriminator learns the masks and holds the network's outputs to their distribution.
