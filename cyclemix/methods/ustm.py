@@ -42,7 +42,7 @@ class USTM(Method):
         noise_limit: float = Field(0.2, ge=0, description="where that noise is cut off")
         views: int = Field(8, ge=1, description="noisy views that the uncertainty is taken from")
         rampup_steps: int = Field(
-            3000, ge=1, description="steps until weight and threshold are at full height"
+            3000, ge=1, description="steps until weight and threshold stand at their full"
         )
 
     supervision = "scribble"
