@@ -1,0 +1,57 @@
+"""Adversarial constrained-CNN loss, ACCL (Zhang et al., arXiv 2005.00328).
+
+Partial cross-entropy on the scribbles, and reference masks of other patients in place of constraints written
+down by hand: a discriminator learns the masks and holds the network's outputs to their distribution.
+Not verified against the original: the abstract alone could be read. That the discriminator is a PatchGAN is
+recalled; the least-squares game is this package's, its weight that of ``maag``, without noise or swapped
+labels.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from cyclemix.discriminators import GameSettings, PatchDiscriminator, mask_maps, play
+from cyclemix.losses import partial_cross_entropy
+from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.slices import Slices
+
+
+class ACCL(Method):
+    """Scribbles and a game over patches."""
+
+    class Config(GameSettings):
+        """The plain game: no noise, no swapped labels."""
+
+        instance_noise: float = Field(
+            0.0, ge=0, description="standard deviation of the noise on what the discriminator sees"
+        )
+        label_flips: float = Field(
+            0.0,
+            ge=0,
+            lt=0.5,
+            description="probability that a sample's label is swapped for the discriminator",
+        )
+        filters: int = Field(64, ge=1, description="filters of the discriminator's first convolution")
+
+    supervision = "scribble+masks"
+
+    def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
+        """The discriminator."""
+        self.discriminator = PatchDiscriminator(self.num_classes - 1, self.config.filters)
+        return {"discriminator": self.discriminator}
+
+    def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Terms ``pce``, ``adversarial`` (the network's side) and ``discriminator`` (its own)."""
+        logits = net(batch.image)
+        predicted = [logits.float().softmax(dim=1)[:, 1:]]
+        drawn = mask_maps(batch.masks, self.num_classes)
+        fooling, telling = play(self.discriminator, drawn, predicted, self.config, generator)
+        weight = self.config.weight_adversarial
+        return {
+            "pce": partial_cross_entropy(logits, batch.target),
+            "adversarial": weight * fooling,
+            "discriminator": weight * telling,
+        }

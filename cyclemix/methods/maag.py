@@ -1,0 +1,79 @@
+"""Multi-scale adversarial attention gates, MAAG (Valvano, Leo and Tsaftaris, IEEE TMI 2021).
+
+Read: the authors' code (gvalvano/multiscale-adversarial-attention-gates: experiments/acdc/model.py,
+architectures/), whose values the defaults are. Terms:
+    wpce           partial cross-entropy, each class weighted by n_total / n_class over the batch's scribbles,
+                   times |L_adv / L_wpce| without gradient: the scribbles always weigh as much as the game
+                   unweighted, so the logged value is the game's and does not fall;
+    adversarial    0.2 (D(prediction) - 1)^2 / 2, D seeing the prediction and the gates' at 1/2, 1/4, 1/8;
+    discriminator  0.2 ((D(mask) - 1)^2 / 2 + (D(prediction) + 1)^2 / 2).
+
+Deviations from that code:
+    * L_adv in the weight is the network's side. There it is the discriminator's, which falls to zero as the
+      discriminator wins and would take the scribbles away when they are all that is left to learn from;
+    * the discriminator's loss, which there also enters the supervised step with weight 0.1 and moves all
+      weights, trains the discriminator alone;
+    * labels are swapped a sample at a time, for the discriminator. There the sign of a whole batch's score
+      flips, for both sides, with the gradient passed on as if it had not;
+    * the game is played on the scribbled slices; there on further unlabelled ones too;
+    * one optimizer, one step for all: there three steps of Adam follow each other.
+Those of network and discriminator stand with them.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from cyclemix.architectures.unet_attention import AttentionUNet
+from cyclemix.discriminators import LEVELS, GameSettings, MaskDiscriminator, mask_maps, play
+from cyclemix.losses import partial_cross_entropy
+from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.slices import Slices
+
+EPS = 1e-6
+"""A cross-entropy below this is not weighted up further."""
+
+
+class MAAG(Method):
+    """Scribbles and one game over all scales of a network with attention gates."""
+
+    class Config(GameSettings):
+        """Values of the authors' code."""
+
+    supervision = "scribble+masks"
+    networks = ("unet_attention",)
+
+    def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
+        """The discriminator, made for the slices' size and the network's scales, four at most."""
+        height, width = slices.image.shape[-2:]
+        self.scales = min(cast(AttentionUNet, net).scales, LEVELS)
+        self.discriminator = MaskDiscriminator(
+            self.num_classes - 1, height, width, self.scales, self.config.filters
+        )
+        return {"discriminator": self.discriminator}
+
+    def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Terms ``wpce``, ``adversarial`` (the network's side) and ``discriminator`` (its own)."""
+        logits = net(batch.image)[: self.scales]
+        predicted = [scale.float().softmax(dim=1)[:, 1:] for scale in logits]
+        drawn = mask_maps(batch.masks, self.num_classes, self.scales)
+        fooling, telling = play(self.discriminator, drawn, predicted, self.config, generator)
+        supervised = balanced_cross_entropy(logits[0], batch.target, self.num_classes)
+        balance = (fooling / supervised.clamp_min(EPS)).detach().abs()
+        weight = self.config.weight_adversarial
+        return {
+            "wpce": balance * supervised,
+            "adversarial": weight * fooling,
+            "discriminator": weight * telling,
+        }
+
+
+def balanced_cross_entropy(logits: Tensor, target: Tensor, num_classes: int) -> Tensor:
+    """Partial cross-entropy with weights n_total / n_class: the mean of the labelled classes' own means."""
+    values = torch.arange(num_classes, device=target.device)[:, None, None]
+    counts = (target[:, None] == values).sum(dim=(0, 2, 3))
+    weights = counts.sum() / counts.clamp_min(1)
+    return partial_cross_entropy(logits, target, weights[target.clamp(max=num_classes - 1)])

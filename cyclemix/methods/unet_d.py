@@ -1,0 +1,48 @@
+"""Partial cross-entropy and a mask discriminator at one scale: the adversarial baseline UNet_D.
+
+A baseline of Valvano et al. (IEEE TMI 2021) and of CycleMix (Table 3): the scribbles say where the structures
+are, a discriminator that has seen drawn masks of other patients says what they look like.
+Not verified against the original: neither paper's code holds it. Here it is ``maag`` without attention gates
+and coarser scales: that code's discriminator, least-squares game, noise and adversarial weight, on the shared
+network, with the plain partial cross-entropy.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cyclemix.discriminators import GameSettings, MaskDiscriminator, mask_maps, play
+from cyclemix.losses import partial_cross_entropy
+from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.slices import Slices
+
+
+class UNetD(Method):
+    """Scribbles and one game over whole slices."""
+
+    class Config(GameSettings):
+        """Values of the discriminator of ``maag``."""
+
+    supervision = "scribble+masks"
+
+    def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
+        """The discriminator, made for the slices' size."""
+        height, width = slices.image.shape[-2:]
+        self.discriminator = MaskDiscriminator(
+            self.num_classes - 1, height, width, scales=1, filters=self.config.filters
+        )
+        return {"discriminator": self.discriminator}
+
+    def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Terms ``pce``, ``adversarial`` (the network's side) and ``discriminator`` (its own)."""
+        logits = net(batch.image)
+        predicted = [logits.float().softmax(dim=1)[:, 1:]]
+        drawn = mask_maps(batch.masks, self.num_classes)
+        fooling, telling = play(self.discriminator, drawn, predicted, self.config, generator)
+        weight = self.config.weight_adversarial
+        return {
+            "pce": partial_cross_entropy(logits, batch.target),
+            "adversarial": weight * fooling,
+            "discriminator": weight * telling,
+        }
