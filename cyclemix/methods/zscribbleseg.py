@@ -82,7 +82,7 @@ class ZScribbleSeg(CycleMix):
             prior = self._prior(logits, scores.detach(), batch)
         return {
             "unmix": config.weight_unmix * unmix,
-            **self._mixed(net, batch, scores, mix, generator),
+            **self._mixed_terms(self._mixed_view(net, mix, generator), target, scores),
             "local": config.weight_local * local,
             "prior": config.weight_prior * prior,
         }
