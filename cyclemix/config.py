@@ -172,6 +172,9 @@ class MethodBlock(StrictModel):
     supervision: Supervision = Field("scribble", description="which labels the training subjects lend")
     summary: str = Field(description="one line for tables and `cyclemix methods`")
     citation: str = Field("", description="short reference")
+    verified: bool = Field(
+        True, description="whether the method was checked against its original code or numbers; tables say so"
+    )
     config: dict[str, Any] = Field(default_factory=dict, description="the method's own settings (its Config)")
     training: dict[str, Any] = Field(
         default_factory=dict, description="changes of the study's training block"
