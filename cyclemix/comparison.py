@@ -217,12 +217,18 @@ def _score_notes(study: Study, beside: Sequence[PublishedRow], sources: Mapping[
         "the volume's diagonal in mm.",
         "Training: mean wall time of a run.",
     ]
-    if not all(block.get("verified", True) for block in study.study["methods"].values()):
-        notes.append(f"{UNVERIFIED} Not verified against the original code or numbers of the method.")
-    return (*notes, *_test_notes(study), *_source_notes(beside, sources))
+    return (*notes, *test_notes(study), *verified_notes(study), *_source_notes(beside, sources))
 
 
-def _test_notes(study: Study) -> list[str]:
+def verified_notes(study: Study) -> list[str]:
+    """What the mark of unverified rows means; nothing where there are none."""
+    if all(block.get("verified", True) for block in study.study["methods"].values()):
+        return []
+    return [f"{UNVERIFIED} Not verified against the original code or numbers of the method."]
+
+
+def test_notes(study: Study) -> list[str]:
+    """What the mark of significant differences means, or why nothing can bear it."""
     tested = study.significance[study.significance["metric"] == "dice"]
     if tested.empty:
         return []

@@ -273,7 +273,7 @@ def test_writing_twice_gives_the_same_bytes(toy):
     assert set(first) == {
         *(f"{name}.csv" for name in ("per_case", "summary", "significance", "clinical", "levels")),
         "clinical_per_patient.csv",
-        *("comparison.md", "comparison.tex", "comparison.html", "comparison_readme.md"),
+        *("comparison.md", "comparison.tex", "comparison.html", "comparison_readme.md", "overview.rst"),
     }
 
 
