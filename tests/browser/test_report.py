@@ -30,7 +30,7 @@ def report(chromium: Chromium, results: Path) -> Iterator[Page]:
 def open_category(page: Page, *names: str) -> None:
     """Click through the menu at the left."""
     for name in names:
-        page.get_by_text(name, exact=True).last.click()
+        page.locator("nav").get_by_text(name, exact=True).last.click()
 
 
 def shown_image(page: Page) -> str:
@@ -41,7 +41,7 @@ def shown_image(page: Page) -> str:
 
 def row(page: Page, name: str) -> None:
     """Open the result whose line holds ``name``."""
-    page.locator("tbody tr").filter(has_text=name).locator("a").first.click()
+    page.locator("nav tbody tr").filter(has_text=name).locator("a").first.click()
 
 
 def test_the_report_is_small(results: Path) -> None:
@@ -72,7 +72,7 @@ def test_structures_are_switched_between_and_data_sets_toggled(
     report: Page, summaries: dict[str, pd.DataFrame]
 ) -> None:
     open_category(report, "Scores by structure")
-    lines = [line.split()[0] for line in report.locator("tbody tr").all_inner_texts()]
+    lines = [line.split()[0] for line in report.locator("nav tbody tr").all_inner_texts()]
     assert lines == STRUCTURES
     images = set()
     for structure in STRUCTURES:
@@ -107,7 +107,7 @@ def test_every_method_has_its_runs(report: Page, summaries: dict[str, pd.DataFra
 def test_captions_speak_of_their_data_set_and_run(report: Page, summaries: dict[str, pd.DataFrame]) -> None:
     dataset = next(iter(summaries))
     open_category(report, dataset, "Method cyclemix")
-    report.locator("tbody tr").first.locator("a").last.click()
+    report.locator("nav tbody tr").first.locator("a").last.click()
     caption = report.locator(".prose-invert").inner_text()
     assert "cyclemix" in caption
     assert "fold 0, seed 0" in " ".join(caption.split())
@@ -124,7 +124,12 @@ def test_the_comparison_opens_inside_the_report(report: Page, summaries: dict[st
 
 
 def test_rule_graph_and_run_times_are_drawn(report: Page) -> None:
-    for rule in ("prepare", "train", "evaluate", "figures"):
-        assert report.locator("svg text", has_text=rule).first.is_visible(), rule
-    report.get_by_text("Statistics", exact=True).click()
-    report.wait_for_function("document.querySelectorAll('.vega-embed svg, .vega-embed canvas').length >= 2")
+    drawn = "document.querySelectorAll('.vega-embed canvas, .vega-embed svg').length >= {}"
+    report.wait_for_function(drawn.format(1))
+    graph = report.evaluate("JSON.stringify(rulegraph_spec)")
+    for rule in ("download", "prepare", "split", "train", "predict", "evaluate", "tabulate", "figures"):
+        assert f'"{rule}"' in graph
+    open_category(report, "Statistics")
+    report.wait_for_function(drawn.format(2))  # run times and the time of day of each job
+    times = report.evaluate("JSON.stringify(runtimes_spec)")
+    assert all(f'"{rule}"' in times for rule in ("train", "predict", "evaluate"))

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 DESKTOP = {"width": 1400, "height": 1000}
 PHONE = {"width": 390, "height": 844}
 
-PATIENCE_MS = 15_000
-"""Longest wait for anything on a page."""
+PATIENCE_MS = 60_000
+"""Longest wait for anything on a page; long, because a machine may be busy."""
 
 BROKEN_IMAGES = """
 () => [...document.images].filter(image => !(image.complete && image.naturalWidth > 0))
