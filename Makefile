@@ -49,8 +49,8 @@ screenshots: install-browser
 	cp results/figures/phantom/overlays_median.png docs/img/overlays.png
 
 install-browser: $(VENV)/.installed-browser
-	@command -v chromium chromium-browser google-chrome > /dev/null || { $(SUDO) apt-get update && \
-	    $(SUDO) apt-get install -y --no-install-recommends chromium fonts-liberation; }
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { \
+	    $(SUDO) apt-get update && $(SUDO) apt-get install -y --no-install-recommends chromium fonts-liberation; }
 
 $(VENV)/.installed-browser: envs/requirements-browser.lock $(VENV)/.installed
 	$(PIP) -r envs/requirements-browser.lock

@@ -35,7 +35,7 @@ def headline(study: Study) -> str:
         rows = means[means["supervision"] == supervision].dropna(subset="mean")
         if rows.empty:
             continue
-        best = rows.loc[rows["mean"].idxmax()]
+        best = rows.sort_values("mean", ascending=False, kind="stable").iloc[0]
         name, mean = text(str(best["method"])), f"{best['mean']:.3f}"
         which = f" scores best of {len(rows)} methods" if len(rows) > 1 else " was the only method"
         known = best["ci_low"] == best["ci_low"]  # one patient gives no interval

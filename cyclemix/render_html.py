@@ -26,7 +26,8 @@ margin:0 0 1.5rem}
 .warning{background:var(--warn-back);color:var(--warn);border-radius:6px;padding:.5rem .75rem;font-weight:600;
 font-size:.9rem;margin:.5rem 0 .75rem}
 .scroll{overflow:auto;max-height:88vh;margin:0 -1.25rem;padding:0 1.25rem}
-nav ul{display:flex;flex-wrap:wrap;gap:.3rem 1.25rem;list-style:none;margin:0 0 1.5rem;padding:0;font-size:.9rem}
+nav ul{display:flex;flex-wrap:wrap;gap:.3rem 1.25rem;list-style:none;margin:0 0 1.5rem;padding:0;
+font-size:.9rem}
 a{color:var(--accent)}section{scroll-margin-top:1rem}
 .scroll:focus-visible{outline:2px solid var(--accent);outline-offset:-2px}
 table{border-collapse:separate;border-spacing:0;width:100%;font-size:.86rem;font-variant-numeric:tabular-nums}

@@ -77,11 +77,17 @@ def structure_boxplot(
     style.heading(figure, *heading)
     label_in = 0.25 + 0.068 * max(map(len, methods))
     grid = figure.add_gridspec(
-        1, 2, left=label_in / style.WIDTH_IN, right=0.955, top=1 - 0.65 / height, bottom=0.5 / height, wspace=0.2
+        1,
+        2,
+        left=label_in / style.WIDTH_IN,
+        right=0.955,
+        top=1 - 0.65 / height,
+        bottom=0.5 / height,
+        wspace=0.2,
     )
     for column, metric in enumerate(METRIC_NAMES):
         axes = figure.add_subplot(grid[0, column])
-        values = [patients.loc[(label, structure)][metric].to_numpy() for label in methods]
+        values = [patients[metric].loc[(label, structure)].to_numpy() for label in methods]
         limits = _limits(patients[metric].to_numpy(), metric)
         _boxes(axes, values, [colours[label] for label in methods], metric, limits)
         axes.set_yticks(range(len(methods)), methods if column == 0 else [])

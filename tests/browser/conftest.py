@@ -1,4 +1,4 @@
-"""A finished study, MLflow's server and Chromium: what a person would see, seen by tests (`make test-browser`).
+"""A finished study, MLflow's server and Chromium, for tests of what a person sees (`make test-browser`).
 
 Environment variables
     CYCLEMIX_STUDY: results folder of a finished study to look at, in place of a small one that is run here.
@@ -57,7 +57,7 @@ def chromium() -> Iterator[Chromium]:
 
 @pytest.fixture(scope="session")
 def results(chromium: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of a finished study with its report; asks for the browser first, since a study takes minutes."""
+    """Results of a finished study with its report; asked for after the browser, since it takes minutes."""
     if "CYCLEMIX_STUDY" in os.environ:
         folder = Path(os.environ["CYCLEMIX_STUDY"]).resolve()
         for name in ("report.html", "mlflow/mlflow.db", "tables"):

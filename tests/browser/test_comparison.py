@@ -75,7 +75,9 @@ def test_a_long_table_on_a_phone(chromium: Chromium, long: Path) -> None:
             box = frame.locator(part).bounding_box()
             assert box is not None
             assert box["x"] == pytest.approx(left, abs=1), part  # names stay while numbers move
-        assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('#scores td')).fontSize)") >= 12
+        assert (
+            page.evaluate("parseFloat(getComputedStyle(document.querySelector('#scores td')).fontSize)") >= 12
+        )
 
 
 def test_a_long_table_on_paper(chromium: Chromium, long: Path) -> None:
@@ -96,9 +98,10 @@ def test_text_is_legible_in_a_bright_and_in_a_dark_room(chromium: Chromium, long
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == BACKGROUND[scheme]
         pairs = page.evaluate(
             """() => [...document.querySelectorAll('p, td, th, dd, dt, small, .tag, a, li')].map(node => {
+                const colour = part => getComputedStyle(part).backgroundColor;
                 let back = node;
-                while (getComputedStyle(back).backgroundColor === 'rgba(0, 0, 0, 0)') back = back.parentElement;
-                return [getComputedStyle(node).color, getComputedStyle(back).backgroundColor].join(' on ');
+                while (colour(back) === 'rgba(0, 0, 0, 0)') back = back.parentElement;
+                return getComputedStyle(node).color + ' on ' + colour(back);
             }).filter((pair, i, all) => all.indexOf(pair) === i)"""
         )
         for pair in pairs:

@@ -29,7 +29,7 @@ def methods() -> dict[str, dict[str, Any]]:
                 "supervision": supervision,
                 "summary": f"what row {len(blocks) + 1} does in the few words that its block says",
                 "inference": BOTH,
-                "reason": "the data set has no list of unpaired masks to train a prior from" if unrun else None,
+                "reason": "the data set has no list of unpaired masks" if unrun else None,
                 "verified": len(blocks) % 4 != 3,
             }
     return blocks
@@ -82,6 +82,6 @@ def long_page() -> Page:
         levels=pd.DataFrame(),
         n_patients=15,
         n_cases=15,
-        n_scored={label: 45 for label in ran},
+        n_scored=dict.fromkeys(ran, 45),
     )
     return comparison.build(study, published.rows_of("mscmr"))
