@@ -129,7 +129,7 @@ def _boxes(
             [mean], [i], marker="D", s=11, facecolor="white", edgecolor=style.INK, linewidths=0.7, zorder=4
         )
         text = style.number(mean) if metric == "dice" else _millimetres(float(np.mean(values[i])))
-        axes.text(1.02, i, text, transform=axes.get_yaxis_transform(), size=7, va="center", color=colour)
+        axes.text(1.02, i, text, transform=axes.get_yaxis_transform(), size=7, va="center")
     axes.set_ylim(len(drawn) - 0.45, -0.55)
     axes.set_xlim(*limits)
     axes.grid(axis="x")
