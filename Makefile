@@ -1,5 +1,6 @@
 # make run       the default study, from nothing
 # make test      every test, from nothing
+# make test-browser   MLflow, report and tables in a real browser (installs Chromium with apt where there is none)
 # PYTHON names an interpreter >= 3.11, e.g. make run PYTHON=python3.12
 
 PYTHON ?= python3
@@ -14,17 +15,21 @@ MLFLOW_PORT ?= 5000
 MLFLOW_DIR ?= results/mlflow/server
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 # Waiting threads sleep; see the Snakefile.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run resume test test-server install install-dev install-ui lint format schema lock ui mlflow-server clean bench help
+.PHONY: run resume test test-server test-browser screenshots install install-dev install-ui install-browser lint format
+.PHONY: schema lock ui mlflow-server clean bench help
 .DEFAULT_GOAL := help
 
 help:
 	@grep -E '^# make' Makefile | cut -c3-
-	@echo "also: install, resume, lint, format, schema, lock, ui, mlflow-server, test-server, bench, clean"
+	@echo "also: install, resume, test-server, test-browser, screenshots, lint, format, schema, lock, ui, mlflow-server,"
+	@echo "      bench, clean"
 
 run: install
 	$(BIN)/snakemake --cores $(CORES) $(PROFILE) --report $(REPORT) --report-after-run $(ARGS)
@@ -39,6 +44,23 @@ resume: install
 
 test: install-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+test-browser: install-browser
+	CYCLEMIX_NEED_BROWSER=1 $(BIN)/python -m pytest tests/browser $(ARGS)
+
+# The pictures of the README, taken by the tests of the finished default study.
+screenshots: install-browser
+	@test -f results/report.html || $(MAKE) run
+	CYCLEMIX_NEED_BROWSER=1 CYCLEMIX_STUDY=results CYCLEMIX_PICTURES=docs/img $(BIN)/python -m pytest tests/browser
+	cp results/figures/phantom/overlays_median.png docs/img/overlays.png
+
+install-browser: $(VENV)/.installed-browser
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { \
+	    $(SUDO) apt-get update && $(SUDO) apt-get install -y --no-install-recommends chromium fonts-liberation; }
+
+$(VENV)/.installed-browser: envs/requirements-browser.lock $(VENV)/.installed
+	$(PIP) -r envs/requirements-browser.lock
+	@touch $@
 
 install: $(VENV)/.installed
 

@@ -258,10 +258,10 @@ def evaluate(
 
     stage.run(dataset_file, receipt, folds, fold, evaluate_on, predictions, output, threads)
     if tracking is not None:
-        from cyclemix.figures import run_overlay
+        from cyclemix.figures import run_figures
         from cyclemix.tracking import mirror_evaluation
 
-        run_overlay(dataset_file, receipt, output.parent)
+        run_figures(dataset_file, receipt, output.parent)
         mirror_evaluation(results, _model(Tracking, tracking, "--tracking"), output.parent)
 
 

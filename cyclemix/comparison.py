@@ -24,6 +24,7 @@ GROUPS = {
     "full": "Dense labels",
 }
 MARK = "*"
+UNVERIFIED = "†"
 
 
 def build(study: Study, published: Sequence[PublishedRow]) -> Page:
@@ -122,8 +123,9 @@ def _own_row(
     best: Mapping[tuple[str, str], float],
 ) -> Row:
     block = study.study["methods"][label]
+    mark = "" if block.get("verified", True) else UNVERIFIED
     if block.get("reason"):
-        return Row(label, kind="na", detail=block.get("summary", ""), reason=block["reason"])
+        return Row(label, kind="na", detail=block.get("summary", ""), mark=mark, reason=block["reason"])
     kind: Kind = "reference" if label == study.study["compare_to"] else "own"
     tags = ["reference"] if kind == "reference" else []
     detail = block.get("summary", "")
@@ -138,7 +140,7 @@ def _own_row(
     seconds = [float(origin["training_seconds"]) for origin in study.provenance[label]]
     cells.append(Cell(str(int(average["n_missed"])), note=f"of {study.n_scored[label]}"))
     cells.append(Cell(duration(sum(seconds) / len(seconds))))
-    return Row(label, tuple(cells), kind, tuple(tags), detail)
+    return Row(label, tuple(cells), kind, tuple(tags), detail, mark=mark)
 
 
 def _own_cell(
@@ -215,10 +217,18 @@ def _score_notes(study: Study, beside: Sequence[PublishedRow], sources: Mapping[
         "the volume's diagonal in mm.",
         "Training: mean wall time of a run.",
     ]
-    return (*notes, *_test_notes(study), *_source_notes(beside, sources))
+    return (*notes, *test_notes(study), *verified_notes(study), *_source_notes(beside, sources))
 
 
-def _test_notes(study: Study) -> list[str]:
+def verified_notes(study: Study) -> list[str]:
+    """What the mark of unverified rows means; nothing where there are none."""
+    if all(block.get("verified", True) for block in study.study["methods"].values()):
+        return []
+    return [f"{UNVERIFIED} Not verified against the original code or numbers of the method."]
+
+
+def test_notes(study: Study) -> list[str]:
+    """What the mark of significant differences means, or why nothing can bear it."""
     tested = study.significance[study.significance["metric"] == "dice"]
     if tested.empty:
         return []

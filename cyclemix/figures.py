@@ -1,6 +1,7 @@
 """The figures of a data set, from the files of its runs; no torch.
 
-``boxplot``, ``curves``, ``overlays``, ``levels`` and ``bland_altman`` go to ``results/figures/{dataset}``.
+``boxplot``, ``structures``, ``curves``, ``overlays``, ``levels`` and ``bland_altman`` go to
+``results/figures/{dataset}``, what shows one run alone to the run's folder.
 Equal input gives equal bytes: nothing is random and no file holds a date.
 """
 
@@ -28,6 +29,9 @@ MOST_COLUMNS = 6
 IMAGE_DPI = 150
 """Dots an inch of the overlays, whose images hold less detail than type does."""
 
+RUN_DPI = 100
+"""Dots an inch of a run's own figures: the report embeds them for every run."""
+
 
 def run(
     results: str | Path, dataset_file: str | Path, study: Mapping[str, Any], output_dir: str | Path
@@ -49,6 +53,7 @@ def run(
     per_case = runs.table("metrics.csv")
     with style.styled():
         draw_boxplot(runs, per_case, folder)
+        draw_structures(runs, per_case, folder / "structures")
         draw_curves(runs, folder)
         draw_levels(runs, folder)
         draw_agreement(runs, per_case, folder)
@@ -56,11 +61,23 @@ def run(
 
 
 def draw_boxplot(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
-    """``boxplot.png`` and ``.svg``."""
+    """``boxplot.png`` and ``.svg``; ``.html`` for the first page of the report."""
     subtitle = f"{runs.describe(per_case)}; boxes: quartiles, diamonds and numbers: means"
     heading = (f"{runs.spec.title}: every patient's scores", subtitle)
     figure = scores.boxplot(per_case, runs.labels, runs.colours, heading)
-    style.save(figure, folder, "boxplot", vector=True)
+    image = style.save(figure, folder, "boxplot", vector=True)[0]
+    what = "Dice and HD95 of every patient, a column for each structure, a line for each method"
+    style.save_embedded(image, f"{runs.spec.title}: {what} ({', '.join(runs.labels)})")
+
+
+def draw_structures(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
+    """``{structure}.png`` of every structure and the average, on the same axes, to switch between."""
+    subtitle = f"{runs.describe(per_case)}; boxes: quartiles, diamonds and numbers: means"
+    for structure in (*runs.spec.structures, AVERAGE):
+        name = "average of the structures" if structure == AVERAGE else structure
+        heading = (f"{runs.spec.title}: {name}", subtitle)
+        figure = scores.structure_boxplot(per_case, runs.labels, runs.colours, structure, heading)
+        style.save(figure, folder, structure, dpi=IMAGE_DPI)
 
 
 def draw_curves(runs: Runs, folder: Path) -> None:
@@ -124,7 +141,8 @@ def columns(runs: Runs, per_case: pd.DataFrame) -> list[str]:
 
 
 def draw_overlays(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
-    """``overlays.png`` (median, best and worst patient) and ``overlays_median.png`` (the first alone)."""
+    """``overlays.png`` (median, best and worst patient) and ``overlays_median.png`` (the first alone, also
+    as ``.html`` for the first page of the report)."""
     shown = columns(runs, per_case)
     groups = cases.evaluated_groups(runs, per_case, shown)
     scribbled = any(panel.scribble is not None for group in groups for panel in group.panels)
@@ -140,18 +158,20 @@ def draw_overlays(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
     for name, part, which in (wholly, ("overlays_median", groups[:1], "median patient")):
         heading = (f"{runs.spec.title}: segmentations", f"{which} {subtitle}")
         figure = overlays.overlays(part, shown, structures, runs.colours, heading, note, strip)
-        style.save(figure, folder, name, dpi=IMAGE_DPI)
+        image = style.save(figure, folder, name, dpi=IMAGE_DPI)[0]
+    what = "slices of the median patient: image, true labels and the outlines of"
+    style.save_embedded(image, f"{runs.spec.title}: {what} {', '.join(shown)}")
 
 
-def run_overlay(dataset_file: str | Path, receipt: str | Path, run_dir: str | Path) -> Path:
-    """``overlay.png`` in a run's folder: its median and its worst patient; mirrored with the run.
+def run_figures(dataset_file: str | Path, receipt: str | Path, run_dir: str | Path) -> list[Path]:
+    """``overlay.png`` (median and worst patient) and ``curves.png`` in a run's folder; mirrored with the run.
 
     Call it after ``evaluate`` and before :func:`cyclemix.tracking.mirror_evaluation`.
 
     Args:
         dataset_file: the data set's YAML file.
         receipt: ``raw_{part}.json`` of the evaluated cases.
-        run_dir: folder of the training, with ``predictions`` and ``metrics.csv``.
+        run_dir: folder of the training, with ``predictions``, ``metrics.csv`` and ``history.csv``.
     """
     spec, folder = load_dataset(Path(dataset_file)), Path(run_dir)
     label = folder.parent.name
@@ -166,6 +186,10 @@ def run_overlay(dataset_file: str | Path, receipt: str | Path, run_dir: str | Pa
     structures = {name: spec.classes.index(name) + 1 for name in spec.structures}
     subtitle = "median and worst patient; numbers: Dice of the slice in percent"
     heading = (f"{label} on {spec.title}", subtitle)
+    colours = {label: style.EMPHASIS}
     with style.styled():
-        figure = overlays.overlays(groups, [label], structures, {label: style.EMPHASIS}, heading, folder.name)
-        return style.save(figure, folder, "overlay", dpi=IMAGE_DPI)[0]
+        figure = overlays.overlays(groups, [label], structures, colours, heading, folder.name)
+        paths = style.save(figure, folder, "overlay", dpi=RUN_DPI)
+        heading = (f"{label} on {spec.title}: training", f"{folder.name}; dot: best validation")
+        figure = curves.curves({label: [read_table(folder / "history.csv")]}, colours, heading)
+        return paths + style.save(figure, folder, "curves", dpi=RUN_DPI)

@@ -45,6 +45,7 @@ class Row:
         tags: short words beside the name, such as ``unverified``.
         detail: what the name stands for.
         source: number of the source among the table's notes.
+        mark: superscript of the name that the table's notes explain.
         reason: why there are no values; the row then has no cells.
     """
 
@@ -54,6 +55,7 @@ class Row:
     tags: tuple[str, ...] = ()
     detail: str = ""
     source: str = ""
+    mark: str = ""
     reason: str = ""
 
 

@@ -34,7 +34,7 @@ def _full_name(group: Columns, name: str) -> str:
 
 def _markdown_row(row: Row, width: int) -> str:
     tags = f" *({', '.join(row.tags)})*" if row.tags else ""
-    name = _markdown_text(row.name) + (f" [{row.source}]" if row.source else "") + tags
+    name = _markdown_text(row.name) + row.mark + (f" [{row.source}]" if row.source else "") + tags
     stated = f"<br><sub>{_markdown_text(row.detail)}</sub>" if row.kind == "published" else ""
     if row.reason:
         return _pipe([name, f"n/a: {_markdown_text(row.reason)}", *[""] * (width - 1)])
@@ -81,6 +81,7 @@ _LATEX = {
     "–": "--",
     "—": "---",
     "é": r"\'e",
+    "†": r"\ensuremath{\dagger}",
 }
 
 # Compiles alone and can be \input into a paper that loads booktabs and graphicx: \@nodocument is \relax only
@@ -141,7 +142,9 @@ def _latex_heads(table: Table) -> list[str]:
 
 def _latex_row(row: Row, width: int) -> str:
     tags = rf" \textit{{({latex_text(', '.join(row.tags))})}}" if row.tags else ""
-    name = latex_text(row.name + (f" [{row.source}]" if row.source else "")) + tags
+    mark = rf"\textsuperscript{{{latex_text(row.mark)}}}" if row.mark else ""
+    source = latex_text(f" [{row.source}]") if row.source else ""
+    name = latex_text(row.name) + mark + source + tags
     if row.reason:
         return rf"{name} & \multicolumn{{{width}}}{{l}}{{n/a: {latex_text(row.reason)}}} \\"
     return " & ".join([name, *[_latex_cell(cell) for cell in row.cells]]) + r" \\"

@@ -136,7 +136,9 @@ class Plan:
         """The study as ``cyclemix tabulate`` and ``figures`` take it, rows that do not run included."""
         rows = {
             label: {
-                **block.model_dump(mode="json", include={"method", "supervision", "summary", "citation"}),
+                **block.model_dump(
+                    mode="json", include={"method", "supervision", "summary", "citation", "verified"}
+                ),
                 "inference": self.inference(label).model_dump(mode="json"),
                 "reason": self.reason(dataset, label),
             }

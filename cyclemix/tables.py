@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from cyclemix import clinical, comparison, published, render_html, render_text, statistics
+from cyclemix import clinical, comparison, overview, published, render_html, render_text, statistics
 from cyclemix.captions import Study
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.layout import data_dir, run_dir
@@ -35,7 +35,8 @@ def run(
 
     ``per_case.csv``, ``summary.csv``, ``significance.csv``; ``clinical.csv``, ``clinical_per_patient.csv``
     and ``levels.csv`` (a header alone where the data set has no ED and ES frames, or no heart);
-    ``comparison.{md,tex,html}``; ``comparison_readme.md``, the scores and the verified published numbers.
+    ``comparison.{md,tex,html}``; ``comparison_readme.md``, the scores and the verified published numbers;
+    ``overview.rst``, our own scores for the first page of the report.
 
     Args:
         results: the results folder.
@@ -87,6 +88,7 @@ def _write_pages(study: Study, papers: list[published.PublishedRow], folder: Pat
     write_if_changed(folder / "comparison_readme.md", render_text.markdown(readme))
     write_if_changed(folder / "comparison.tex", render_text.latex(page))
     write_if_changed(folder / "comparison.html", render_html.html(page))
+    write_if_changed(folder / "overview.rst", overview.build(study))
 
 
 def read_runs(

@@ -77,6 +77,7 @@ def main() -> None:
     base = compile_lock("requirements.lock", [], options)
     compile_lock("requirements-dev.lock", ["dev"], options, base)
     compile_lock("requirements-ui.lock", ["ui"], options, base)
+    compile_lock("requirements-browser.lock", ["dev", "ui", "browser"], options, base)
     (ENVS / "cyclemix.yaml").write_text(conda_environment(base))
 
 

@@ -1,4 +1,4 @@
-# Predictions in the geometry of the upstream images, and their scores against the upstream labels.
+# Predictions in the geometry of the upstream images, their scores against the upstream labels, and a run's figures.
 
 
 rule predict:
@@ -36,9 +36,24 @@ rule evaluate:
         receipt=get_evaluated_receipt,
         folds=f"{RESULTS}/data/{{dataset}}/folds.json",
         predictions=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/predictions",
+        history=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/history.csv",
     output:
         metrics=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/metrics.csv",
         levels=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/metrics_by_level.csv",
+        overlay=report(
+            f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/overlay.png",
+            caption="../workflow/report/run_overlay.rst",
+            category="{dataset}",
+            subcategory="Method {label}",
+            labels={"run": "fold {fold}, seed {seed}", "shown": "segmentations"},
+        ),
+        curves=report(
+            f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/curves.png",
+            caption="../workflow/report/run_curves.rst",
+            category="{dataset}",
+            subcategory="Method {label}",
+            labels={"run": "fold {fold}, seed {seed}", "shown": "training curves"},
+        ),
     log:
         f"{RESULTS}/logs/evaluate/{{dataset}}_{{label}}_fold{{fold}}_seed{{seed}}.log",
     benchmark:

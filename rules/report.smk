@@ -1,4 +1,7 @@
-# Tables and figures of a data set, and what of them the report shows.
+# Tables and figures of a data set, and what of them the report shows (see also `evaluate`: the figures of a run).
+#
+# A label of two values, each in half of a category's results, becomes a toggle in the report; other labels become
+# columns. Hence one category over all data sets for the box plots by structure.
 
 
 rule tabulate:
@@ -13,37 +16,38 @@ rule tabulate:
             f"{RESULTS}/tables/{{dataset}}/comparison.html",
             caption="../workflow/report/table.rst",
             category="{dataset}",
-            subcategory="Tables",
+            subcategory="All methods: tables",
             labels={"item": "comparison with published numbers"},
         ),
         summary=report(
             f"{RESULTS}/tables/{{dataset}}/summary.csv",
             caption="../workflow/report/table.rst",
             category="{dataset}",
-            subcategory="Tables",
+            subcategory="All methods: tables",
             labels={"item": "summary: every structure and metric"},
         ),
         significance=report(
             f"{RESULTS}/tables/{{dataset}}/significance.csv",
             caption="../workflow/report/table.rst",
             category="{dataset}",
-            subcategory="Tables",
+            subcategory="All methods: tables",
             labels={"item": "significance"},
         ),
         clinical=report(
             f"{RESULTS}/tables/{{dataset}}/clinical.csv",
             caption="../workflow/report/clinical.rst",
             category="{dataset}",
-            subcategory="Tables",
+            subcategory="All methods: tables",
             labels={"item": "ejection fraction, volumes, mass"},
         ),
         levels=report(
             f"{RESULTS}/tables/{{dataset}}/levels.csv",
             caption="../workflow/report/levels.rst",
             category="{dataset}",
-            subcategory="Tables",
+            subcategory="All methods: tables",
             labels={"item": "base, middle, apex"},
         ),
+        overview=f"{RESULTS}/tables/{{dataset}}/overview.rst",
         per_case=f"{RESULTS}/tables/{{dataset}}/per_case.csv",
         per_patient=f"{RESULTS}/tables/{{dataset}}/clinical_per_patient.csv",
         markdown=f"{RESULTS}/tables/{{dataset}}/comparison.md",
@@ -84,38 +88,46 @@ rule figures:
             f"{RESULTS}/figures/{{dataset}}/overlays.png",
             caption="../workflow/report/overlays.rst",
             category="{dataset}",
-            subcategory="Figures",
+            subcategory="All methods: figures",
             labels={"item": "image, scribble, truth and every method"},
         ),
         boxplot=report(
             f"{RESULTS}/figures/{{dataset}}/boxplot.png",
             caption="../workflow/report/boxplot.rst",
             category="{dataset}",
-            subcategory="Figures",
+            subcategory="All methods: figures",
             labels={"item": "scores of every patient"},
         ),
         curves=report(
             f"{RESULTS}/figures/{{dataset}}/curves.png",
             caption="../workflow/report/curves.rst",
             category="{dataset}",
-            subcategory="Figures",
+            subcategory="All methods: figures",
             labels={"item": "training curves"},
         ),
         levels=report(
             f"{RESULTS}/figures/{{dataset}}/levels.png",
             caption="../workflow/report/levels.rst",
             category="{dataset}",
-            subcategory="Figures",
+            subcategory="All methods: figures",
             labels={"item": "base, middle, apex"},
         ),
         agreement=report(
             f"{RESULTS}/figures/{{dataset}}/bland_altman.png",
             caption="../workflow/report/clinical.rst",
             category="{dataset}",
-            subcategory="Figures",
+            subcategory="All methods: figures",
             labels={"item": "agreement with the true volumes"},
         ),
+        structures=report(
+            directory(f"{RESULTS}/figures/{{dataset}}/structures"),
+            patterns=["{structure}.png"],
+            caption="../workflow/report/structure.rst",
+            category="Scores by structure",
+            labels={"structure": "{structure}", "data set": "{dataset}"},
+        ),
         overlays_median=f"{RESULTS}/figures/{{dataset}}/overlays_median.png",
+        embedded=multiext(f"{RESULTS}/figures/{{dataset}}/", "boxplot.html", "overlays_median.html"),
         vector=multiext(f"{RESULTS}/figures/{{dataset}}/", "boxplot.svg", "curves.svg"),
     log:
         f"{RESULTS}/logs/figures/{{dataset}}.log",

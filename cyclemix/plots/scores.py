@@ -16,6 +16,8 @@ from cyclemix.statistics import AVERAGE, bootstrap_interval, patient_means
 
 LEVELS = ("base", "middle", "apex")
 
+METRIC_NAMES = {"dice": "Dice  (higher is better)", "hd95_mm": "HD95, mm  (lower is better, log scale)"}
+
 
 def boxplot(
     per_case: pd.DataFrame, methods: Sequence[str], colours: dict[str, str], heading: tuple[str, str]
@@ -39,7 +41,7 @@ def boxplot(
         2, len(structures), left=label_in / style.WIDTH_IN, right=0.955, top=1 - 0.80 / height,
         bottom=0.45 / height, hspace=0.62 / row_height, wspace=0.24,
     )  # fmt: skip
-    for row, metric in enumerate(("dice", "hd95_mm")):
+    for row, metric in enumerate(METRIC_NAMES):
         limits = _limits(patients[metric].to_numpy(), metric)
         for column, structure in enumerate(structures):
             axes = figure.add_subplot(grid[row, column])
@@ -49,12 +51,47 @@ def boxplot(
                 axes.set_title("Average" if structure == AVERAGE else structure, pad=6)
             axes.set_yticks(range(len(methods)), methods if column == 0 else [])
             if column == 0:
-                name = (
-                    "Dice  (higher is better)"
-                    if metric == "dice"
-                    else "HD95, mm  (lower is better, log scale)"
-                )
-                axes.set_xlabel(name, loc="left", color=style.QUIET, labelpad=2)
+                axes.set_xlabel(METRIC_NAMES[metric], loc="left", color=style.QUIET, labelpad=2)
+    return figure
+
+
+def structure_boxplot(
+    per_case: pd.DataFrame,
+    methods: Sequence[str],
+    colours: dict[str, str],
+    structure: str,
+    heading: tuple[str, str],
+) -> Figure:
+    """Dice and HD95 of one structure side by side; axes are those of all structures, so that eyes may switch.
+
+    Args:
+        per_case: columns of ``per_case.csv``, all structures.
+        methods: labels, top to bottom.
+        colours: by label.
+        structure: one of the table's, or the average.
+        heading: title and subtitle.
+    """
+    patients = patient_means(per_case)
+    height = 0.24 * len(methods) + 1.45
+    figure = style.new_figure(height)
+    style.heading(figure, *heading)
+    label_in = 0.25 + 0.068 * max(map(len, methods))
+    grid = figure.add_gridspec(
+        1,
+        2,
+        left=label_in / style.WIDTH_IN,
+        right=0.955,
+        top=1 - 0.65 / height,
+        bottom=0.5 / height,
+        wspace=0.2,
+    )
+    for column, metric in enumerate(METRIC_NAMES):
+        axes = figure.add_subplot(grid[0, column])
+        values = [patients[metric].loc[(label, structure)].to_numpy() for label in methods]
+        limits = _limits(patients[metric].to_numpy(), metric)
+        _boxes(axes, values, [colours[label] for label in methods], metric, limits)
+        axes.set_yticks(range(len(methods)), methods if column == 0 else [])
+        axes.set_xlabel(METRIC_NAMES[metric], loc="left", color=style.QUIET, labelpad=2)
     return figure
 
 
@@ -92,7 +129,7 @@ def _boxes(
             [mean], [i], marker="D", s=11, facecolor="white", edgecolor=style.INK, linewidths=0.7, zorder=4
         )
         text = style.number(mean) if metric == "dice" else _millimetres(float(np.mean(values[i])))
-        axes.text(1.02, i, text, transform=axes.get_yaxis_transform(), size=7, va="center", color=colour)
+        axes.text(1.02, i, text, transform=axes.get_yaxis_transform(), size=7, va="center")
     axes.set_ylim(len(drawn) - 0.45, -0.55)
     axes.set_xlim(*limits)
     axes.grid(axis="x")

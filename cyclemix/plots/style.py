@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,14 @@ def save(figure: Figure, folder: Path, name: str, *, vector: bool = False, dpi: 
         paths.append(folder / f"{name}.svg")
         figure.savefig(paths[1], facecolor="white", metadata={"Date": None})
     return paths
+
+
+def save_embedded(image: Path, alt: str) -> Path:
+    """``image`` inside an HTML file of the same name, for pages that may name no other file."""
+    data = base64.b64encode(image.read_bytes()).decode()
+    path = image.with_suffix(".html")
+    path.write_text(f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">\n')
+    return path
 
 
 def method_colours(supervision: Mapping[str, str], compare_to: str) -> dict[str, str]:

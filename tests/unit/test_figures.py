@@ -207,6 +207,17 @@ def test_the_box_plot_prints_the_mean_of_patients() -> None:
     assert [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes[:2]] == ["LV", "Average"]
 
 
+def test_structures_share_their_axes_so_that_eyes_may_switch() -> None:
+    low = per_case_of({"a": 0.2, "b": 0.1}).assign(structure="RV")
+    both = pd.concat([per_case_of({"a": 0.9, "b": 0.8}), low])
+    drawn = [
+        scores.structure_boxplot(both, ["cyclemix"], {"cyclemix": "#000000"}, name, ("title", "subtitle"))
+        for name in ("LV", "RV")
+    ]
+    assert [texts(figure)[0] for figure in drawn] == [".850", ".150"]
+    assert drawn[0].axes[0].get_xlim() == drawn[1].axes[0].get_xlim()
+
+
 def test_a_distance_of_zero_has_a_place_on_the_logarithmic_axis() -> None:
     table = per_case_of({"a": 1.0, "b": 1.0}).assign(hd95_mm=[0.0, 4.0])
     figure = scores.boxplot(table, ["cyclemix"], {"cyclemix": "#000000"}, ("title", "subtitle"))
@@ -257,9 +268,11 @@ def test_numbers_as_tables_print_them() -> None:
 def test_all_figures_are_drawn_and_the_same_each_time(study: Path, tmp_path: Path) -> None:
     figures.run(study, study / "tiny.yaml", STUDY, tmp_path / "first")
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == [
-        "bland_altman.png", "boxplot.png", "boxplot.svg", "curves.png", "curves.svg", "levels.png",
-        "overlays.png", "overlays_median.png",
+        "bland_altman.png", "boxplot.html", "boxplot.png", "boxplot.svg", "curves.png", "curves.svg",
+        "levels.png", "overlays.png", "overlays_median.html", "overlays_median.png", "structures",
     ]  # fmt: skip
+    structures = sorted(path.name for path in (tmp_path / "first" / "structures").iterdir())
+    assert structures == ["Avg.png", "LV.png", "MYO.png", "RV.png"]
     with style.styled():
         figures.draw_curves(runs_of(STUDY, study), tmp_path / "second")
     for name in ("curves.png", "curves.svg"):
@@ -277,9 +290,9 @@ def test_a_set_that_is_no_heart_says_why_it_has_no_levels(study: Path, tmp_path:
     assert (tmp_path / "figures" / "levels.png").stat().st_size > 1000
 
 
-def test_a_run_has_an_overlay_of_its_own(study: Path, phantom_prepared: Path) -> None:
+def test_a_run_has_figures_of_its_own(study: Path, phantom_prepared: Path) -> None:
     folder = layout.run_dir(study, "tiny", "cyclemix", 0, 0)
     receipt = study / "data" / "tiny" / "raw_test.json"
-    path = figures.run_overlay(study / "tiny.yaml", receipt, folder)
-    assert path == folder / "overlay.png"
-    assert path.read_bytes().startswith(b"\x89PNG")
+    paths = figures.run_figures(study / "tiny.yaml", receipt, folder)
+    assert paths == [folder / "overlay.png", folder / "curves.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)

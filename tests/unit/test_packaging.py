@@ -30,7 +30,14 @@ def version(pin: Requirement) -> str:
 
 @pytest.mark.parametrize(
     ("lock", "extra"),
-    [("requirements.lock", None), ("requirements-dev.lock", "dev"), ("requirements-ui.lock", "ui")],
+    [
+        ("requirements.lock", None),
+        ("requirements-dev.lock", "dev"),
+        ("requirements-ui.lock", "ui"),
+        ("requirements-browser.lock", "dev"),
+        ("requirements-browser.lock", "ui"),
+        ("requirements-browser.lock", "browser"),
+    ],
 )
 def test_locks_hold_every_dependency_within_its_bounds(lock: str, extra: str | None) -> None:
     locked = pins(lock)
@@ -49,7 +56,14 @@ def test_locks_agree_with_each_other() -> None:
         assert {name: str(pin) for name, pin in base.items()} == {name: str(others[name]) for name in base}
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-ui.lock"])
+def test_the_lock_of_the_browser_holds_the_versions_of_the_others() -> None:
+    browser = {name: version(pin) for name, pin in pins("requirements-browser.lock").items()}
+    for lock in ("requirements-dev.lock", "requirements-ui.lock"):
+        for name, pin in pins(lock).items():
+            assert browser[name] == version(pin), f"{name} of {lock}"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "envs").glob("*.lock")))
 def test_locks_fit_cpu_and_gpu_machines_and_any_index(name: str) -> None:
     text = (ROOT / "envs" / name).read_text()
     assert re.search(r"^torch==[\d.]+$", text, re.MULTILINE), "no local version such as +cpu"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from cyclemix.captions import duration, p_words
@@ -17,7 +18,7 @@ TABLE = Table(
     first_column="Method",
     columns=(Columns("Dice", ("LV",)), Columns("", ("Missed",))),
     groups=(
-        Group("Scribbles", (Row("my_net", (VALUE, Cell("0")), "own", ("reference",), "words"),)),
+        Group("Scribbles", (Row("my_net", (VALUE, Cell("0")), "own", ("reference",), "words", mark="†"),)),
         Group(
             "Dense labels", (Row("full|net", reason="no labels"), Row("Paper", (EMPTY, EMPTY), source="1"))
         ),
@@ -57,14 +58,15 @@ def test_markdown():
     assert "> **Not comparable**" in lines
     assert "| Method | Dice LV | Missed |" in lines
     assert "| **Scribbles** |  |  |" in lines
-    assert "| my\\_net *(reference)* | **0.812 ± 0.034**\\*<br><sub>[0.7, 0.9]</sub> | 0 |" in lines
+    assert "| my\\_net† *(reference)* | **0.812 ± 0.034**\\*<br><sub>[0.7, 0.9]</sub> | 0 |" in lines
     assert "| full\\|net | n/a: no labels |  |" in lines
     assert "| Paper [1] | – | – |" in lines
 
 
 def test_latex_escapes_and_balances():
     text = latex(PAGE)
-    assert r"my\_net \textit{(reference)} & \textbf{0.812 \ensuremath{\pm} 0.034}\textsuperscript{*}" in text
+    name = r"my\_net\textsuperscript{\ensuremath{\dagger}} \textit{(reference)}"
+    assert name + r" & \textbf{0.812 \ensuremath{\pm} 0.034}\textsuperscript{*}" in text
     assert r"\multicolumn{2}{l}{n/a: no labels}" in text
     assert r"\caption{Scores \& \textless{}more\textgreater{}. \textbf{Not comparable} 5 \% of all}" in text
     for name in ("table", "tabular"):
@@ -86,6 +88,31 @@ def test_html_is_balanced_escaped_and_rectangular():
     assert "Scores &amp; &lt;more&gt;" in text
     assert "<b>0.812</b><sup>*</sup><small>± 0.034</small><small>[0.7, 0.9]</small>" in text
     assert '<p class="warning">Not comparable</p>' in text
+
+
+def test_html_marks_rows_and_scopes_heads():
+    text = html(PAGE)
+    assert '<th class="name" scope="row">my_net<sup>†</sup><span' in text
+    assert '<th colspan="1" scope="colgroup" class="gap span">Dice</th><td colspan="1"></td>' in text
+    assert text.count("<tbody>") == 2  # what a heading of a group speaks for
+    assert '<a href="#scores">Scores &amp; &lt;more&gt;</a>' in text
+
+
+def test_html_sets_a_column_with_a_sentence_to_the_left():
+    cells = [Cell("worse"), Cell("no significant difference")]
+    rows = tuple(Row(str(i), (cell,)) for i, cell in enumerate(cells))
+    text = html(
+        Page("Toy", (), (replace(TABLE, columns=(Columns("", ("Claim",)),), groups=(Group("", rows),)),))
+    )
+    assert '<th scope="col" class="text">Claim</th>' in text
+    assert '<td class="text">worse</td>' in text
+
+
+def test_html_scale_starts_at_our_lowest_row():
+    published = Row("Paper", (Cell("0.1", interval=(None, 0.1, None)), EMPTY), "published")
+    text = html(Page("Toy", (), (replace(TABLE, groups=(*TABLE.groups, Group("", (published,)))),)))
+    assert 'aria-label="0.812 on a scale from 0.7 to 1"' in text
+    assert 'class="hollow" cx="4.0"' in text  # drawn at the left end
 
 
 def test_html_draws_the_interval_on_a_scale_that_starts_at_a_tenth():

@@ -198,6 +198,30 @@ def test_what_a_row_says_beside_its_scores(done):
     assert "Elsewhere" not in done.text("comparison.md")
 
 
+def test_the_overview_says_which_row_comes_first(done):
+    text = done.text("overview.rst")
+    assert "Trained from scribbles, **cyclemix** scores best of 2 methods: average Dice 0.810 (" in text
+    assert "Trained from dense labels, **unet\\_full** was the only method: average Dice 0.710 (" in text
+    heads = ["Method", "Learns from", "Dice LV", "Dice MYO", "Dice RV", "Dice Avg", "HD95 (mm) Avg", "Missed"]
+    quoted = ", ".join(f'"{head}"' for head in [*heads, "Training"])
+    assert f"   :header: {quoted}\n" in text
+    (row,) = (line for line in text.splitlines() if line.startswith('   "cyclemix"'))
+    assert row.startswith('   "cyclemix", "scribbles", "**0.810**", "**0.810**", "**0.810**", "**0.810** [')
+    assert '"maag", "scribbles and unpaired masks", "n/a: toy has no list of unpaired masks", "", "",' in text
+    assert "No difference to cyclemix is called significant" in text
+
+
+def test_an_unverified_method_bears_a_mark(toy):
+    toy.study["methods"]["unet_pce"]["verified"] = False
+    toy.run()
+    note = "† Not verified against the original code or numbers of the method."
+    assert "| unet\\_pce† |" in toy.text("comparison.md")
+    assert "| cyclemix *(reference)* |" in toy.text("comparison.md")
+    assert note in toy.text("comparison.md")
+    assert '"unet\\_pce†"' in toy.text("overview.rst")
+    assert note in toy.text("overview.rst")
+
+
 def test_every_table_of_ours_states_split_inference_and_precision(done):
     text = done.text("comparison.md")
     for title in ("Scores", "Significance", "Clinical", "Dice by level"):
@@ -273,7 +297,7 @@ def test_writing_twice_gives_the_same_bytes(toy):
     assert set(first) == {
         *(f"{name}.csv" for name in ("per_case", "summary", "significance", "clinical", "levels")),
         "clinical_per_patient.csv",
-        *("comparison.md", "comparison.tex", "comparison.html", "comparison_readme.md"),
+        *("comparison.md", "comparison.tex", "comparison.html", "comparison_readme.md", "overview.rst"),
     }
 
 
