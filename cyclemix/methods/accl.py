@@ -2,7 +2,7 @@
 
 Partial cross-entropy on the scribbles, and reference masks of other patients in place of constraints written
 down by hand: a discriminator learns the masks and holds the network's outputs to their distribution.
-Not verified against the original: the abstract alone could be read. That the discriminator is a PatchGAN is
+Not verified against the original. The abstract alone could be read. That the discriminator is a PatchGAN is
 recalled; the least-squares game is this package's, its weight that of ``maag``, without noise or swapped
 labels.
 """

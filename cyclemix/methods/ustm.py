@@ -2,12 +2,13 @@
 
 The network learns the scribbles, and to predict a turned image as its moving average, the teacher, predicts
 that image with noise, where the teacher is sure: where the entropy of its mean over several noisy views lies
-below a threshold that rises. Read: HiLab-git/WSL4MIS, code/train_weakly_supervised_ustm_2D.py, and the
-paper's abstract. With p, q the softmax of network and teacher and H the entropy of the teacher's mean:
+below a threshold that rises. With p and q the softmax of network and teacher and H that entropy:
     consistency  w(t) sum_i [H_i < (0.75 + 0.25 r(t)) ln 2] |p_i - q_i|^2 / (2 sum_i [H_i < ...]),
-    w(t) = weight r(t), r(t) = exp(-5 (1 - t / T)^2), there over the whole training.
+    w(t) = weight r(t), r(t) = exp(-5 (1 - t / T)^2).
 
-Schedules are in steps and meant for 3000 of them.
+Not verified against the original. Read: the paper's abstract and the baseline of HiLab-git/WSL4MIS,
+code/train_weakly_supervised_ustm_2D.py, whose formulas and values these are. T is in steps, for a training of
+3000; there too it is the whole training.
 
 Deviations from that code:
     * quarter turns are taken in order, step by step, not by chance: that needs no number on the host;
