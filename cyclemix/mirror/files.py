@@ -188,8 +188,8 @@ def read_summary(results: Path, dataset: str) -> list[RunRecord]:
     They are what a person compares: the chart page shows ten runs, and a study has more trainings than that.
     """
     path = layout.table_dir(results, dataset) / "summary.csv"
-    table = pd.read_csv(path)
-    records = []
+    table, records = pd.read_csv(path), []
+    colours = _colours(path, table)
     for method, rows in table.groupby("method", sort=False):
         scores = _summary_scores(rows)
         if not scores:
@@ -198,6 +198,7 @@ def read_summary(results: Path, dataset: str) -> list[RunRecord]:
         record.metrics = {name: {0: value} for name, value in scores.items()}
         first = rows.iloc[0]
         record.params = {"label": str(method), "dataset": dataset}
+        record.tags["mlflow.runColor"] = colours[str(method)]
         record.params |= {
             name: rounded(first[name]) for name in ("supervision", "n_cases", "n_runs") if name in rows
         }
@@ -206,6 +207,17 @@ def read_summary(results: Path, dataset: str) -> list[RunRecord]:
             record.params |= {"best_fold": str(record.best.fold), "best_seed": str(record.best.seed)}
         records.append(record)
     return records
+
+
+def _colours(path: Path, table: pd.DataFrame) -> dict[str, str]:
+    """The figures' colour of each method; MLflow's own, drawn from run ids, may fall together."""
+    from cyclemix.plots.style import method_colours  # matplotlib, which no training needs
+
+    rows = table.drop_duplicates("method")
+    supervision = dict(zip(rows["method"].astype(str), rows["supervision"].astype(str), strict=True))
+    significance = path.with_name("significance.csv")
+    against = pd.read_csv(significance)["compare_to"] if significance.is_file() else pd.Series(dtype=str)
+    return method_colours(supervision, str(against.iloc[0]) if len(against) else "cyclemix")
 
 
 def _summary_scores(rows: pd.DataFrame) -> dict[str, float]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from mirrored import SUMMARY, loss, make_run, make_study, write_config, write_scores, write_training
 
 from cyclemix import layout
 from cyclemix.mirror import files, record, uri
 from cyclemix.mirror.record import RunKey, RunRecord
+from cyclemix.plots.style import ANCHORS, EMPHASIS
 
 KEY = RunKey("mscmr", "cyclemix", 0, 1, "abc")
 
@@ -155,3 +157,9 @@ def test_the_study_names_the_store_before_the_environment_does(monkeypatch: pyte
     assert layout.tracking_uri("results", None) == "http://environment"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert layout.tracking_uri("results", None) == f"sqlite:///{Path('results/mlflow/mlflow.db').resolve()}"
+
+
+def test_summary_runs_have_the_figures_colours(tmp_path: Path) -> None:
+    table = pd.DataFrame({"method": ["a", "a", "b"], "supervision": ["scribble", "scribble", "full"]})
+    pd.DataFrame({"compare_to": ["a"]}).to_csv(tmp_path / "significance.csv")
+    assert files._colours(tmp_path / "summary.csv", table) == {"a": EMPHASIS, "b": ANCHORS[0]}
