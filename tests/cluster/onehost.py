@@ -1,0 +1,126 @@
+"""A real SLURM of two nodes on this host, from the distribution's packages; needs root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+
+HERE = Path(__file__).parent
+FOLDER = Path("/tmp/cyclemix-slurm")
+ETC = Path("/etc/slurm")
+"""Job steps are started without SLURM_CONF, so the configuration must be found at the default place."""
+
+CONFS = ("slurm.conf", "gres.conf")
+NODES = ("n1", "n2")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue")
+DEADLINE_S = 30.0
+
+
+class Cluster:
+    """munged, slurmctld and two slurmd, with everything that they write under one folder."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self.folder = folder
+
+    @property
+    def missing(self) -> list[str]:
+        """Programs that are not installed."""
+        return [name for name in PROGRAMS if _program(name) is None]
+
+    def start(self) -> None:
+        """Clean up after a killed predecessor, then start; returns when both nodes take jobs.
+
+        Raises:
+            RuntimeError: another SLURM is set up on this host, or the nodes do not come up.
+        """
+        for name in CONFS:
+            if (ETC / name).exists() and not self._is_ours(ETC / name):
+                raise RuntimeError(f"{ETC / name} belongs to another SLURM; the test cluster needs its place")
+        self.stop()
+        self._write()
+        run = self.folder / "run"
+        _call(
+            "munged", "--force", f"--key-file={self.folder}/munge.key", f"--socket={run}/munge.sock",
+            f"--pid-file={run}/munged.pid", f"--log-file={self.folder}/log/munged.log",
+            f"--seed-file={run}/munged.seed",
+        )  # fmt: skip
+        conf = str(self.folder / "slurm.conf")
+        _call("slurmctld", "-f", conf)
+        for node in NODES:
+            _call("slurmd", "-N", node, "-f", conf)
+        deadline = time.monotonic() + DEADLINE_S
+        while sorted(self.ask("sinfo", "-h", "-N", "-p", "gpu", "-t", "idle", "-o", "%N").split()) != [*NODES]:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the nodes did not come up in {DEADLINE_S:.0f} s\n{self.logs()}")
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """End every job and daemon, also those that a killed test left behind, and remove all files."""
+        if self._processes():
+            subprocess.run(["scancel", "--signal=KILL", "--user=root"], check=False, timeout=10)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            processes = self._processes()
+            for process in processes:
+                process.send_signal(number)
+            psutil.wait_procs(processes, timeout=10)
+        for name in CONFS:
+            if self._is_ours(ETC / name):
+                (ETC / name).unlink()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def ask(self, *command: str) -> str:
+        """What a SLURM command says."""
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        return done.stdout
+
+    def logs(self) -> str:
+        """The daemons' last words."""
+        logs = sorted((self.folder / "log").glob("*.log"))
+        return "".join(f"\n== {path}\n{path.read_text()[-3000:]}" for path in logs)
+
+    def _is_ours(self, path: Path) -> bool:
+        return path.is_symlink() and path.readlink().parent == self.folder
+
+    def _processes(self) -> list[psutil.Process]:
+        """Daemons and job steps, told by this cluster's folder in their command or environment."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.name().startswith(("slurm", "munged")):
+                    words = [*process.cmdline(), process.environ().get("SLURM_CONF", "")]
+                    found += [process] if str(self.folder) in " ".join(words) else []
+            except psutil.NoSuchProcess:
+                continue
+        return found
+
+    def _write(self) -> None:
+        for name in ("run", "log", "state", *(f"spool/{node}" for node in NODES)):
+            (self.folder / name).mkdir(parents=True)
+        key = self.folder / "munge.key"
+        key.write_bytes(os.urandom(1024))
+        key.chmod(0o400)
+        ETC.mkdir(exist_ok=True)
+        for name in CONFS:
+            text = (HERE / name).read_text()
+            host = socket.gethostname().partition(".")[0]
+            (self.folder / name).write_text(text.replace("{folder}", str(self.folder)).replace("{host}", host))
+            (ETC / name).symlink_to(self.folder / name)
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"]))
+
+
+def _call(name: str, *options: str) -> None:
+    program = _program(name)
+    assert program is not None, name
+    done = subprocess.run([program, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{name} ended with status {done.returncode}: {done.stdout}")
