@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -79,6 +80,13 @@ class Cluster:
         """What a SLURM command says."""
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
         return done.stdout
+
+    def jobs(self, work_dir: Path, comment: str = "") -> list[dict[str, str]]:
+        """All jobs that were submitted from a folder, ended ones too, by id; as ``scontrol show job`` tells them."""
+        lines = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
+        jobs = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines]
+        mine = [job for job in jobs if job.get("WorkDir") == str(work_dir) and comment in job.get("Comment", "")]
+        return sorted(mine, key=lambda job: int(job["JobId"]))
 
     def logs(self) -> str:
         """The daemons' last words."""
