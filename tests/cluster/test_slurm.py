@@ -16,9 +16,9 @@ from onehost import NODES, Cluster
 from studies import Project, copy_of_project, with_few_hearts
 
 PROFILE = "workflow/profiles/slurm"
-STEPS = 300
+STEPS = 160
 CONFIG = (
-    f"training={{max_steps: {STEPS}, validate_every_steps: 100, batch_size: 2, base_filters: 4, levels: 3, "
+    f"training={{max_steps: {STEPS}, validate_every_steps: 80, batch_size: 2, base_filters: 4, levels: 3, "
     "checkpoint_seconds: 2, device: cpu}",
     "inference={flip_average: false}",
     "grid={spacing_mm: 3.2, crop_px: 64}",
@@ -90,12 +90,12 @@ def hindered(
 ) -> Iterator[Submitted]:
     """A study's trainings, one that fails and three that SLURM ends early, after Snakemake's end.
 
-    While a file ``slow`` lies in the project, a step takes 0.2 s, so that there is time to hinder.
+    While a file ``slow`` lies in the project, a step takes 0.4 s, so that there is time to hinder.
     """
     folder = tmp_path_factory.mktemp("hindered") / "study"
     project = Submitted(shutil.copytree(prepared.folder, folder))
     step = "        self.parts.train()\n"
-    pause = "        __import__('time').sleep(0.2 if __import__('os').path.exists('slow') else 0)\n"
+    pause = "        __import__('time').sleep(0.4 if __import__('os').path.exists('slow') else 0)\n"
     project.edit("cyclemix/engine.py", step, step + pause)
     fail = 'raise ValueError("this row fails")\n        return {'
     project.edit(f"cyclemix/methods/{FAILING}.py", "return {", fail)
