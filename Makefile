@@ -15,12 +15,12 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # Waiting threads sleep; see the Snakefile.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run resume test install install-dev install-ui lint format schema lock ui clean bench help
+.PHONY: run resume test test-cluster install install-dev install-ui lint format schema lock ui clean bench help
 .DEFAULT_GOAL := help
 
 help:
 	@grep -E '^# make' Makefile | cut -c3-
-	@echo "also: install, resume, lint, format, schema, lock, ui, bench, clean"
+	@echo "also: test-cluster, install, resume, lint, format, schema, lock, ui, bench, clean"
 
 run: install
 	$(BIN)/snakemake --cores $(CORES) $(PROFILE) --report $(REPORT) --report-after-run $(ARGS)
@@ -35,6 +35,13 @@ resume: install
 
 test: install-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# With root (or sudo without a password) and apt the cluster is a must; else the tests say why they are skipped.
+AS_ROOT = $(shell if ! command -v apt-get > /dev/null; then :; elif [ "$$(id -u)" = 0 ]; then echo env; elif sudo -n true 2> /dev/null; then echo sudo env; fi)
+
+test-cluster: install-dev
+	$(if $(AS_ROOT),[ -x /usr/sbin/slurmctld ] || { $(AS_ROOT) apt-get update -qq && $(AS_ROOT) DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends slurm-wlm munge; })
+	$(if $(AS_ROOT),$(AS_ROOT) CYCLEMIX_REQUIRE_CLUSTER=1) $(BIN)/python -m pytest tests/cluster $(ARGS)
 
 install: $(VENV)/.installed
 

@@ -57,7 +57,9 @@ class Cluster:
         for node in NODES:
             _call("slurmd", "-N", node, "-f", conf)
         deadline = time.monotonic() + DEADLINE_S
-        while sorted(self.ask("sinfo", "-h", "-N", "-p", "gpu", "-t", "idle", "-o", "%N").split()) != [*NODES]:
+        while sorted(self.ask("sinfo", "-h", "-N", "-p", "gpu", "-t", "idle", "-o", "%N").split()) != [
+            *NODES
+        ]:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the nodes did not come up in {DEADLINE_S:.0f} s\n{self.logs()}")
             time.sleep(0.2)
@@ -85,7 +87,9 @@ class Cluster:
         """All jobs that were submitted from a folder, ended ones too, by id; as ``scontrol show job`` tells them."""
         lines = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
         jobs = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines]
-        mine = [job for job in jobs if job.get("WorkDir") == str(work_dir) and comment in job.get("Comment", "")]
+        mine = [
+            job for job in jobs if job.get("WorkDir") == str(work_dir) and comment in job.get("Comment", "")
+        ]
         return sorted(mine, key=lambda job: int(job["JobId"]))
 
     def logs(self) -> str:
@@ -118,7 +122,9 @@ class Cluster:
         for name in CONFS:
             text = (HERE / name).read_text()
             host = socket.gethostname().partition(".")[0]
-            (self.folder / name).write_text(text.replace("{folder}", str(self.folder)).replace("{host}", host))
+            (self.folder / name).write_text(
+                text.replace("{folder}", str(self.folder)).replace("{host}", host)
+            )
             (ETC / name).symlink_to(self.folder / name)
 
 

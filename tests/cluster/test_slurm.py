@@ -16,15 +16,24 @@ from onehost import NODES, Cluster
 from studies import Project, copy_of_project, with_few_hearts
 
 PROFILE = "workflow/profiles/slurm"
-STEPS = 160
+STEPS = 40
 CONFIG = (
-    f"training={{max_steps: {STEPS}, validate_every_steps: 80, batch_size: 2, base_filters: 4, levels: 3, "
-    "checkpoint_seconds: 2, device: cpu}",
+    f"training={{max_steps: {STEPS}, validate_every_steps: 20, batch_size: 2, base_filters: 4, levels: 3, "
+    "checkpoint_seconds: 3600, device: cpu}",
     "inference={flip_average: false}",
     "grid={spacing_mm: 3.2, crop_px: 64}",
 )
-FAILING, TIMED_OUT, WARNED, CANCELLED = "unet_full", "unet_pce", "cyclemix", "cyclemix_1"
-"""What happens to which training of the hindered study."""
+TWIN, FAILING = "unet_pce", "unet_full"
+ENDED = {"cancelled": "CANCELLED", "timed_out": "TIMEOUT", "warned": "FAILED"}
+"""Rows of the hindered study, each a twin of `TWIN`: how SLURM tells the end of the first job."""
+
+SLOW_STEP = """\
+        import pathlib, time
+        if pathlib.Path("slow").exists():
+            pathlib.Path(f"{self.settings.label}.steps").touch()
+            time.sleep(1.5)
+"""
+"""Steps take their time while a file ``slow`` lies in the project, and say that they do."""
 
 DEADLINE_S = 300.0
 
@@ -44,10 +53,6 @@ class Submitted(Project):
 
     def run_folder(self, label: str) -> Path:
         return self.folder / "results" / "runs" / "phantom" / label / "fold0_seed0"
-
-    def train_log(self, label: str) -> str:
-        path = self.folder / "results" / "logs" / "train" / f"phantom_{label}_fold0_seed0.log"
-        return path.read_text() if path.exists() else ""
 
     def wait_for(self, what: str, came: Callable[[], object]) -> None:
         deadline = time.monotonic() + DEADLINE_S
@@ -79,7 +84,7 @@ def whole(prepared: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     project = Submitted(shutil.copytree(prepared.folder, folder))
     project.edit(f"{PROFILE}/config.yaml", "jobs: 100", "jobs: unlimited")
     project.edit(f"{PROFILE}/config.yaml", "# slurm-array", "slurm-array")
-    project.submit("all", TIMED_OUT, WARNED)
+    project.submit("all", TWIN, "cyclemix")
     yield project
     project.process.kill()
 
@@ -88,42 +93,45 @@ def whole(prepared: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def hindered(
     prepared: Project, whole: Submitted, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Submitted]:
-    """A study's trainings, one that fails and three that SLURM ends early, after Snakemake's end.
-
-    While a file ``slow`` lies in the project, a step takes 0.4 s, so that there is time to hinder.
-    """
+    """A study's trainings, one that fails and three that SLURM ends early, after Snakemake's end."""
     folder = tmp_path_factory.mktemp("hindered") / "study"
     project = Submitted(shutil.copytree(prepared.folder, folder))
-    step = "        self.parts.train()\n"
-    pause = "        __import__('time').sleep(0.4 if __import__('os').path.exists('slow') else 0)\n"
-    project.edit("cyclemix/engine.py", step, step + pause)
+    project.edit(
+        "cyclemix/engine.py", "        self.parts.train()\n", f"        self.parts.train()\n{SLOW_STEP}"
+    )
     fail = 'raise ValueError("this row fails")\n        return {'
     project.edit(f"cyclemix/methods/{FAILING}.py", "return {", fail)
+    with (folder / "config" / "methods.yaml").open("a") as blocks:
+        for label in ENDED:
+            blocks.write(f"\n{label}:\n  method: {TWIN}\n  supervision: scribble\n  summary: a twin\n")
     (folder / "slow").touch()
-    project.submit("models", FAILING, TIMED_OUT, WARNED, CANCELLED)
+    project.submit("models", FAILING, *ENDED)
     for label, command in {
-        CANCELLED: "scancel {id}",
-        TIMED_OUT: "scontrol update JobId={id} EndTime=now",
+        "cancelled": "scancel {id}",
+        "timed_out": "scontrol update JobId={id} EndTime=now",
         # Less is left than the profile's lead time, and more than SLURM's next look at the clock.
-        WARNED: "scontrol update JobId={id} EndTime=now+110",
+        "warned": "scontrol update JobId={id} EndTime=now+110",
     }.items():
-        project.wait_for(f"checkpoint of {label}", (project.run_folder(label) / "checkpoint.pt").exists)
+        project.wait_for(f"step of {label}", (folder / f"{label}.steps").exists)
         job = cluster.jobs(folder, f"_{label}_0_0")[0]["JobId"]
         subprocess.run(command.format(id=job).split(), check=True)
-    for label in (CANCELLED, TIMED_OUT, WARNED):
-        project.wait_for(f"SIGTERM to {label}", lambda label=label: "SIGTERM" in project.train_log(label))
+    project.wait_for("end of the first jobs", lambda: first_ends(cluster, project) == ENDED)
     (folder / "slow").unlink()
     project.ended()
     yield project
     project.process.kill()
 
 
-def weights(project: Submitted, label: str) -> dict[str, torch.Tensor]:
-    return dict(torch.load(project.run_folder(label) / "model.pt", weights_only=True)["state_dict"])
+def first_ends(cluster: Cluster, project: Project) -> dict[str, str]:
+    return {label: states(cluster, project, label)[0] for label in ENDED}
 
 
 def states(cluster: Cluster, project: Project, label: str) -> list[str]:
     return [job["JobState"] for job in cluster.jobs(project.folder, f"_{label}_0_0")]
+
+
+def weights(project: Submitted, label: str) -> dict[str, torch.Tensor]:
+    return dict(torch.load(project.run_folder(label) / "model.pt", weights_only=True)["state_dict"])
 
 
 def test_a_failing_training_leaves_the_others_running_and_shows_its_logs(
@@ -134,20 +142,27 @@ def test_a_failing_training_leaves_the_others_running_and_shows_its_logs(
     assert "cyclemix: error: this row fails" in hindered.said
     assert f"results/logs/train/phantom_{FAILING}_fold0_seed0.log" in hindered.said
     job = cluster.jobs(hindered.folder, f"_{FAILING}_0_0")[-1]["JobId"]
-    log = hindered.folder / "results" / "logs" / "slurm" / "rule_train" / f"phantom_{FAILING}_0_0" / f"{job}.log"
+    log = (
+        hindered.folder
+        / "results"
+        / "logs"
+        / "slurm"
+        / "rule_train"
+        / f"phantom_{FAILING}_0_0"
+        / f"{job}.log"
+    )
     assert str(log) in hindered.said
     assert log.stat().st_size
-    for label in (TIMED_OUT, WARNED, CANCELLED):
+    for label in ENDED:
         assert (hindered.run_folder(label) / "model.pt").exists()
 
 
-@pytest.mark.parametrize(
-    ("label", "end"), [(CANCELLED, "CANCELLED"), (TIMED_OUT, "TIMEOUT"), (WARNED, "FAILED")]
-)
-def test_a_training_that_was_ended_early_is_resubmitted_and_goes_on(
-    hindered: Submitted, cluster: Cluster, label: str, end: str
+@pytest.mark.parametrize("label", ENDED)
+def test_a_training_that_was_ended_early_is_resubmitted_and_goes_on_from_sigterm(
+    hindered: Submitted, cluster: Cluster, label: str
 ) -> None:
-    assert states(cluster, hindered, label) == [end, "COMPLETED"]
+    """No checkpoint is due by the clock, so there is only the one that SIGTERM asked for."""
+    assert states(cluster, hindered, label) == [ENDED[label], "COMPLETED"]
     told = json.loads((hindered.run_folder(label) / "provenance.json").read_text())
     assert told["steps"] == STEPS
     (resumed_at,) = told["resumed_at_steps"]
@@ -158,7 +173,9 @@ def test_the_whole_study_went_through_slurm(whole: Submitted, cluster: Cluster) 
     assert whole.ended() == 0, whole.said[-6000:] + whole.logs()
     assert (whole.folder / "results" / "tables" / "phantom" / "comparison.html").stat().st_size
     jobs = cluster.jobs(whole.folder)
-    found = sorted((job["Comment"].split("_")[1], job["Partition"], job.get("TresPerJob", "")) for job in jobs)
+    found = sorted(
+        (job["Comment"].split("_")[1], job["Partition"], job.get("TresPerJob", "")) for job in jobs
+    )
     gpu = "gres:gpu:1"
     assert found == [
         *[("evaluate", "cpu", "")] * 2, ("figures", "cpu", ""), *[("predict", "gpu", gpu)] * 2,
@@ -176,10 +193,10 @@ def test_both_nodes_train(hindered: Submitted, whole: Submitted, cluster: Cluste
     assert {job["NodeList"] for job in cluster.jobs(hindered.folder, "rule_train")} == {*NODES}
 
 
-@pytest.mark.parametrize("label", [TIMED_OUT, WARNED])
-def test_the_time_limit_does_not_change_the_model(hindered: Submitted, whole: Submitted, label: str) -> None:
+@pytest.mark.parametrize("label", ENDED)
+def test_an_early_end_does_not_change_the_model(hindered: Submitted, whole: Submitted, label: str) -> None:
     assert whole.ended() == 0
-    resumed, undisturbed = weights(hindered, label), weights(whole, label)
-    assert json.loads((whole.run_folder(label) / "provenance.json").read_text())["resumed_at_steps"] == []
+    assert json.loads((whole.run_folder(TWIN) / "provenance.json").read_text())["resumed_at_steps"] == []
+    resumed, undisturbed = weights(hindered, label), weights(whole, TWIN)
     assert resumed.keys() == undisturbed.keys()
     assert all(torch.equal(resumed[name], undisturbed[name]) for name in resumed)

@@ -44,7 +44,9 @@ def test_the_installed_snakemake_and_plugin_know_every_option(repository: Path) 
 
 def test_a_user_edits_five_lines(repository: Path) -> None:
     lines = (repository / PROFILE).read_text().splitlines()
-    numbered = {mark[1]: line.split(":")[0].strip() for line in lines if (mark := re.search(r"# (\d): ", line))}
+    numbered = {
+        mark[1]: line.split(":")[0].strip() for line in lines if (mark := re.search(r"# (\d): ", line))
+    }
     expected = ["slurm_partition", "slurm_account", "slurm_partition", "slurm-status-command", "jobs"]
     assert list(numbered.values()) == expected
     page = (repository / "docs" / "cluster.md").read_text()
@@ -59,7 +61,9 @@ def test_arrays_are_off_because_the_plugin_loses_jobs(repository: Path) -> None:
 def test_retries_stand_in_the_profile_alone(repository: Path) -> None:
     assert yaml.safe_load((repository / PROFILE).read_text())["restart-times"] == 3
     for path in [*(repository / "rules").glob("*.smk"), repository / "Snakefile"]:
-        assert "retries:" not in path.read_text(), f"{path.name}: retries of a rule multiply with the profile's"
+        assert "retries:" not in path.read_text(), (
+            f"{path.name}: retries of a rule multiply with the profile's"
+        )
 
 
 def test_every_submitted_rule_states_what_slurm_asks_for(planned: dict[str, dict[str, str]]) -> None:
