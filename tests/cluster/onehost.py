@@ -84,7 +84,7 @@ class Cluster:
         return done.stdout
 
     def jobs(self, work_dir: Path, comment: str = "") -> list[dict[str, str]]:
-        """All jobs that were submitted from a folder, ended ones too, by id; as ``scontrol show job`` tells them."""
+        """Jobs that were submitted from a folder, also ended ones, by id, as ``scontrol show job`` tells them."""
         lines = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
         jobs = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines]
         mine = [

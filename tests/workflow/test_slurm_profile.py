@@ -19,7 +19,7 @@ GPU_RULES = {"train", "predict"}
 
 @pytest.fixture(scope="module")
 def planned(clean_project: Project) -> dict[str, dict[str, str]]:
-    """What a dry run through the profile gives each rule: ``{"train": {"threads": "4", "mem_mb": "8000"}}``."""
+    """What a dry run through the profile gives each rule: ``{"train": {"threads": "4", "gpu": "1"}}``."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "100"]
     command += ["--workflow-profile", str(PROFILE.parent)]
     done = subprocess.run(command, cwd=clean_project.folder, capture_output=True, text=True, check=False)
