@@ -31,6 +31,11 @@ class Cluster:
         self.folder = folder
 
     @property
+    def conf(self) -> Path:
+        """The configuration; who submits names it as SLURM_CONF, so that a left over one is found."""
+        return self.folder / "slurm.conf"
+
+    @property
     def missing(self) -> list[str]:
         """Programs that are not installed."""
         return [name for name in PROGRAMS if _program(name) is None]
@@ -52,22 +57,18 @@ class Cluster:
             f"--pid-file={run}/munged.pid", f"--log-file={self.folder}/log/munged.log",
             f"--seed-file={run}/munged.seed",
         )  # fmt: skip
-        conf = str(self.folder / "slurm.conf")
-        _call("slurmctld", "-f", conf)
+        _call("slurmctld", "-f", str(self.conf))
         for node in NODES:
-            _call("slurmd", "-N", node, "-f", conf)
+            _call("slurmd", "-N", node, "-f", str(self.conf))
         deadline = time.monotonic() + DEADLINE_S
-        while sorted(self.ask("sinfo", "-h", "-N", "-p", "gpu", "-t", "idle", "-o", "%N").split()) != [
-            *NODES
-        ]:
+        idle = ("sinfo", "--noheader", "--Node", "--partition=gpu", "--states=idle", "--format=%N")
+        while sorted(self.ask(*idle).split()) != [*NODES]:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the nodes did not come up in {DEADLINE_S:.0f} s\n{self.logs()}")
             time.sleep(0.2)
 
     def stop(self) -> None:
         """End every job and daemon, also those that a killed test left behind, and remove all files."""
-        if self._processes():
-            subprocess.run(["scancel", "--signal=KILL", "--user=root"], check=False, timeout=10)
         for number in (signal.SIGTERM, signal.SIGKILL):
             processes = self._processes()
             for process in processes:
@@ -84,13 +85,11 @@ class Cluster:
         return done.stdout
 
     def jobs(self, work_dir: Path, comment: str = "") -> list[dict[str, str]]:
-        """Jobs that were submitted from a folder, also ended ones, by id, as ``scontrol show job`` tells them."""
+        """Jobs submitted from a folder, also ended ones, by id, as ``scontrol show job`` tells them."""
         lines = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
         jobs = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines]
-        mine = [
-            job for job in jobs if job.get("WorkDir") == str(work_dir) and comment in job.get("Comment", "")
-        ]
-        return sorted(mine, key=lambda job: int(job["JobId"]))
+        mine = [job for job in jobs if job.get("WorkDir") == str(work_dir)]
+        return sorted((job for job in mine if comment in job["Comment"]), key=lambda job: int(job["JobId"]))
 
     def logs(self) -> str:
         """The daemons' last words."""
@@ -101,16 +100,17 @@ class Cluster:
         return path.is_symlink() and path.readlink().parent == self.folder
 
     def _processes(self) -> list[psutil.Process]:
-        """Daemons and job steps, told by this cluster's folder in their command or environment."""
-        found = []
+        """Daemons, jobs and who submits them, told by command or environment, with all below them."""
+        found: set[psutil.Process] = set()
         for process in psutil.process_iter():
             try:
-                if process.name().startswith(("slurm", "munged")):
-                    words = [*process.cmdline(), process.environ().get("SLURM_CONF", "")]
-                    found += [process] if str(self.folder) in " ".join(words) else []
-            except psutil.NoSuchProcess:
+                daemon = process.name().startswith(("slurm", "munged"))
+                ours = daemon and str(self.folder) in " ".join(process.cmdline())
+                if ours or process.environ().get("SLURM_CONF") == str(self.conf):
+                    found |= {process, *process.children(recursive=True)}
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
-        return found
+        return [process for process in found if process.pid != os.getpid()]
 
     def _write(self) -> None:
         for name in ("run", "log", "state", *(f"spool/{node}" for node in NODES)):
@@ -120,11 +120,9 @@ class Cluster:
         key.chmod(0o400)
         ETC.mkdir(exist_ok=True)
         for name in CONFS:
-            text = (HERE / name).read_text()
-            host = socket.gethostname().partition(".")[0]
-            (self.folder / name).write_text(
-                text.replace("{folder}", str(self.folder)).replace("{host}", host)
-            )
+            text = (HERE / name).read_text().replace("{folder}", str(self.folder))
+            text = text.replace("{host}", socket.gethostname().partition(".")[0])
+            (self.folder / name).write_text(text)
             (ETC / name).symlink_to(self.folder / name)
 
 

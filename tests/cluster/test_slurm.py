@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -41,11 +42,14 @@ DEADLINE_S = 300.0
 class Submitted(Project):
     """A project and the Snakemake that submits its jobs, as a cluster's user starts it."""
 
-    def submit(self, target: str, *methods: str) -> None:
+    def submit(self, cluster: Cluster, target: str, *methods: str) -> None:
         command = [sys.executable, "-m", "snakemake", target, "--workflow-profile", PROFILE]
         command += ["--config", *CONFIG, f"methods=[{', '.join(methods)}]"]
+        environment = os.environ | {"SLURM_CONF": str(cluster.conf)}
         with (self.folder / "said.log").open("w") as said:
-            self.process = subprocess.Popen(command, cwd=self.folder, stdout=said, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, stdout=said, stderr=subprocess.STDOUT, env=environment
+            )
 
     @property
     def said(self) -> str:
@@ -78,13 +82,15 @@ def prepared(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Proj
 
 
 @pytest.fixture(scope="module")
-def whole(prepared: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Submitted]:
+def whole(
+    prepared: Project, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Submitted]:
     """A study to its tables, its trainings in one array; runs while the other one is hindered."""
     folder = tmp_path_factory.mktemp("whole") / "study"
     project = Submitted(shutil.copytree(prepared.folder, folder))
     project.edit(f"{PROFILE}/config.yaml", "jobs: 100", "jobs: unlimited")
     project.edit(f"{PROFILE}/config.yaml", "# slurm-array", "slurm-array")
-    project.submit("all", TWIN, "cyclemix")
+    project.submit(cluster, "all", TWIN, "cyclemix")
     yield project
     project.process.kill()
 
@@ -105,7 +111,7 @@ def hindered(
         for label in ENDED:
             blocks.write(f"\n{label}:\n  method: {TWIN}\n  supervision: scribble\n  summary: a twin\n")
     (folder / "slow").touch()
-    project.submit("models", FAILING, *ENDED)
+    project.submit(cluster, "models", FAILING, *ENDED)
     for label, command in {
         "cancelled": "scancel {id}",
         "timed_out": "scontrol update JobId={id} EndTime=now",
