@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -69,11 +70,12 @@ class Cluster:
 
     def stop(self) -> None:
         """End every job and daemon, also those that a killed test left behind, and remove all files."""
+        alive = self._processes()
         for number in (signal.SIGTERM, signal.SIGKILL):
-            processes = self._processes()
-            for process in processes:
-                process.send_signal(number)
-            psutil.wait_procs(processes, timeout=10)
+            for process in alive:
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
+            _, alive = psutil.wait_procs(alive, timeout=5)
         for name in CONFS:
             if self._is_ours(ETC / name):
                 (ETC / name).unlink()
@@ -106,9 +108,11 @@ class Cluster:
             try:
                 daemon = process.name().startswith(("slurm", "munged"))
                 ours = daemon and str(self.folder) in " ".join(process.cmdline())
-                if ours or process.environ().get("SLURM_CONF") == str(self.conf):
+                # Read as bytes: a step daemon writes its title over the beginning of its environment.
+                environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+                if ours or f"SLURM_CONF={self.conf}".encode() in environment:
                     found |= {process, *process.children(recursive=True)}
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
+            except (psutil.NoSuchProcess, OSError):
                 continue
         return [process for process in found if process.pid != os.getpid()]
 

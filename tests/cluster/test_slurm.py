@@ -36,7 +36,7 @@ SLOW_STEP = """\
 """
 """Steps take their time while a file ``slow`` lies in the project, and say that they do."""
 
-DEADLINE_S = 300.0
+DEADLINE_S = 600.0
 
 
 class Submitted(Project):
