@@ -32,9 +32,9 @@ SLOW_STEP = """\
         import pathlib, time
         if pathlib.Path("slow").exists():
             pathlib.Path(f"{self.settings.label}.steps").touch()
-            time.sleep(1.5)
+            time.sleep(8)
 """
-"""Steps take their time while a file ``slow`` lies in the project, and say that they do."""
+"""Steps take 8 s while a file ``slow`` lies in the project: a checkpoint has to wait for the end of one."""
 
 DEADLINE_S = 600.0
 
