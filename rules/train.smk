@@ -88,7 +88,6 @@ rule train:
         results=get_results,
         output_dir=lambda wildcards, output: Path(output.model).parent,
     shell:
-        # exec: SLURM's SIGTERM comes to the shell too, and a shell that ends leaves no time for the checkpoint.
-        "exec python -m cyclemix train --config {input.config:q} --folds {input.folds:q} --index {input.index:q}"
+        "python -m cyclemix train --config {input.config:q} --folds {input.folds:q} --index {input.index:q}"
         " --fold {wildcards.fold} --seed {wildcards.seed} --output-dir {params.output_dir:q}"
         " --execution {params.execution:q} --tracking {params.tracking:q} --results {params.results:q} 2> {log:q}"
