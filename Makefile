@@ -22,14 +22,14 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 # Waiting threads sleep; see the Snakefile.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run resume test test-server test-browser screenshots install install-dev install-ui install-browser lint format
-.PHONY: schema lock ui mlflow-server clean bench help
+.PHONY: run resume test test-server test-browser test-cluster screenshots install install-dev install-ui install-browser
+.PHONY: lint format schema lock ui mlflow-server clean bench help
 .DEFAULT_GOAL := help
 
 help:
 	@grep -E '^# make' Makefile | cut -c3-
-	@echo "also: install, resume, test-server, test-browser, screenshots, lint, format, schema, lock, ui, mlflow-server,"
-	@echo "      bench, clean"
+	@echo "also: install, resume, test-server, test-browser, test-cluster, screenshots, lint, format, schema, lock, ui,"
+	@echo "      mlflow-server, bench, clean"
 
 run: install
 	$(BIN)/snakemake --cores $(CORES) $(PROFILE) --report $(REPORT) --report-after-run $(ARGS)
@@ -61,6 +61,13 @@ install-browser: $(VENV)/.installed-browser
 $(VENV)/.installed-browser: envs/requirements-browser.lock $(VENV)/.installed
 	$(PIP) -r envs/requirements-browser.lock
 	@touch $@
+
+# With root (or sudo without a password) and apt the cluster is a must; else the tests say why they are skipped.
+AS_ROOT = $(shell if ! command -v apt-get > /dev/null; then :; elif [ "$$(id -u)" = 0 ]; then echo env; elif sudo -n true 2> /dev/null; then echo sudo env; fi)
+
+test-cluster: install-dev
+	$(if $(AS_ROOT),[ -x /usr/sbin/slurmctld ] || { $(AS_ROOT) apt-get update -qq && $(AS_ROOT) DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends slurm-wlm munge; })
+	$(if $(AS_ROOT),$(AS_ROOT) CYCLEMIX_REQUIRE_CLUSTER=1) $(BIN)/python -m pytest tests/cluster $(ARGS)
 
 install: $(VENV)/.installed
 

@@ -24,7 +24,7 @@ def acquire(device: str, jobs_per_gpu: int = 1, lock_dir: Path | None = None) ->
     """Hold a device for the length of a ``with`` block.
 
     On a machine with GPUs a stage takes a slot of a GPU by a file lock, which the system frees when the
-    process dies, and waits where none is free; under SLURM it takes the first GPU that it was given.
+    process dies, and waits where none is free; a SLURM job with one GPU takes that one, without a lock.
 
     Args:
         device: ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one).
@@ -44,7 +44,7 @@ def acquire(device: str, jobs_per_gpu: int = 1, lock_dir: Path | None = None) ->
         )
     if count == 0:
         yield torch.device("cpu")
-    elif "SLURM_JOB_ID" in os.environ:
+    elif count == 1 and "SLURM_JOB_ID" in os.environ:
         yield torch.device("cuda:0")
     else:
         names = [str(torch.cuda.get_device_properties(i).uuid) for i in range(count)]

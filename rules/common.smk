@@ -131,7 +131,9 @@ def get_results(wildcards, resources):
 def get_network_threads(wildcards):
     """The cores, dealt to the study's trainings: small networks side by side beat one on all cores."""
     cores = workflow.resource_settings.cores
-    if cores is None or workflow.remote_exec:  # on a cluster no job takes another's
+    if (
+        cores is None or workflow.non_local_exec or workflow.remote_exec
+    ):  # on a cluster no job takes another's
         return MOST_THREADS
     trainings = sum(len(runs(dataset, "model.pt")) for dataset in PLAN.study.datasets)
     return max(1, min(MOST_THREADS, cores // trainings))

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from cyclemix import layout, provenance
+from cyclemix.config import modules_of
 from cyclemix.mirror.record import BestModel, RunKey, RunRecord, finite, flatten, rounded
 from cyclemix.provenance import file_digest
 
@@ -169,7 +170,8 @@ def provenance_tags(values: Mapping[str, Any]) -> dict[str, str]:
 
 def early_provenance(config: Path) -> dict[str, Any]:
     """What a training's ``provenance.json`` will hold, as far as it is known before the data are read."""
-    known = provenance.collect(config, [], json.loads(config.read_text())["method"])
+    values = json.loads(config.read_text())
+    known = provenance.collect(config, [], modules_of(values["method"], values["training"]["network"]))
     return {name: value for name, value in known.items() if name != "data_digest"}
 
 

@@ -45,6 +45,12 @@ def requirements() -> list[str]:
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS]
 
 
+def architectures() -> list[str]:
+    """Modules of the networks that are loaded by name."""
+    files = sorted((ROOT / "cyclemix" / "architectures").glob("[a-z]*.py"))
+    return [f"cyclemix.architectures.{path.stem}" for path in files]
+
+
 def save(folder: Path, best: BestModel, **ids: Any) -> None:
     """Write the MLflow model: weights, what of the package it needs, pins, signature, an input example.
 
@@ -70,7 +76,7 @@ def save(folder: Path, best: BestModel, **ids: Any) -> None:
     )
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of MLflow about itself
-        for source in sources("cyclemix.mirror", LOADER):
+        for source in sources("cyclemix.mirror", LOADER, *architectures()):
             copy = Path(scratch) / source.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)

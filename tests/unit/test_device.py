@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,6 +26,27 @@ def test_auto_without_a_gpu_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with device.acquire("auto") as got:
         assert got == torch.device("cpu")
+
+
+def pretend_gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda i: SimpleNamespace(uuid=f"gpu{i}"))
+
+
+def test_a_slurm_job_takes_the_gpu_it_was_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pretend_gpus(monkeypatch, 1)
+    with device.acquire("auto", 1, tmp_path) as first, device.acquire("cuda", 1, tmp_path) as second:
+        assert first == second == torch.device("cuda:0")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_trainings_inside_one_slurm_job_share_its_gpus(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pretend_gpus(monkeypatch, 2)
+    with device.acquire("auto", 1, tmp_path) as first, device.acquire("auto", 1, tmp_path) as second:
+        assert (first, second) == (torch.device("cuda:0"), torch.device("cuda:1"))
 
 
 def test_every_gpu_gets_its_first_job_before_any_gets_its_second(tmp_path: Path) -> None:
