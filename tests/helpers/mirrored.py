@@ -16,7 +16,7 @@ def write_config(results: Path, label: str = "cyclemix", dataset: str = "mscmr")
     """``config.json`` of a row."""
     path = layout.method_dir(results, dataset, label) / "config.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    training = {"learning_rate": 0.0012345678, "levels": [1, 2]}
+    training = {"network": "unet", "learning_rate": 0.0012345678, "levels": [1, 2]}
     values = {"label": label, "dataset": dataset, "method": "cyclemix", "training": training}
     path.write_text(json.dumps(values))
     return path
