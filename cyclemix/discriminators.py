@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
+from cyclemix.precision import full_precision
 from cyclemix.strict import StrictModel
 
 SQUEEZED = 13
@@ -77,7 +78,7 @@ class MaskDiscriminator(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Maps (B,structures,H/2^i,W/2^i), the finest first, one for each scale -> scores (B,1)."""
-        with torch.autocast(maps[0].device.type, enabled=False):
+        with full_precision(maps[0].device.type):
             features = functional.leaky_relu(self.first(maps[0].float()), 0.2)
             for level, (squeeze, block) in enumerate(zip(self.squeeze, self.blocks, strict=True), start=1):
                 seen = squeeze(features).sigmoid()
@@ -112,7 +113,7 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """One map (B,structures,H,W), sides of at least 32 px -> scores (B,1,h,w)."""
-        with torch.autocast(maps[0].device.type, enabled=False):
+        with full_precision(maps[0].device.type):
             scores: Tensor = self.layers(maps[0].float())
             return scores
 

@@ -105,7 +105,7 @@ class Engine:
         masks = None
         if slices.masks is not None:
             drawn = slices.masks[self._indices(len(slices.masks))].long()
-            moved = draw_motion(drawn.shape, recipe.augmentation, generator)
+            moved = draw_motion(drawn, recipe.augmentation, generator)
             masks = moved.labels(drawn)
         image = image.contiguous(memory_format=torch.channels_last)
         return Batch(image, target, step, index, motion, masks)

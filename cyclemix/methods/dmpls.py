@@ -43,7 +43,7 @@ class DMPLS(Method):
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms ``pce`` and ``pseudo``."""
         channels = cast(DualUNet, net).channels
-        keep = draw_channels(len(batch.image), channels, self.config.drop, generator)
+        keep = draw_channels(len(batch.image), channels, self.config.drop, generator, batch.image.device)
         first, second = net(batch.image, keep)
         scores, other = first.float().softmax(dim=1), second.float().softmax(dim=1)
         pseudo = mix(scores, other, generator).argmax(dim=1)

@@ -84,7 +84,7 @@ class DMSPS(Method):
         """Terms ``pce`` and ``soft``."""
         target = batch.motion.labels(self.labels.target[batch.index].long())
         channels = cast(DualUNet, net).channels
-        keep = draw_channels(len(batch.image), channels, self.config.drop, generator)
+        keep = draw_channels(len(batch.image), channels, self.config.drop, generator, batch.image.device)
         first, second = net(batch.image, keep)
         scores, other = first.float().softmax(dim=1), second.float().softmax(dim=1)
         pseudo = mix(scores, other, generator)

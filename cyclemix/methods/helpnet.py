@@ -55,7 +55,7 @@ class HELPNet(Method):
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms ``pce``, ``consistency``, ``pseudo`` and ``integrity``."""
         config, image = self.config, batch.image
-        coarse = draw_jigsaw(len(image), generator)
+        coarse = draw_jigsaw(len(image), generator, image.device)
         fine = refined(coarse, generator)
         logits = [
             net(recolour(image, config.recolour, generator)),

@@ -7,7 +7,6 @@ cost and the random stream do not depend on the draws.
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from cyclemix.config import UNLABELLED, Augmentation
 from cyclemix.ops import resample
+from cyclemix.precision import full_precision
 
 PROBABILITY = 0.5
 """Chance that one intensity change touches a sample."""
@@ -79,15 +79,8 @@ def augment(image: Tensor, target: Tensor, settings: Augmentation, generator: to
     """
     _check(image, target)
     with torch.no_grad(), full_precision(image.device.type):
-        motion = draw_motion(target.shape, settings, generator)
+        motion = draw_motion(target, settings, generator)
         return Augmented(_recolour(motion.image(image), settings, generator), motion.labels(target), motion)
-
-
-def full_precision(device_type: str) -> AbstractContextManager[object]:
-    """Inside, autocast leaves matrix products and convolutions in single precision."""
-    if torch.amp.is_autocast_available(device_type):
-        return torch.autocast(device_type, enabled=False)
-    return nullcontext()
 
 
 def _check(image: Tensor, target: Tensor) -> None:
@@ -102,12 +95,12 @@ def _check(image: Tensor, target: Tensor) -> None:
         )
 
 
-def draw_motion(shape: torch.Size, settings: Augmentation, generator: torch.Generator) -> Motion:
-    """Flips, quarter turns, rotation, zoom and shift, drawn for each of B slices of ``shape`` (B, H, W)."""
-    batch, height, width = shape
+def draw_motion(slices: Tensor, settings: Augmentation, generator: torch.Generator) -> Motion:
+    """Flips, quarter turns, rotation, zoom and shift, drawn for each of the ``slices`` (B, H, W)."""
+    batch, height, width = slices.shape
     if not (settings.flip_turn or settings.rotate_degrees or settings.scale or settings.shift_fraction):
         return STILL
-    draw = torch.rand((batch, 7), generator=generator, device=generator.device)
+    draw = torch.rand((batch, 7), generator=generator, device=slices.device)
     signed = draw * 2 - 1
     angle = signed[:, 0] * math.radians(settings.rotate_degrees)
     zoom = 1 + signed[:, 1] * settings.scale

@@ -29,8 +29,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from cyclemix.ops.augment import full_precision
 from cyclemix.ops.saliency import distribution
+from cyclemix.precision import full_precision
 from cyclemix.strict import StrictModel
 
 ROUNDS = 2

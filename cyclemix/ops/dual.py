@@ -8,15 +8,17 @@ import torch
 from torch import Tensor
 
 
-def draw_channels(batch: int, channels: int, drop: float, generator: torch.Generator) -> Tensor:
+def draw_channels(
+    batch: int, channels: int, drop: float, generator: torch.Generator, device: torch.device
+) -> Tensor:
     """Factors (batch, channels) of channel dropout: 0 with probability ``drop``, else 1 / (1 - drop)."""
-    draw = torch.rand((batch, channels), generator=generator, device=generator.device)
+    draw = torch.rand((batch, channels), generator=generator, device=device)
     return (draw >= drop) / (1 - drop)
 
 
 def mix(first: Tensor, second: Tensor, generator: torch.Generator) -> Tensor:
     """b first + (1 - b) second, b uniform in [0, 1) and the same for the whole batch; without gradient."""
-    share = torch.rand((), generator=generator, device=generator.device)
+    share = torch.rand((), generator=generator, device=first.device)
     return torch.lerp(second.detach(), first.detach(), share)
 
 

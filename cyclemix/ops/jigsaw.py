@@ -35,18 +35,18 @@ class Jigsaw:
         return _shuffle(image, self.coarse.argsort(dim=1))
 
 
-def draw_jigsaw(batch: int, generator: torch.Generator) -> Jigsaw:
+def draw_jigsaw(batch: int, generator: torch.Generator, device: torch.device) -> Jigsaw:
     """A random order of each sample's quarters."""
-    return Jigsaw(_orders(batch, generator))
+    return Jigsaw(_orders(batch, generator, device))
 
 
 def refined(jigsaw: Jigsaw, generator: torch.Generator) -> Jigsaw:
     """The same order of the quarters, and a random one within each of them."""
-    return replace(jigsaw, fine=_orders(CELLS**2 * len(jigsaw.coarse), generator))
+    return replace(jigsaw, fine=_orders(CELLS**2 * len(jigsaw.coarse), generator, jigsaw.coarse.device))
 
 
-def _orders(count: int, generator: torch.Generator) -> Tensor:
-    return torch.rand((count, CELLS**2), generator=generator, device=generator.device).argsort(dim=1)
+def _orders(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    return torch.rand((count, CELLS**2), generator=generator, device=device).argsort(dim=1)
 
 
 def _cut(image: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,9 @@ CURVES = HERE / "curves.json"
 BLOCKS = load_methods(HERE.parents[1] / "config" / "methods.yaml")
 LABELS = [label for label in BLOCKS if label != "cyclemix_5"]  # which is cyclemix
 STEPS = 4
-TOLERANCE = 2e-3
-"""Relative; builds of torch and numbers of threads differ in the last digits, and four steps widen that."""
+TOLERANCES = (2e-3, 2e-3, 2e-2, 2e-2)
+"""Relative, step by step: builds of torch differ in the last digits, which a graph cut or Adam's first steps on a
+small gradient widen. One thread, because the number of threads changes the order of sums too."""
 
 
 def curve(label: str, prepared: Path) -> dict[str, list[float]]:
@@ -62,6 +64,14 @@ def curve(label: str, prepared: Path) -> dict[str, list[float]]:
     return dict(zip(engine.terms, values, strict=True))
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("label", LABELS)
 def test_loss_curve(label: str, phantom_prepared: Path) -> None:
     got = curve(label, phantom_prepared)
@@ -75,4 +85,7 @@ def test_loss_curve(label: str, phantom_prepared: Path) -> None:
         pytest.skip(f"no curve of {label} is recorded; record it with CYCLEMIX_RECORD=1")
     assert set(got) == set(expected)
     for term, values in expected.items():
-        assert got[term] == pytest.approx(values, rel=TOLERANCE, abs=1e-4), f"{label}: {term}"
+        for step, (value, recorded, tolerance) in enumerate(
+            zip(got[term], values, TOLERANCES, strict=True), start=1
+        ):
+            assert value == pytest.approx(recorded, rel=tolerance, abs=1e-4), f"{label}: {term}, step {step}"

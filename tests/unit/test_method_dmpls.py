@@ -57,7 +57,7 @@ def test_dropped_channels_reach_the_first_decoder_alone() -> None:
 
 
 def test_channels_are_dropped_with_their_share_and_keep_the_mean() -> None:
-    keep = draw_channels(100, 400, 0.25, torch.Generator().manual_seed(0))
+    keep = draw_channels(100, 400, 0.25, torch.Generator().manual_seed(0), torch.device("cpu"))
     assert keep.unique().tolist() == pytest.approx([0, 4 / 3])
     assert keep.mean().item() == pytest.approx(1, abs=0.01)
 

@@ -71,7 +71,7 @@ def test_grown_labels_are_trained_on_and_move_with_the_image() -> None:
     method = methods.create("random_walker", {}, 3, "test")
     slices = Slices(image, scribbles.to(torch.uint8), ["a"])
     labels = method.modules(Uniform(), slices)["labels"].values
-    motion = draw_motion(scribbles.shape, Augmentation(), torch.Generator().manual_seed(1))
+    motion = draw_motion(scribbles, Augmentation(), torch.Generator().manual_seed(1))
     nowhere = torch.full_like(scribbles, UNLABELLED)
     seen: list[torch.Tensor] = []
 
