@@ -26,8 +26,8 @@ BLOCKS = load_methods(HERE.parents[1] / "config" / "methods.yaml")
 LABELS = [label for label in BLOCKS if label != "cyclemix_5"]  # which is cyclemix
 STEPS = 4
 TOLERANCES = (2e-3, 2e-3, 2e-2, 2e-2)
-"""Relative, step by step: builds of torch differ in the last digits, which a graph cut or Adam's first steps on a
-small gradient widen. One thread, because the number of threads changes the order of sums too."""
+"""Relative, step by step: builds of torch differ in the last digits, which a graph cut or Adam's first steps
+on a small gradient widen. One thread, because the number of threads changes the order of sums too."""
 
 
 def curve(label: str, prepared: Path) -> dict[str, list[float]]:
