@@ -84,6 +84,11 @@ def class_weights(target: Tensor, num_classes: int) -> Tensor:
     return (weights[:, None, None, None] * onehot).sum(dim=0)
 
 
+def balanced_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Partial cross-entropy weighed by `class_weights`: the mean of the labelled classes' means, scalar."""
+    return partial_cross_entropy(logits, target, class_weights(target, logits.shape[1]))
+
+
 def total_variation(scores: Tensor) -> Tensor:
     """Sum over the classes of |horizontal| + |vertical| differences, mean over pixels, scalar.
 

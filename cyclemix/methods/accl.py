@@ -9,17 +9,16 @@ labels.
 
 from __future__ import annotations
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
-from cyclemix.discriminators import GameSettings, PatchDiscriminator, mask_maps, play
-from cyclemix.losses import partial_cross_entropy
-from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.discriminators import GameSettings, PatchDiscriminator
+from cyclemix.methods.base import Network
+from cyclemix.methods.unet_d import UNetD
 from cyclemix.slices import Slices
 
 
-class ACCL(Method):
+class ACCL(UNetD):
     """Scribbles and a game over patches."""
 
     class Config(GameSettings):
@@ -42,16 +41,3 @@ class ACCL(Method):
         """The discriminator."""
         self.discriminator = PatchDiscriminator(self.num_classes - 1, self.config.filters)
         return {"discriminator": self.discriminator}
-
-    def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Terms ``pce``, ``adversarial`` (the network's side) and ``discriminator`` (its own)."""
-        logits = net(batch.image)
-        predicted = [logits.float().softmax(dim=1)[:, 1:]]
-        drawn = mask_maps(batch.masks, self.num_classes)
-        fooling, telling = play(self.discriminator, drawn, predicted, self.config, generator)
-        weight = self.config.weight_adversarial
-        return {
-            "pce": partial_cross_entropy(logits, batch.target),
-            "adversarial": weight * fooling,
-            "discriminator": weight * telling,
-        }

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from cyclemix.architectures.unet_attention import AttentionUNet
 from cyclemix.discriminators import LEVELS, GameSettings, MaskDiscriminator, mask_maps, play
-from cyclemix.losses import partial_cross_entropy
+from cyclemix.losses import balanced_cross_entropy
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.slices import Slices
 
@@ -61,7 +61,7 @@ class MAAG(Method):
         predicted = [scale.float().softmax(dim=1)[:, 1:] for scale in logits]
         drawn = mask_maps(batch.masks, self.num_classes, self.scales)
         fooling, telling = play(self.discriminator, drawn, predicted, self.config, generator)
-        supervised = balanced_cross_entropy(logits[0], batch.target, self.num_classes)
+        supervised = balanced_cross_entropy(logits[0], batch.target)
         balance = (fooling / supervised.clamp_min(EPS)).detach().abs()
         weight = self.config.weight_adversarial
         return {
@@ -69,11 +69,3 @@ class MAAG(Method):
             "adversarial": weight * fooling,
             "discriminator": weight * telling,
         }
-
-
-def balanced_cross_entropy(logits: Tensor, target: Tensor, num_classes: int) -> Tensor:
-    """Partial cross-entropy with weights n_total / n_class: the mean of the labelled classes' own means."""
-    values = torch.arange(num_classes, device=target.device)[:, None, None]
-    counts = (target[:, None] == values).sum(dim=(0, 2, 3))
-    weights = counts.sum() / counts.clamp_min(1)
-    return partial_cross_entropy(logits, target, weights[target.clamp(max=num_classes - 1)])

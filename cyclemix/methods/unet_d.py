@@ -25,6 +25,7 @@ class UNetD(Method):
         """Values of the discriminator of ``maag``."""
 
     supervision = "scribble+masks"
+    discriminator: nn.Module
 
     def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
         """The discriminator, made for the slices' size."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cyclemix.losses import class_weights, partial_cross_entropy
+from cyclemix.losses import balanced_cross_entropy
 from cyclemix.methods.base import Batch, Method, Network
 
 
@@ -23,5 +23,4 @@ class UNetWPCE(Method):
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """One term, ``wpce``."""
-        weight = class_weights(batch.target, self.num_classes)
-        return {"wpce": partial_cross_entropy(net(batch.image), batch.target, weight)}
+        return {"wpce": balanced_cross_entropy(net(batch.image), batch.target)}

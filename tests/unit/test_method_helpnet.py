@@ -6,7 +6,7 @@ from math import log
 
 import pytest
 import torch
-from pointwise import Logits, Pointwise
+from nets import Logits, Pointwise
 
 from cyclemix import methods
 from cyclemix.config import UNLABELLED

@@ -10,8 +10,8 @@ import torch
 from cyclemix import methods
 from cyclemix.architectures.unet_attention import AttentionUNet, Gate
 from cyclemix.config import UNLABELLED
+from cyclemix.losses import balanced_cross_entropy
 from cyclemix.methods.base import Batch, Method
-from cyclemix.methods.maag import balanced_cross_entropy
 from cyclemix.slices import Slices
 
 CLASSES, SIDE = 4, 16
@@ -69,9 +69,9 @@ def test_classes_count_alike_however_long_their_scribbles() -> None:
     logits = torch.zeros(1, CLASSES, 1, 5)
     logits[0, 1, 0, 3] = log(3)  # 3 / (3 + 3): probability 1/2 of class 1
     target = torch.tensor([[[0, 0, 0, 1, UNLABELLED]]])
-    assert balanced_cross_entropy(logits, target, CLASSES).item() == pytest.approx((log(4) + log(2)) / 2)
+    assert balanced_cross_entropy(logits, target).item() == pytest.approx((log(4) + log(2)) / 2)
     nothing = torch.full((1, 1, 5), UNLABELLED)
-    assert balanced_cross_entropy(logits, nothing, CLASSES).item() == 0
+    assert balanced_cross_entropy(logits, nothing).item() == 0
 
 
 def test_scribbles_weigh_as_much_as_the_game() -> None:
@@ -83,7 +83,7 @@ def test_scribbles_weigh_as_much_as_the_game() -> None:
     terms["wpce"].backward()
     weighted = torch.cat([g.flatten() for g in gradients(net.head)])
     net.zero_grad()
-    plain = balanced_cross_entropy(net(batch().image)[0], batch().target, CLASSES)
+    plain = balanced_cross_entropy(net(batch().image)[0], batch().target)
     plain.backward()
     expected = torch.cat([g.flatten() for g in gradients(net.head)]) * (fooling / plain).detach()
     torch.testing.assert_close(weighted, expected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pointwise import Logits, Pointwise
+from nets import Logits, Pointwise
 
 from cyclemix import methods
 from cyclemix.config import UNLABELLED
