@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from lib import record
+from torch.profiler import ProfilerActivity, profile
 
 from cyclemix import engine as engine_module
 from cyclemix import methods
@@ -128,6 +129,19 @@ def seconds_a_step(engine: Engine, steps: int, cuda: bool) -> float:
     return elapsed / steps
 
 
+def convolution_ms(engine: Engine, steps: int, cuda: bool) -> float:
+    """Milliseconds a step inside convolutions, forward and backward: the floor of what a step can cost."""
+    state = State(digest="benchmark")
+    with profile(activities=[ProfilerActivity.CUDA if cuda else ProfilerActivity.CPU]) as profiler:
+        for _ in range(steps):
+            engine.step(state)
+        if cuda:
+            torch.cuda.synchronize()
+    events = [event for event in profiler.key_averages() if "conv" in event.key.lower()]
+    times = [event.self_device_time_total if cuda else event.self_cpu_time_total for event in events]
+    return sum(times) / 1e3 / steps
+
+
 def measure(method: str, network: str, batch_size: int, options: argparse.Namespace) -> dict[str, object]:
     """One row: the median of repeated runs without the clock, then one run with it for the phases."""
     cuda = options.device == "cuda"
@@ -152,6 +166,7 @@ def measure(method: str, network: str, batch_size: int, options: argparse.Namesp
         "ms_per_step": round(1e3 * seconds, 2),
         "peak_gib": round(peak, 2),
         "jobs": 1,
+        "convolution_ms": round(convolution_ms(engine, options.steps, cuda), 2),
         **{f"{phase}_ms": round(totals.get(phase, 0.0) / options.steps, 2) for phase in PHASES},
     }
 

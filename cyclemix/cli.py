@@ -6,7 +6,6 @@ study starts here.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -16,10 +15,26 @@ from typing import Annotated, Any
 import typer
 
 from cyclemix.config import Grid, Inference, MethodBlock, Protocol, Recipe, Tracking, Training
-from cyclemix.strict import ConfigError, Model, validate
-
-MANY = ("--index", "--datasets")
-"""Options that take all words up to the next option, as the workflow's ``{input.index}`` gives them."""
+from cyclemix.options import (
+    DatasetFile,
+    EvaluateOn,
+    Execution,
+    Fold,
+    Folds,
+    Index,
+    Output,
+    OutputDir,
+    Part,
+    Receipt,
+    Results,
+    StudyJson,
+    Threads,
+    TrackingJson,
+    read_json,
+    read_model,
+    spread,
+)
+from cyclemix.strict import validate
 
 
 class _Silent:
@@ -43,57 +58,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-DatasetFile = Annotated[Path, typer.Option(help="the data set's YAML file")]
-Part = Annotated[str, typer.Option(help="official list (train, val, masks, test) or all")]
-Threads = Annotated[int, typer.Option(min=1, help="files or cases worked on at once")]
-Folds = Annotated[Path, typer.Option(help="folds.json")]
-Index = Annotated[list[Path], typer.Option(help="index_{part}.csv, one or more")]
-Receipt = Annotated[Path, typer.Option(help="raw_{part}.json")]
-Fold = Annotated[int, typer.Option(min=0, help="which fold of folds.json")]
-EvaluateOn = Annotated[str, typer.Option(help="val or test")]
-Results = Annotated[Path, typer.Option(help="folder that everything is written under")]
-Execution = Annotated[str, typer.Option(help="JSON: device, checkpoint_seconds, jobs_per_gpu")]
-TrackingJson = Annotated[str | None, typer.Option("--tracking", help="JSON: uri, experiment_prefix")]
-StudyJson = Annotated[str, typer.Option("--study", help="JSON: methods, seeds, folds, protocol, ...")]
-OutputDir = Annotated[Path, typer.Option(help="folder to write to")]
-Output = Annotated[Path, typer.Option(help="file to write")]
-
 
 def main() -> None:
     """Run the command line; what a user can mend ends with one message and exit status 1."""
     form = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form, datefmt="%H:%M:%S")
     try:
-        app(args=_spread(sys.argv[1:]), prog_name="cyclemix")
+        app(args=spread(sys.argv[1:]), prog_name="cyclemix")
     except (ValueError, FloatingPointError, FileNotFoundError) as error:
         if os.environ.get("CYCLEMIX_DEBUG"):
             raise
         typer.echo(f"cyclemix: error: {error}", err=True)
         sys.exit(1)
-
-
-def _spread(arguments: list[str]) -> list[str]:
-    """``--index a b`` -> ``--index a --index b``."""
-    words: list[str] = []
-    option = ""
-    for word in arguments:
-        if word.startswith("--"):
-            option = word if word in MANY else ""
-            words += [] if option else [word]
-        else:
-            words += [option, word] if option else [word]
-    return words
-
-
-def _json(text: str, option: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{option}: expected JSON, got {text!r} ({error})") from None
-
-
-def _model(model: type[Model], text: str, option: str) -> Model:
-    return validate(model, _json(text, option), option)
 
 
 @app.command()
@@ -137,7 +113,7 @@ def split(
     """Write which subjects train, select and test in each fold."""
     from cyclemix.data import split as stage
 
-    stage.run(dataset_file, _model(Protocol, protocol, "--protocol"), index, output)
+    stage.run(dataset_file, read_model(Protocol, protocol, "--protocol"), index, output)
 
 
 @app.command("track-init")
@@ -150,7 +126,7 @@ def track_init(
     """Create or upgrade the MLflow store and its experiments, once, before any training."""
     from cyclemix import tracking as stage
 
-    stage.init(results, _model(Tracking, tracking or "{}", "--tracking"), datasets, output)
+    stage.init(results, read_model(Tracking, tracking or "{}", "--tracking"), datasets, output)
 
 
 @app.command("track-sync")
@@ -158,7 +134,7 @@ def track_sync(results: Results = Path("results"), tracking: TrackingJson = None
     """Mirror to MLflow what is missing there or differs from the files; makes the store where needed."""
     from cyclemix import tracking as stage
 
-    stage.sync(results, _model(Tracking, tracking or "{}", "--tracking"))
+    stage.sync(results, read_model(Tracking, tracking or "{}", "--tracking"))
 
 
 @app.command()
@@ -176,9 +152,9 @@ def resolve(
     stage.run(
         dataset_file,
         label,
-        _model(MethodBlock, block, "--block"),
-        _model(Recipe, training, "--training"),
-        _model(Grid, grid, "--grid"),
+        read_model(MethodBlock, block, "--block"),
+        read_model(Recipe, training, "--training"),
+        read_model(Grid, grid, "--grid"),
         output,
     )
 
@@ -198,12 +174,12 @@ def train(
     """Train one method on one fold with one seed, going on from a checkpoint where there is one."""
     from cyclemix import train as stage
 
-    machine = _model(Training, execution, "--execution")
+    machine = read_model(Training, execution, "--execution")
     mirror: stage.Reporter = _Silent()
     if tracking is not None:
         from cyclemix.tracking import open_run
 
-        mirror = open_run(results, _model(Tracking, tracking, "--tracking"), config, fold, seed)
+        mirror = open_run(results, read_model(Tracking, tracking, "--tracking"), config, fold, seed)
     stage.run(config, folds, index, fold, seed, output_dir, machine, mirror)
 
 
@@ -221,8 +197,10 @@ def predict(
     """Segment a fold's evaluated cases in the geometry of the upstream images."""
     from cyclemix import predict as stage
 
-    how = _model(Inference, inference, "--inference")
-    stage.run(model, folds, index, fold, evaluate_on, how, _model(Training, execution, "--execution"), output)
+    how = read_model(Inference, inference, "--inference")
+    stage.run(
+        model, folds, index, fold, evaluate_on, how, read_model(Training, execution, "--execution"), output
+    )
 
 
 @app.command()
@@ -236,8 +214,8 @@ def segment(
     """Segment new images with a trained model."""
     from cyclemix import segment as stage
 
-    how = _model(Inference, inference, "--inference")
-    stage.run(model, images, output_dir, how, _model(Training, execution, "--execution"))
+    how = read_model(Inference, inference, "--inference")
+    stage.run(model, images, output_dir, how, read_model(Training, execution, "--execution"))
 
 
 @app.command()
@@ -262,7 +240,7 @@ def evaluate(
         from cyclemix.tracking import mirror_evaluation
 
         run_figures(dataset_file, receipt, output.parent)
-        mirror_evaluation(results, _model(Tracking, tracking, "--tracking"), output.parent)
+        mirror_evaluation(results, read_model(Tracking, tracking, "--tracking"), output.parent)
 
 
 @app.command()
@@ -276,11 +254,11 @@ def tabulate(
     """Write the tables of a data set: scores, intervals, significance, comparison with published numbers."""
     from cyclemix import tables as stage
 
-    stage.run(results, dataset_file, _json(study, "--study"), output_dir)
+    stage.run(results, dataset_file, read_json(study, "--study"), output_dir)
     if tracking is not None:
         from cyclemix.tracking import mirror_summary
 
-        mirror_summary(results, _model(Tracking, tracking, "--tracking"), dataset_file.stem)
+        mirror_summary(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)
 
 
 @app.command()
@@ -294,11 +272,11 @@ def figures(
     """Draw the figures of a data set."""
     from cyclemix import figures as stage
 
-    stage.run(results, dataset_file, _json(study, "--study"), output_dir)
+    stage.run(results, dataset_file, read_json(study, "--study"), output_dir)
     if tracking is not None:
         from cyclemix.tracking import mirror_figures
 
-        mirror_figures(results, _model(Tracking, tracking, "--tracking"), dataset_file.stem)
+        mirror_figures(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)
 
 
 @app.command()

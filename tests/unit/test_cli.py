@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclemix import cli
+from cyclemix import options
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = (
@@ -37,7 +37,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_options_that_take_many_words() -> None:
     words = ["train", "--index", "a.csv", "b.csv", "--fold", "0", "--index", "c.csv"]
-    assert cli._spread(words) == [
+    assert options.spread(words) == [
         "train", "--index", "a.csv", "--index", "b.csv", "--fold", "0", "--index", "c.csv",
     ]  # fmt: skip
 
