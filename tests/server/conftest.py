@@ -34,7 +34,7 @@ class Server:
 
     def command(self) -> list[str]:
         """The command of the Makefile's recipe, with this interpreter's MLflow."""
-        make = ["make", "--dry-run", "--old-file=install-ui", "mlflow-server"]
+        make = ["make", "--no-print-directory", "--dry-run", "--old-file=install-ui", "mlflow-server"]
         make += [f"MLFLOW_PORT={self.port}", f"MLFLOW_DIR={self.folder}"]
         recipe = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         words = shlex.split(recipe.replace("\\\n", " "))
