@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import typer
 
-from cyclemix.config import Grid, Inference, MethodBlock, Protocol, Recipe, Tracking, Training
 from cyclemix.options import (
     DatasetFile,
     EvaluateOn,
@@ -34,7 +33,6 @@ from cyclemix.options import (
     read_model,
     spread,
 )
-from cyclemix.strict import validate
 
 
 class _Silent:
@@ -97,7 +95,9 @@ def prepare(
     threads: Threads = 1,
 ) -> None:
     """Check, resample and store the cases of a part; write its index."""
+    from cyclemix.config import Grid
     from cyclemix.data import prepare as stage
+    from cyclemix.strict import validate
 
     grid = validate(Grid, {"spacing_mm": spacing_mm, "crop_px": crop_px}, "prepare")
     stage.run(dataset_file, part, receipt, grid, output, threads)
@@ -111,6 +111,7 @@ def split(
     index: Annotated[Path | None, typer.Option(help="index_all.csv (k-fold)")] = None,
 ) -> None:
     """Write which subjects train, select and test in each fold."""
+    from cyclemix.config import Protocol
     from cyclemix.data import split as stage
 
     stage.run(dataset_file, read_model(Protocol, protocol, "--protocol"), index, output)
@@ -125,6 +126,7 @@ def track_init(
 ) -> None:
     """Create or upgrade the MLflow store and its experiments, once, before any training."""
     from cyclemix import tracking as stage
+    from cyclemix.config import Tracking
 
     stage.init(results, read_model(Tracking, tracking or "{}", "--tracking"), datasets, output)
 
@@ -133,6 +135,7 @@ def track_init(
 def track_sync(results: Results = Path("results"), tracking: TrackingJson = None) -> None:
     """Mirror to MLflow what is missing there or differs from the files; makes the store where needed."""
     from cyclemix import tracking as stage
+    from cyclemix.config import Tracking
 
     stage.sync(results, read_model(Tracking, tracking or "{}", "--tracking"))
 
@@ -148,6 +151,7 @@ def resolve(
 ) -> None:
     """Write all that determines a model, defaults filled in."""
     from cyclemix import resolve as stage
+    from cyclemix.config import Grid, MethodBlock, Recipe
 
     stage.run(
         dataset_file,
@@ -173,6 +177,7 @@ def train(
 ) -> None:
     """Train one method on one fold with one seed, going on from a checkpoint where there is one."""
     from cyclemix import train as stage
+    from cyclemix.config import Tracking, Training
 
     machine = read_model(Training, execution, "--execution")
     mirror: stage.Reporter = _Silent()
@@ -196,6 +201,7 @@ def predict(
 ) -> None:
     """Segment a fold's evaluated cases in the geometry of the upstream images."""
     from cyclemix import predict as stage
+    from cyclemix.config import Inference, Training
 
     how = read_model(Inference, inference, "--inference")
     stage.run(
@@ -213,6 +219,7 @@ def segment(
 ) -> None:
     """Segment new images with a trained model."""
     from cyclemix import segment as stage
+    from cyclemix.config import Inference, Training
 
     how = read_model(Inference, inference, "--inference")
     stage.run(model, images, output_dir, how, read_model(Training, execution, "--execution"))
@@ -233,6 +240,7 @@ def evaluate(
 ) -> None:
     """Score predictions on the native grid, in mm, against the upstream labels."""
     from cyclemix import evaluate as stage
+    from cyclemix.config import Tracking
 
     stage.run(dataset_file, receipt, folds, fold, evaluate_on, predictions, output, threads)
     if tracking is not None:
@@ -253,6 +261,7 @@ def tabulate(
 ) -> None:
     """Write the tables of a data set: scores, intervals, significance, comparison with published numbers."""
     from cyclemix import tables as stage
+    from cyclemix.config import Tracking
 
     stage.run(results, dataset_file, read_json(study, "--study"), output_dir)
     if tracking is not None:
@@ -271,6 +280,7 @@ def figures(
 ) -> None:
     """Draw the figures of a data set."""
     from cyclemix import figures as stage
+    from cyclemix.config import Tracking
 
     stage.run(results, dataset_file, read_json(study, "--study"), output_dir)
     if tracking is not None:

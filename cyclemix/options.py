@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cyclemix.strict import ConfigError, Model, validate
+if TYPE_CHECKING:
+    from cyclemix.strict import Model
 
 MANY = ("--index", "--datasets")
 """Options that take all words up to the next option, as the workflow's ``{input.index}`` gives them."""
@@ -46,9 +47,13 @@ def read_json(text: str, option: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
+        from cyclemix.strict import ConfigError
+
         raise ConfigError(f"{option}: expected JSON, got {text!r} ({error})") from None
 
 
 def read_model(model: type[Model], text: str, option: str) -> Model:
     """A JSON option as the model that it must be."""
+    from cyclemix.strict import validate
+
     return validate(model, read_json(text, option), option)
