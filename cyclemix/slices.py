@@ -76,6 +76,8 @@ def _load_masks(cases: pd.DataFrame, device: torch.device) -> Tensor:
     """Slices of the masks that show a structure."""
     masks = [load_mask(Path(str(path))) for path in cases["path"]]
     shown = [mask[((mask > BACKGROUND) & (mask != UNLABELLED)).any(axis=(1, 2))] for mask in masks]
+    if not any(map(len, shown)):
+        raise ConfigError(f"{cases['path'].iloc[0]}: no slice of {len(masks)} mask cases shows a structure")
     return torch.from_numpy(np.concatenate(shown)).to(device)
 
 
