@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from cyclemix.atomic import replacing
+
 log = logging.getLogger(__name__)
 
 NAME = "checkpoint.pt"
@@ -43,12 +45,12 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Write ``checkpoint.pt``; the one before becomes ``checkpoint.previous.pt``."""
-    partial = folder / (NAME + ".part")
-    torch.save(state, partial)
     current = folder / NAME
-    if current.is_file():
-        current.replace(folder / PREVIOUS)
-    partial.replace(current)
+    with replacing(current) as partial:
+        with partial.open("wb") as stream:
+            torch.save(state, stream)
+        if current.is_file():
+            current.replace(folder / PREVIOUS)
 
 
 def load(folder: Path, digest: str, device: torch.device) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The command line: one subcommand a stage, each a thin call of its stage function.
+"""The command line: one subcommand a stage, each a thin call of its stage function; commands.py has the rest.
 
 Everything that takes time to import is imported inside the subcommand that needs it, because each job of a
 study starts here.
@@ -7,13 +7,13 @@ study starts here.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cyclemix.commands import commands
 from cyclemix.options import (
     DatasetFile,
     EvaluateOn,
@@ -48,29 +48,44 @@ class _Silent:
         """Nothing to close."""
 
 
+STAGES = "Stages of the workflow"
+EXIT_CODES = "Exit status: 0 done, 1 refused with a message, 2 wrong usage."
+
 app = typer.Typer(
-    help="Cardiac MR segmentation from scribbles. Each subcommand is a stage of the workflow.",
+    help="Cardiac MR segmentation from scribbles.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(commands)
+
+
+@app.callback()
+def common(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="show where an error arose; may stand anywhere")
+    ] = False,
+) -> None:
+    """Cardiac MR segmentation from scribbles."""
 
 
 def main() -> None:
     """Run the command line; what a user can mend ends with one message and exit status 1."""
     form = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form, datefmt="%H:%M:%S")
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
-        app(args=spread(sys.argv[1:]), prog_name="cyclemix")
-    except (ValueError, FloatingPointError, FileNotFoundError) as error:
-        if os.environ.get("CYCLEMIX_DEBUG"):
+        app(args=spread(arguments), prog_name="cyclemix")
+    except (ValueError, FloatingPointError, OSError) as error:
+        if len(arguments) < len(sys.argv) - 1:
             raise
         typer.echo(f"cyclemix: error: {error}", err=True)
         sys.exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def download(
     dataset_file: DatasetFile,
     part: Part,
@@ -84,7 +99,7 @@ def download(
     stage.run(dataset_file, part, output, mirror or None, threads)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def prepare(
     dataset_file: DatasetFile,
     part: Part,
@@ -103,7 +118,7 @@ def prepare(
     stage.run(dataset_file, part, receipt, grid, output, threads)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def split(
     dataset_file: DatasetFile,
     protocol: Annotated[str, typer.Option(help="JSON: kind, folds, seed")],
@@ -117,7 +132,7 @@ def split(
     stage.run(dataset_file, read_model(Protocol, protocol, "--protocol"), index, output)
 
 
-@app.command("track-init")
+@app.command("track-init", rich_help_panel=STAGES)
 def track_init(
     results: Results,
     datasets: Annotated[list[str], typer.Option(help="labels, one or more")],
@@ -131,7 +146,7 @@ def track_init(
     stage.init(results, read_model(Tracking, tracking or "{}", "--tracking"), datasets, output)
 
 
-@app.command("track-sync")
+@app.command("track-sync", rich_help_panel=STAGES)
 def track_sync(results: Results = Path("results"), tracking: TrackingJson = None) -> None:
     """Mirror to MLflow what is missing there or differs from the files; makes the store where needed."""
     from cyclemix import tracking as stage
@@ -140,7 +155,7 @@ def track_sync(results: Results = Path("results"), tracking: TrackingJson = None
     stage.sync(results, read_model(Tracking, tracking or "{}", "--tracking"))
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def resolve(
     dataset_file: DatasetFile,
     label: Annotated[str, typer.Option(help="row of the comparison")],
@@ -163,7 +178,7 @@ def resolve(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def train(
     config: Annotated[Path, typer.Option(help="config.json")],
     folds: Folds,
@@ -188,7 +203,7 @@ def train(
     stage.run(config, folds, index, fold, seed, output_dir, machine, mirror)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def predict(
     model: Annotated[Path, typer.Option(help="model.pt")],
     folds: Folds,
@@ -209,23 +224,7 @@ def predict(
     )
 
 
-@app.command()
-def segment(
-    images: Annotated[list[Path], typer.Argument(help="short-axis stacks, .nii or .nii.gz")],
-    model: Annotated[Path, typer.Option(help="model.pt")],
-    output_dir: OutputDir,
-    inference: Annotated[str, typer.Option(help="JSON: flip_average, largest_component")] = "{}",
-    execution: Execution = "{}",
-) -> None:
-    """Segment new images with a trained model."""
-    from cyclemix import segment as stage
-    from cyclemix.config import Inference, Training
-
-    how = read_model(Inference, inference, "--inference")
-    stage.run(model, images, output_dir, how, read_model(Training, execution, "--execution"))
-
-
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def evaluate(
     dataset_file: DatasetFile,
     receipt: Receipt,
@@ -251,7 +250,7 @@ def evaluate(
         mirror_evaluation(results, read_model(Tracking, tracking, "--tracking"), output.parent)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def tabulate(
     results: Results,
     dataset_file: DatasetFile,
@@ -270,7 +269,7 @@ def tabulate(
         mirror_summary(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def figures(
     results: Results,
     dataset_file: DatasetFile,
@@ -287,42 +286,3 @@ def figures(
         from cyclemix.tracking import mirror_figures
 
         mirror_figures(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)
-
-
-@app.command()
-def methods(
-    label: Annotated[str | None, typer.Argument(help="show this row with all its settings")] = None,
-    file: Annotated[Path, typer.Option(help="method blocks")] = Path("config/methods.yaml"),
-    as_json: Annotated[bool, typer.Option("--json", help="the list as JSON")] = False,
-) -> None:
-    """List the labels that a study may name, or explain one of them."""
-    from cyclemix import catalogue
-
-    if label is not None:
-        typer.echo(catalogue.details(file, label))
-    else:
-        typer.echo(catalogue.as_json(file) if as_json else catalogue.listing(file))
-
-
-@app.command("new-method")
-def new_method(
-    name: Annotated[str, typer.Argument(help="file name and label, e.g. my_method")],
-    root: Annotated[Path, typer.Option(help="the project's folder")] = Path(),
-) -> None:
-    """Write a method file, its block and its test, which pass as they are; then edit them."""
-    from cyclemix import scaffold
-
-    for path in scaffold.write(name, root):
-        typer.echo(path)
-    typer.echo(f"Next: make schema, then edit; try it with --config 'methods=[unet_pce, {name}, cyclemix]'")
-
-
-@app.command()
-def schema(
-    output_dir: Annotated[Path, typer.Option(help="folder of the schemas")] = Path("workflow/schemas"),
-    check: Annotated[bool, typer.Option("--check", help="only fail where a file is out of date")] = False,
-) -> None:
-    """Write the JSON schemas of study, data set and method files from the models."""
-    from cyclemix import schemas
-
-    schemas.write(output_dir, check=check)

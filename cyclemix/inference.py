@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cyclemix.atomic import replacing
 from cyclemix.config import BACKGROUND, UNLABELLED, Inference, Recipe, RunConfig
 from cyclemix.data.store import Geometry
 from cyclemix.networks import build
@@ -116,19 +118,16 @@ def save_labels(path: Path, labels: np.ndarray, header_block: bytes) -> None:
     header.set_slope_inter(1, 0)
     data = np.ascontiguousarray(labels.astype(np.uint8).T)
     image = nibabel.Nifti1Image(data, header.get_best_affine(), header)
-    partial = path.with_name(f".{path.name}.part.nii.gz")
-    nibabel.save(image, partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
 
 
 def save_model(path: Path, config: RunConfig, net: nn.Module, step: int, val_dice: float) -> None:
     """Write ``model.pt`` atomically."""
-    partial = path.with_name(path.name + ".part")
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    torch.save(
-        {"config": config.model_dump(), "state_dict": state, "step": step, "val_dice": val_dice}, partial
-    )
-    partial.replace(path)
+    content = {"config": config.model_dump(), "state_dict": state, "step": step, "val_dice": val_dice}
+    with replacing(path) as partial, partial.open("wb") as stream:  # a stream: no file name enters the bytes
+        torch.save(content, stream)
 
 
 def load_model(path: Path, device: torch.device) -> tuple[nn.Module, RunConfig]:

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 EXCLUDED = (
     "cyclemix.cli",
+    "cyclemix.commands",
     "cyclemix.config",
     "cyclemix.provenance",
     "cyclemix.strict",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cyclemix.atomic import write_text
 from cyclemix.metrics import DISTANCES
 
 COLUMNS = (
@@ -26,7 +27,4 @@ LEVEL_COLUMNS = ("case", "subject", "structure", "level", "n_slices", "dice")
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table under its final name only when whole; 10 significant digits, ``\\n`` line ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    table.to_csv(partial, index=False, float_format="%.10g", lineterminator="\n")
-    partial.replace(path)
+    write_text(path, table.to_csv(index=False, float_format="%.10g", lineterminator="\n"))

@@ -13,6 +13,8 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from cyclemix.atomic import write_text
+
 
 class ConfigError(ValueError):
     """A study, data set or method block that cannot be run; the message names the key and what to do."""
@@ -68,10 +70,7 @@ def write_if_changed(path: Path, text: str) -> bool:
     """Write ``text`` unless the file holds it already; True where it was written."""
     if path.is_file() and path.read_text() == text:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text)
-    partial.replace(path)
+    write_text(path, text)
     return True
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclemix import layout
+from cyclemix.atomic import write_text
 from cyclemix.config import Tracking
 from cyclemix.mirror import files
 from cyclemix.mirror.live import RunMirror
@@ -74,8 +75,7 @@ def init(results: str | Path, tracking: Tracking, datasets: Sequence[str], outpu
     uri = without_password(layout.tracking_uri(results, tracking.uri))
     ready = _mirrored(f"initialising {uri}", create)
     sentinel = {"uri": uri, "ready": ready, "experiments": experiments}
-    Path(output).parent.mkdir(parents=True, exist_ok=True)
-    Path(output).write_text(json.dumps(sentinel, indent=2) + "\n")
+    write_text(Path(output), json.dumps(sentinel, indent=2) + "\n")
 
 
 def open_run(results: str | Path, tracking: Tracking, config: str | Path, fold: int, seed: int) -> RunMirror:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from cyclemix import checkpoint, provenance
+from cyclemix.atomic import write_text
 from cyclemix.config import RunConfig, Training, load_run_config, modules_of
 from cyclemix.data.store import read_index
 from cyclemix.device import acquire
@@ -220,7 +221,7 @@ class _SigtermFlag:
 
 def _finish(engine: Engine, state: State, settings: RunConfig, folder: Path, origin: dict[str, Any]) -> None:
     """Write the declared outputs; ``model.pt`` last, so that it vouches for the others."""
-    pd.DataFrame(state.history).to_csv(folder / "history.csv", index=False, float_format="%.6g")
+    write_text(folder / "history.csv", pd.DataFrame(state.history).to_csv(index=False, float_format="%.6g"))
     origin |= {
         "device": engine.device_name,
         "precision": engine.precision,
@@ -231,7 +232,7 @@ def _finish(engine: Engine, state: State, settings: RunConfig, folder: Path, ori
         "training_seconds": round(state.seconds, 1),
         "resumed_at_steps": state.resumed_at_steps,
     }
-    (folder / "provenance.json").write_text(json.dumps(origin, indent=2, sort_keys=True) + "\n")
+    write_text(folder / "provenance.json", json.dumps(origin, indent=2, sort_keys=True) + "\n")
     engine.net.load_state_dict(_require(state.best_model))
     save_model(folder / "model.pt", settings, engine.net, state.best_step, state.best_dice)
 

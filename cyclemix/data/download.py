@@ -20,8 +20,8 @@ import pooch
 import requests
 from tqdm import tqdm
 
+from cyclemix.atomic import replacing, sweep, write_text
 from cyclemix.data import phantom
-from cyclemix.data.atomic import replacing, sweep
 from cyclemix.data.cases import RemoteFile, list_cases, remote_files
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.native import split_reference
@@ -74,8 +74,7 @@ def run(dataset_file: Path, part: str, output: Path, mirror: str | None = None, 
     hashes = {file.path: file.sha256 for file in wanted}
     files = [_file_entry(raw_dir, name, hashes.get(name)) for name in names]
     receipt = {"dataset": spec.label, "part": part, "files": files, "cases": cases}
-    with replacing(output) as partial:
-        partial.write_text(json.dumps(receipt, indent=1, sort_keys=True) + "\n")
+    write_text(output, json.dumps(receipt, indent=1, sort_keys=True) + "\n")
     logger.info("%s: %d cases, %d files, %.1f MB", output, len(cases), len(files), _megabytes(files))
 
 

@@ -19,9 +19,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from cyclemix.atomic import replacing
 from cyclemix.config import UNLABELLED
 from cyclemix.data import scribbles
-from cyclemix.data.atomic import replacing
 from cyclemix.data.hearts import Plane, Subject, draw_subject, render_image, render_label
 
 UPSTREAM_UNLABELLED = 4

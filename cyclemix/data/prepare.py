@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from cyclemix.atomic import sweep, write_text
 from cyclemix.config import BACKGROUND, UNLABELLED, Grid
-from cyclemix.data.atomic import replacing, sweep
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.native import (
     DataError,
@@ -113,10 +113,9 @@ def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, 
     index = pd.DataFrame([item.row for item in notes])
     check_duplicates(index, str(output))
     _check_other_parts(index, output)
-    with replacing(output.with_name(f"scribbles_{part}.csv")) as partial:
-        _slice_table(notes).to_csv(partial, index=False, lineterminator="\n")
-    with replacing(output) as partial:
-        index.to_csv(partial, index=False, lineterminator="\n")
+    scribbles = output.with_name(f"scribbles_{part}.csv")
+    write_text(scribbles, _slice_table(notes).to_csv(index=False, lineterminator="\n"))
+    write_text(output, index.to_csv(index=False, lineterminator="\n"))
     logger.info("%s: %d cases, %d slices", output, len(index), int(index["n_slices"].sum()))
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from cyclemix.atomic import write_text
 from cyclemix.config import Protocol
-from cyclemix.data.atomic import replacing
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.strict import ConfigError
@@ -64,8 +64,7 @@ def run(dataset_file: Path, protocol: Protocol, index: Path | None, output: Path
     for number, fold in enumerate(folds):
         check_disjoint(fold, spec, f"{spec.label}, fold {number}")
     content = {"dataset": spec.label, "protocol": settings, "folds": folds}
-    with replacing(output) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n")
+    write_text(output, json.dumps(content, indent=1) + "\n")
     sizes = ", ".join("/".join(str(len(fold[name])) for name in LISTS) for fold in folds)
     logger.info("%s: %s (%s)", output, sizes, "/".join(LISTS))
 

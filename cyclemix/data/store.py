@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cyclemix.data.atomic import replacing
+from cyclemix.atomic import replacing
 
 logger = logging.getLogger(__name__)
 

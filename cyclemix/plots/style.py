@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from cyclemix.atomic import replacing, write_text
+
 WIDTH_IN = 8.0
 """Width of a figure; with 7 to 9 pt type it stays legible when a README shrinks it to 800 pixels."""
 
@@ -95,12 +97,11 @@ def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
 
 def save(figure: Figure, folder: Path, name: str, *, vector: bool = False, dpi: int = DPI) -> list[Path]:
     """Write ``name.png`` (and ``name.svg``) without dates, so that equal figures are equal files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.png"]
-    figure.savefig(paths[0], dpi=dpi, facecolor="white", metadata={"Software": None})
-    if vector:
-        paths.append(folder / f"{name}.svg")
-        figure.savefig(paths[1], facecolor="white", metadata={"Date": None})
+    kinds = {"png": {"Software": None}} | ({"svg": {"Date": None}} if vector else {})
+    paths = [folder / f"{name}.{kind}" for kind in kinds]
+    for path, (kind, metadata) in zip(paths, kinds.items(), strict=True):
+        with replacing(path) as partial:
+            figure.savefig(partial, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
     return paths
 
 
@@ -108,7 +109,7 @@ def save_embedded(image: Path, alt: str) -> Path:
     """``image`` inside an HTML file of the same name, for pages that may name no other file."""
     data = base64.b64encode(image.read_bytes()).decode()
     path = image.with_suffix(".html")
-    path.write_text(f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">\n')
+    write_text(path, f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">\n')
     return path
 
 

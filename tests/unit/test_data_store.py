@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cyclemix.data import atomic
+from cyclemix import atomic
 from cyclemix.data.store import Geometry, PreparedCase, load_case, read_index, save_case, stored_receipt
 
 HEADER = nib.Nifti1Header().binaryblock
