@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
-from doc_commands import ROOT, Block, Command, blocks, commands, inline_commands, pages, split
+from doc_commands import ROOT, SHELL, Block, Command, blocks, commands, inline_commands, pages, split
 from snakemake.cli import get_argument_parser
 from studies import Project, copy_of_project
 
@@ -27,12 +27,12 @@ from cyclemix.config import Study
 from cyclemix.options import spread
 from cyclemix.strict import validate
 
-SHELL = ("git", "cd", "source", "module", "export", "ssh", "tail", "pre-commit", "apptainer")
+LOCAL = ("git", "cd", "source", "module", "export", "ssh", "tail", "pre-commit", "apptainer")
 CLUSTER = ("squeue", "sinfo", "sacct", "sacctmgr", "scontrol")
-EXTERNAL = frozenset({*SHELL, *CLUSTER})
+EXTERNAL = frozenset({*LOCAL, *CLUSTER})
 """Programs of the shell, the site and the cluster: bash reads the line, nothing more can be checked here."""
 
-LANGUAGES = frozenset({"bash", "text", "yaml", "python"})
+LANGUAGES = SHELL | {"text", "yaml", "python", "json"}
 
 NO_DRY_RUN = frozenset(
     {"--unlock", "--report", "--conda-create-envs-only", "--use-conda", "--sdm", "--version"}
@@ -56,7 +56,7 @@ def examples() -> Iterator[Command]:
 
 def shown() -> list[Command]:
     """Every command that no test runs, once."""
-    fenced = [c for block in BLOCKS if block.language == "bash" and not block.run for c in commands(block)]
+    fenced = [c for block in BLOCKS if block.language in SHELL and not block.run for c in commands(block)]
     inside = [c for page in pages() for c in inline_commands(page)]
     unique: dict[tuple[tuple[str, ...], bool], Command] = {}
     for command in [*fenced, *examples(), *inside]:
@@ -67,8 +67,10 @@ def shown() -> list[Command]:
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page}:{block.line}")
 def test_every_block_names_its_language_and_is_well_formed(block: Block) -> None:
     assert block.language in LANGUAGES, f"expected one of {', '.join(LANGUAGES)} after the fence"
-    if block.language == "bash":
-        done = subprocess.run(["bash", "-n"], input=block.text, text=True, capture_output=True, check=False)
+    if block.language in SHELL:
+        done = subprocess.run(
+            ["bash", "-n"], input=block.script(), text=True, capture_output=True, check=False
+        )
         assert done.returncode == 0, done.stderr
 
 

@@ -27,7 +27,7 @@ MADE = {
     ],
     "docs/tutorial-own-images.md": [
         "config/datasets/my_scans.yaml",
-        "results/check/my_scans/index.html",
+        "results/check/my_scans/overlays.html",
         "results/runs/my_scans/cyclemix/fold0_seed0/model.pt",
         "results/tables/my_scans/comparison.html",
         "segmented/volumes.csv",
@@ -51,7 +51,7 @@ def with_environment(project: Project) -> Project:
 def in_small(block: Block) -> str:
     """A block whose studies are cut down: overrides behind ``snakemake``, or in ARGS for ``make``."""
     overrides = " ".join(f"'{override}'" for override in SMALLER[block.page])
-    lines = block.text.replace("\\\n", " ").splitlines()
+    lines = block.script().replace("\\\n", " ").splitlines()
     return "\n".join(
         (f"{line} {overrides}" if " --config " in line else f"{line} --config {overrides}")
         if line.startswith("snakemake ")

@@ -24,6 +24,9 @@ def pages() -> list[Path]:
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+SHELL = frozenset({"bash", "console"})
+
+
 @dataclass(frozen=True)
 class Block:
     """A fenced block: its page, first line, language and text, and whether a test runs it."""
@@ -33,6 +36,11 @@ class Block:
     language: str
     text: str
     run: bool
+
+    def script(self) -> str:
+        """What a person types: of a console that shows prompts, the lines behind them."""
+        typed = [line[2:] for line in self.text.splitlines(keepends=True) if line.startswith("$ ")]
+        return "".join(typed) if self.language == "console" and typed else self.text
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,8 @@ def blocks(page: Path) -> list[Block]:
 
 
 def commands(block: Block) -> Iterator[Command]:
-    """The commands of a bash block, continued lines joined, comments left out."""
-    for line in block.text.replace("\\\n", " ").splitlines():
+    """The commands of a shell block, continued lines joined, comments left out."""
+    for line in block.script().replace("\\\n", " ").splitlines():
         for words in split(line):
             yield Command(f"{block.page}:{block.line}", words)
 
