@@ -304,7 +304,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=300, help="training steps before the step that is drawn")
+    parser.add_argument("--steps", type=int, default=400, help="training steps before the step that is drawn")
     parser.add_argument(
         "--output-dir", type=Path, default=ROOT / "docs" / "img", help="folder of one_step.png"
     )

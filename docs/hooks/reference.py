@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -72,7 +72,7 @@ def settings(schema: Schema, level: int) -> str:
     definitions = schema.get("$defs", {})
     lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
     inner: list[tuple[str, Schema]] = []
-    for path, value in _keys(schema, definitions):
+    for path, value in schema.get("properties", {}).items():
         block = _block(value, definitions)
         if block is not None:
             inner.append((path, block))
@@ -84,10 +84,6 @@ def settings(schema: Schema, level: int) -> str:
         parts.append(f"{'#' * level} `{path}`\n\n{text}\n")
         parts.append(settings({**block, "$defs": definitions}, level + 1))
     return "\n".join(parts)
-
-
-def _keys(schema: Schema, definitions: Schema) -> Iterator[tuple[str, Schema]]:
-    yield from schema.get("properties", {}).items()
 
 
 def _options(value: Schema) -> list[Schema]:
@@ -151,7 +147,7 @@ def _default(value: Schema, required: bool) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("``", "`").replace("|", "\\|").split())
+    return " ".join(text.replace("``", "`").replace("<", "&lt;").replace("|", "\\|").split())
 
 
 def commands() -> str:

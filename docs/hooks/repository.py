@@ -1,4 +1,4 @@
-"""Links that leave docs/ (to a configuration or source file) lead to a page that shows the file.
+"""Links to what the site does not hold (a configuration, a source file) lead to a page that shows the file.
 
 So the pages read alike in the repository and on the site, and the site needs no address of the repository.
 CONTRIBUTING.md and CHANGELOG.md become pages as they are.
@@ -47,8 +47,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return match[0]
         name = next((page for page, source in PAGES.items() if ROOT / source == path), None)
         if name is None:
-            inside = path.is_relative_to(ROOT / "docs")
-            name = str(path.relative_to(ROOT / "docs")) if inside else _page_of(path)
+            name = _page_of(path) if _needs_page(path) else str(path.relative_to(ROOT / "docs"))
         return os.path.relpath(name, Path(page.file.src_uri).parent) + (match[2] or "")
 
     return _in_text(markdown, on_site)
@@ -61,17 +60,19 @@ def _in_text(markdown: str, replace: Any) -> str:
 
 
 def _outside(markdown: str, folder: Path) -> list[Path]:
-    """Files and folders outside docs/ that a page links to."""
+    """Files and folders that a page links to and the site does not hold."""
     found = []
     for i, part in enumerate(FENCE.split(markdown)):
         targets = [] if i % 2 else [_target(match[1], folder) for match in LINK.finditer(part)]
         found += [path for path in targets if path is not None]
-    known = {ROOT / source for source in PAGES.values()}
-    return [
-        path
-        for path in found
-        if path.exists() and not path.is_relative_to(ROOT / "docs") and path not in known
-    ]
+    return [path for path in found if path.exists() and _needs_page(path)]
+
+
+def _needs_page(path: Path) -> bool:
+    """Whether a linked file is none of the site's own: it lies outside docs/, or is code there."""
+    if path in {ROOT / source for source in PAGES.values()}:
+        return False
+    return not path.is_relative_to(ROOT / "docs") or path.suffix == ".py"
 
 
 def _target(link: str, folder: Path) -> Path | None:
