@@ -288,6 +288,9 @@ def test_the_example_of_ones_own_data_runs(tmp_path: Path, repository: Path) -> 
     for number, subject in enumerate(subjects):
         for frame in ("ed", "es"):
             write_case(scans, f"{subject}_{frame}", seed=2 * number + (frame == "es"))
+            strokes = scans / "scribbles" / f"{subject}_{frame}.nii.gz"
+            array = np.asarray(nib.load(strokes).dataobj).T
+            write_nifti(strokes, np.where(array == 3, 4, array).astype(np.uint8))  # 4 is background there
     spec, data = load_dataset(spec_file), tmp_path / "results" / "ours"
     download.run(spec_file, "all", data / "raw_all.json")
     prepare.run(spec_file, "all", data / "raw_all.json", spec.grid, data / "p" / "index_all.csv", 2)
