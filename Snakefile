@@ -34,7 +34,8 @@ if not workflow.overwrite_configfiles:
 STUDY_FILES = [str(path) for path in workflow.overwrite_configfiles or [DEFAULT_STUDY]]
 try:
     for path in STUDY_FILES:
-        load_yaml(Path(path))  # Snakemake takes the last of two equal keys
+        if not path.endswith(".json"):
+            load_yaml(Path(path))  # Snakemake takes the last of two equal keys
     PLAN = study.plan(config, BASEDIR, ", ".join(STUDY_FILES))
 except ConfigError as error:
     raise WorkflowError(str(error))

@@ -12,7 +12,7 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import apply_read_scaling
 
-from cyclemix.data.reading import DataError, check_numbers, check_size, read_exactly, read_start
+from cyclemix.data.reading import DataError, check_numbers, check_size, check_stream, read_exactly, read_start
 
 Header = nib.Nifti1Header
 
@@ -48,7 +48,11 @@ def read_volume(where: str) -> tuple[np.ndarray, Header]:
         DataError: damaged, cut off, or not one volume of numbers; names the file.
     """
     start = read_start(where)
-    found, header = _header(start, where), parse_header(start, where)
+    try:
+        found, header = _header(start, where), parse_header(start, where)
+    except DataError:
+        check_stream(where)  # of a damaged file say so, not what its header seems to hold
+        raise
     shape, dtype, offset = _shape(found), found.get_data_dtype(), _offset(found)
     content = read_exactly(where, offset + math.prod(shape) * dtype.itemsize)
     raw = np.frombuffer(content, dtype, math.prod(shape), offset).reshape(shape, order="F")
@@ -117,7 +121,7 @@ def _check_voxels(header: Header, where: str) -> None:
 
 def _check_geometry(header: Header, where: str) -> None:
     """Voxel sizes that can be, and an affine that agrees with them."""
-    spacing = header_spacing(header)
+    spacing = tuple(float(f"{size:.4g}") for size in header_spacing(header))
     if not (np.isfinite(spacing).all() and min(spacing) > 0):
         raise DataError(
             f"{where}: voxel size {spacing} mm in the header; expected positive numbers, correct the header"

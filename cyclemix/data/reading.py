@@ -94,6 +94,18 @@ def read_exactly(where: str, size: int) -> bytearray:
         return content
 
 
+def check_stream(where: str) -> None:
+    """Compare the checksums of a file or zip member, up to ``LARGEST_BYTES`` of its uncompressed bytes.
+
+    Raises:
+        DataError: damaged or cut off; names the file.
+    """
+    with _opened(where) as stream:
+        for _ in range(LARGEST_BYTES // CHUNK_BYTES):
+            if not stream.read(CHUNK_BYTES):
+                return
+
+
 def read_hdf5(path: Path, name: str) -> np.ndarray:
     """An array of numbers of an HDF5 file, its own and wholly stored.
 

@@ -215,7 +215,7 @@ def _read(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, n
 
 
 def _array(stored: zipfile.ZipFile, name: str) -> np.ndarray:
-    """An array of the archive, its checksum compared; memory grows with what it holds, not what it promises."""
+    """An array of the archive, its checksum compared; memory grows with what is there, not the promise."""
     with stored.open(f"{name}.npy") as stream:
         version = np.lib.format.read_magic(stream)
         if version != (1, 0):
