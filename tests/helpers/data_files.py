@@ -76,9 +76,18 @@ class Lab:
 
     def prepare(self, threads: int = 2) -> pd.DataFrame:
         """Both stages; the index."""
+        self.download()
+        return self.prepare_only(threads)
+
+    def download(self) -> Path:
+        """The first stage; its receipt."""
         receipt = self.folder / "data" / "raw_all.json"
         download.run(self.spec_file, "all", receipt)
-        prepare.run(self.spec_file, "all", receipt, GRID, self.index, threads)
+        return receipt
+
+    def prepare_only(self, threads: int = 2) -> pd.DataFrame:
+        """The second stage; the index."""
+        prepare.run(self.spec_file, "all", self.folder / "data" / "raw_all.json", GRID, self.index, threads)
         return read_index([self.index])
 
     def npz(self, case: str) -> Path:
