@@ -24,7 +24,7 @@ class ConfigError(ValueError):
 class StrictModel(BaseModel):
     """Base of every config model: refuses unknown keys, reads ``"null"``, as overrides say it, as None."""
 
-    model_config = ConfigDict(extra="forbid", validate_default=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", validate_default=True, frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
