@@ -29,6 +29,8 @@ IMAGE_STEP = 1.0 / 64.0
 
 REDO = "delete it and run `prepare` again"
 
+MEMBERS = ("meta", "image", "scribble", "label")
+
 OPTIONAL = {"scribble", "label"}
 """Arrays that a case may lack."""
 
@@ -200,6 +202,8 @@ def _read(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, n
     try:
         with zipfile.ZipFile(path) as stored:
             there = set(stored.namelist())
+            if foreign := there - {f"{name}.npy" for name in MEMBERS}:
+                raise ValueError(f"it holds {', '.join(sorted(foreign))}")
             meta = json.loads(_array(stored, "meta").tobytes())
             arrays = {name: _array(stored, name) for name in names if f"{name}.npy" in there}
     except FileNotFoundError:
