@@ -6,9 +6,11 @@ deviation so that it compresses; that is far below the noise of any scan.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
+import tokenize
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -28,6 +30,9 @@ IMAGE_STEP = 1.0 / 64.0
 """Grey levels are rounded to this many standard deviations before compression."""
 
 REDO = "delete it and run `prepare` again"
+
+HEADER_BYTES = 4096
+"""More than the header of an array's file holds."""
 
 MEMBERS = ("meta", "image", "scribble", "label")
 
@@ -208,7 +213,7 @@ def _read(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, n
             arrays = {name: _array(stored, name) for name in names if f"{name}.npy" in there}
     except FileNotFoundError:
         raise ValueError(f"{path}: no such prepared case; run `prepare`") from None
-    except (*DAMAGED, KeyError, TypeError, SyntaxError) as error:
+    except (*DAMAGED, KeyError, TypeError, SyntaxError, tokenize.TokenError) as error:
         raise ValueError(f"{path}: damaged or not a prepared case ({error}); {REDO}") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT or (set(names) - OPTIONAL) - set(arrays):
         raise ValueError(f"{path}: not a prepared case of this version (expected format {FORMAT}); {REDO}")
@@ -221,14 +226,13 @@ def _read(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, n
 def _array(stored: zipfile.ZipFile, name: str) -> np.ndarray:
     """An array of the archive, its checksum compared; memory grows with what is there, not the promise."""
     with stored.open(f"{name}.npy") as stream:
-        version = np.lib.format.read_magic(stream)
-        if version != (1, 0):
-            raise ValueError(f"{name} has version {version} of the npy format, expected (1, 0)")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-        size = math.prod(shape) * dtype.itemsize
-        if dtype.kind not in "uif" or not 0 <= size <= LARGEST_BYTES:
-            raise ValueError(f"{name} promises {shape} values of {dtype}")
-        content = read_up_to(stream, size + 1)
-    if len(content) != size:
-        raise ValueError(f"{name} holds {len(content)} bytes, its header promises {size}")
-    return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
+        content = read_up_to(stream, LARGEST_BYTES)  # to the end, so that the checksum is compared first
+    start = io.BytesIO(content[:HEADER_BYTES])
+    version = np.lib.format.read_magic(start)
+    if version != (1, 0):
+        raise ValueError(f"{name} has version {version} of the npy format, expected (1, 0)")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(start)
+    if dtype.kind not in "uif" or start.tell() + math.prod(shape) * dtype.itemsize != len(content):
+        raise ValueError(f"{name} promises {shape} values of {dtype}, but holds {len(content)} bytes")
+    values = np.frombuffer(content, dtype, offset=start.tell())
+    return values.reshape(shape, order="F" if fortran else "C")
