@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 
 from cyclemix.atomic import write_text
 
@@ -32,6 +32,14 @@ class StrictModel(BaseModel):
         if isinstance(values, dict):
             return {key: None if value == "null" else value for key, value in values.items()}
         return values
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number_from_truth(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and {annotation, *get_args(annotation)} & {int, float}:
+            raise ValueError("expected a number, true and false are none")  # pydantic would take 1 and 0
+        return value
 
 
 Model = TypeVar("Model", bound=StrictModel)

@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 KINDS: tuple[Kind, ...] = ("image", "label", "scribble")
 LABELS: tuple[Kind, ...] = ("scribble", "label")
 
-VERSION = 1
+VERSION = 2
 """Raise it when prepared arrays change: stored ones are then made again."""
 
 CLIP_PERCENT = (0.5, 99.5)

@@ -34,6 +34,10 @@ STUDIES: dict[str, tuple[bytes | str, str]] = {
         GOOD + "training: {max_steps: many}\n",
         r"training\.max_steps: Input should be a valid integer, .*got 'many'",
     ),
+    "true or yes instead of a number": (
+        GOOD + "training: {max_steps: yes}\n",
+        r"training\.max_steps: expected a number, true and false are none, got True",
+    ),
     "block instead of a value": (GOOD + "seeds: {a: 1}\n", r"seeds: Input should be a valid list"),
     "value instead of a block": (GOOD + "training: 50\n", r"training: Input should be .*Training, got 50"),
     "out of range": (
