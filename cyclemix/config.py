@@ -212,6 +212,10 @@ class Study(StrictModel):
     compare_to: str = Field("cyclemix", description="label that significance is tested against")
     mirror: str | None = Field(None, description="folder or URL holding upstream files under <host>/<path>")
     results: str = Field("results", description="where everything is written")
+    allow_mixed: bool = Field(
+        False,
+        description="average runs of a row that differ in code, configuration, data or lock, and mark the row",
+    )
     tracking: Tracking = Field(Tracking(), description="the MLflow mirror")
     container: str | None = Field(
         None, description="image that jobs run in with --sdm apptainer, e.g. envs/cyclemix.sif; null = none"

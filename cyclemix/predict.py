@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from cyclemix import records
 from cyclemix.config import Inference, Training
 from cyclemix.data.store import load_case, read_index
 from cyclemix.device import acquire
@@ -29,7 +30,7 @@ def run(
     execution: Training,
     output: Path,
 ) -> None:
-    """Write ``{case}.nii.gz`` (uint8 labels) for every evaluated case into ``output``.
+    """Write ``{case}.nii.gz`` (uint8 labels) for every evaluated case into ``output``, and their record.
 
     Args:
         model: ``model.pt``.
@@ -47,10 +48,9 @@ def run(
             f"{folds}: none of fold {fold}'s {len(subjects)} {evaluate_on} subjects is prepared"
         )
     output.mkdir(parents=True, exist_ok=True)
-    for stale in {path.name for path in output.glob("*.nii.gz")} - {
-        f"{case}.nii.gz" for case in cases["case"]
-    }:
-        (output / stale).unlink()
+    predictions = [output / f"{case}.nii.gz" for case in cases["case"]]
+    for stale in set(output.glob("*.nii.gz")) - set(predictions):
+        stale.unlink()
     with acquire(execution.device, execution.jobs_per_gpu) as device:
         net, config = load_model(model, device)
         for row in tqdm(list(cases.itertuples()), unit="case", disable=None):
@@ -58,3 +58,5 @@ def run(
             image = torch.from_numpy(case.image).float()[:, None].to(device)
             labels = segment_volume(net, image, case.geometry, inference, config.training.precision)
             save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), case.geometry.header)
+    made = records.made_by("predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump())
+    records.write(output / records.NAME, made, [model, folds, *index, *cases["path"]], predictions)
