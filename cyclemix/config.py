@@ -214,7 +214,7 @@ class Study(StrictModel):
     results: str = Field("results", description="where everything is written")
     allow_mixed: bool = Field(
         False,
-        description="average runs of a row that differ in code, configuration, data or lock, and mark the row",
+        description="average runs of a row that differ in code, config, data or lock, and mark the row",
     )
     tracking: Tracking = Field(Tracking(), description="the MLflow mirror")
     container: str | None = Field(

@@ -18,7 +18,6 @@ from cyclemix.methods.base import Batch, Network
 from cyclemix.ops.augment import augment, draw_motion
 from cyclemix.slices import Slices, Volume
 
-
 log = logging.getLogger(__name__)
 
 
@@ -162,7 +161,7 @@ class Engine:
         state.pending.clear()
 
     def _explain(self, step: Pending, values: Tensor, sums: Tensor) -> str:
-        """What of a step is not finite: the input before the terms it goes into, those before the gradient."""
+        """What of a step is not finite: the input, else a term, else the gradient."""
         index = step.index.cpu()
         cases = sorted({self.slices.case[int(i)] for i in index[~sums.isfinite()]})
         if cases:

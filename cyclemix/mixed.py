@@ -1,5 +1,7 @@
-"""Rows whose runs were not made from one and the same code, configuration, data and lock: a mean over them means
-nothing. Digests know no device, so runs of different machines are not mixed."""
+"""Rows whose runs were not made from one and the same code, configuration, data and lock.
+
+A mean over them means nothing. Digests know no device, so runs of different machines are not mixed.
+"""
 
 from __future__ import annotations
 

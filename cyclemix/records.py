@@ -1,9 +1,9 @@
 """Records: what a stage read and wrote, by sha256, so that a number in a table can be traced to its sources.
 
-A record lies beside what it vouches for and is written last. Paths in it start from its own folder, so a results
-folder may be moved as a whole. It ends with a seal, the sha256 of the rest, and the records of the tables hold
-the hashes of the records below them. No time enters a record but training's. docs/trust.md tells how to follow
-the chain by hand, `cyclemix verify` follows it.
+A record lies beside what it vouches for and is written last. Paths in it start from its own folder, so that
+a results folder may be moved as a whole. It ends with a seal, the sha256 of the rest, and the records of the
+tables hold the hashes of the records below them. No time enters a record but training's. docs/trust.md tells
+how to follow the chain by hand; `cyclemix verify` follows it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ NAME = "provenance.json"
 
 METRICS = "metrics_provenance.json"
 """Beside a run's ``metrics.csv``."""
+
+
+class Unsealed(ValueError):
+    """A record of an older version, which says nothing of files."""
 
 
 def prepared(index: Path) -> Path:
@@ -56,7 +60,8 @@ def read(path: Path) -> dict[str, Any]:
     """A record whose seal is right.
 
     Raises:
-        ValueError: names the file: absent, no record, or altered since it was written.
+        Unsealed: it has no seal.
+        ValueError: absent, no record, or altered since it was written; names the file.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -65,7 +70,7 @@ def read(path: Path) -> dict[str, Any]:
     except ValueError as error:  # neither UTF-8 nor JSON
         raise ValueError(f"{path}: not a record ({error})") from None
     if not isinstance(content, dict) or not {"inputs", "outputs", "seal"} <= content.keys():
-        raise ValueError(f"{path}: no record of inputs and outputs; an older version wrote it")
+        raise Unsealed(f"{path}: no record of inputs and outputs; an older version wrote it")
     if content["seal"] != seal(content):
         raise ValueError(f"{path}: its seal does not fit its content; it was altered")
     return content
