@@ -14,7 +14,8 @@ from cyclemix import records
 from cyclemix.config import Inference, Training
 from cyclemix.data.store import load_case, read_index
 from cyclemix.device import acquire
-from cyclemix.inference import load_model, save_labels, segment_volume
+from cyclemix.inference import save_labels, segment_volume
+from cyclemix.model_file import load_model
 from cyclemix.strict import ConfigError
 
 log = logging.getLogger(__name__)
@@ -52,11 +53,12 @@ def run(
     for stale in set(output.glob("*.nii.gz")) - set(predictions):
         stale.unlink()
     with acquire(execution.device, execution.jobs_per_gpu) as device:
-        net, config = load_model(model, device)
+        trained = load_model(model, device)
         for row in tqdm(list(cases.itertuples()), unit="case", disable=None):
             case = load_case(Path(str(row.path)))
             image = torch.from_numpy(case.image).float()[:, None].to(device)
-            labels = segment_volume(net, image, case.geometry, inference, config.training.precision)
+            precision = trained.config.training.precision
+            labels = segment_volume(trained.net, image, case.geometry, inference, precision)
             save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), case.geometry.header)
     made = records.made_by("predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump())
     records.write(output / records.NAME, made, [model, folds, *index, *cases["path"]], predictions)
