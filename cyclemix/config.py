@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from cyclemix.strict import ConfigError, StrictModel, load_yaml, nearest, validate
+from cyclemix.urls import has_password
 
 UNLABELLED = 255
 """Label of a pixel that no annotator marked, or outside the image; no loss term may read it as a class."""
@@ -220,6 +221,18 @@ class Study(StrictModel):
     container: str | None = Field(
         None, description="image that jobs run in with --sdm apptainer, e.g. envs/cyclemix.sif; null = none"
     )
+
+    @model_validator(mode="after")
+    def _without_passwords(self) -> Study:
+        """Jobs' command lines, logs and the report show what a study file says."""
+        if self.mirror is not None and has_password(self.mirror):
+            raise ValueError("mirror holds credentials; put them into ~/.netrc and take them out here")
+        if self.tracking.uri is not None and has_password(self.tracking.uri):
+            raise ValueError(
+                "tracking.uri holds credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+                "or MLFLOW_TRACKING_URI to the whole address, and take them out here"
+            )
+        return self
 
     @model_validator(mode="after")
     def _unique(self) -> Study:

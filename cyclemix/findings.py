@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from fnmatch import fnmatch
 
-AGAIN = "run the study again"
-REMEDIES = (
-    ("data/*/raw/*", f"delete it and the receipts raw_*.json beside raw/, and {AGAIN}: it alone is fetched"),
-    ("data/*/raw_*.json", f"delete it and {AGAIN}: files that are there and right are kept"),
-    ("data/*/prepared/*", f"delete it and the index_*.csv beside it, and {AGAIN}"),
-    ("data/*/folds.json", f"delete it and {AGAIN}"),
-    ("runs/*/config.json", f"delete it and {AGAIN}"),
-    ("runs/*/predictions/*", f"delete the folder predictions, and {AGAIN}"),
-    ("runs/*/metrics*", f"delete metrics.csv beside it, and {AGAIN}"),
-    (
-        "runs/*",
-        f"delete model.pt beside it, and {AGAIN}: training ends at once where its checkpoint is whole",
-    ),
-    ("tables/*", f"delete summary.csv beside it, and {AGAIN}"),
-    ("*", f"put it back, or {AGAIN} with what is there now"),
-)
-"""What to do about an altered or missing file; the first pattern that fits."""
+METRICS_FILES = ("metrics.csv", "metrics_by_level.csv", "metrics_provenance.json")
 
 
-def remedy(file: str) -> str:
-    """What to do about a file, given below the results folder."""
-    return next(text for pattern, text in REMEDIES if fnmatch(file, pattern))
+def remedy(results: str, file: str, witness: str) -> str:
+    """What to do about a file that a stage wrote.
+
+    Snakemake does not make a missing file again whose results are there, hence the target and ``--force``.
+
+    Args:
+        results: the results folder as the user names it.
+        file: below the results folder; absolute outside.
+        witness: the record or receipt that names it, likewise; the file itself where it is a record.
+    """
+    target = f"{results}/{target_of(file, witness)}"
+    if file.startswith("/"):
+        return f"put it back, or take the one that is there: `snakemake --force {target}`, then `snakemake`"
+    return f"delete it, then `snakemake --force {target}` and `snakemake`"
+
+
+def target_of(file: str, witness: str) -> str:
+    """The declared output, below the results folder, of the job that makes ``file``."""
+    parts = file.split("/")
+    if file.startswith("/") or (parts[0] == "data" and parts[2] == "raw"):
+        return witness
+    if parts[0] == "data" and parts[2] == "prepared":
+        name = witness.rpartition("/")[2]
+        part = name.removeprefix("provenance_").removesuffix(".json") if "provenance_" in name else "*"
+        return "/".join([*parts[:4], f"index_{part}.csv"])
+    if parts[0] == "tables":
+        return f"tables/{parts[1]}/summary.csv"
+    if parts[0] == "runs" and len(parts) > 4:
+        outputs = {"predictions": "predictions"} | dict.fromkeys(METRICS_FILES, "metrics.csv")
+        return "/".join([*parts[:4], outputs.get(parts[4], "model.pt")])
+    return file
 
 
 @dataclass(frozen=True)
@@ -74,9 +85,8 @@ class Report:
         """For people: problems with their remedies first, then what was checked."""
         lines = [f"{p.kind:10} {p.file}\n           {p.found}; {p.remedy}" for p in self.problems]
         lines += [f"note       {note}" for note in self.notes]
-        size = f"{self.files} files, {self.bytes / 1e6:.1f} MB"
-        lines.append(f"{self.results}: {self.records} records, {size}: {len(self.problems) or 'no'} problems")
-        lines += [
-            f"{dataset}: sha256 of tables and all behind them {root}" for dataset, root in self.roots.items()
-        ]
+        for dataset, root in self.roots.items():
+            lines.append(f"{dataset}: sha256 of the tables' record, which stands for all behind it: {root}")
+        checked = f"{self.records} records, {self.files} files, {self.bytes / 1e6:.1f} MB"
+        lines.append(f"{self.results}: {checked}: {len(self.problems) or 'no'} problems")
         return "\n".join(lines)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from cyclemix import recompute, records
 from cyclemix.config import modules_of
-from cyclemix.findings import AGAIN, Problem, Report, remedy
+from cyclemix.findings import Problem, Report, remedy
 from cyclemix.provenance import code_digest
 
 RECORDS = (
@@ -62,9 +62,9 @@ def run(results: Path) -> Report:
     Raises:
         ValueError: there is no such folder, or nothing in it to check.
     """
-    results = results.absolute()
+    named, results = results.as_posix(), results.absolute()
     found, receipts = _find(results, RECORDS), _find(results, RECEIPTS)
-    checker = _Checker(results)
+    checker = _Checker(results, named)
     checker.unrecorded()
     if not found and not checker.problems:
         raise ValueError(f"{results}: neither a record nor a result below it; name a study's results folder")
@@ -81,7 +81,7 @@ def run(results: Path) -> Report:
         checker.recompute(path, intact[path])
     size = sum(path.stat().st_size for path, sha256 in hashes.items() if sha256)
     return Report(
-        results=str(results),
+        results=named,
         records=len(found),
         files=len(hashes),
         bytes=size,
@@ -94,13 +94,14 @@ def run(results: Path) -> Report:
 class _Checker:
     """Collects problems, at most one a file: the first."""
 
-    def __init__(self, results: Path) -> None:
-        self.results = results
+    def __init__(self, results: Path, named: str) -> None:
+        self.results, self.named = results, named
         self.problems: dict[Path, Problem] = {}
 
-    def blame(self, path: Path, kind: str, found: str, advice: str = "") -> None:
+    def blame(self, path: Path, kind: str, found: str, witness: Path | None = None, advice: str = "") -> None:
         name = self._name(path)
-        self.problems.setdefault(path, Problem(name, kind, found, advice or remedy(name)))
+        advice = advice or remedy(self.named, name, self._name(witness or path))
+        self.problems.setdefault(path, Problem(name, kind, found, advice))
 
     def unrecorded(self) -> None:
         """Results whose record is not there."""
@@ -142,17 +143,19 @@ class _Checker:
         """Set what is there against what the records say; of a ``sealed`` record its seal is believed."""
         for path, claim in claims.items():
             actual, believed = hashes[path], claim.wrote or claim.read
-            witness = self._name(next(iter(believed.values()))[0])
+            witness = next(iter(believed.values()))[0]
+            by = self._name(witness)
             if actual is None:
-                self.blame(path, "missing", f"{witness} names it, but it is not there")
+                self.blame(path, "missing", f"{by} names it, but it is not there", witness)
             elif actual not in believed and path not in sealed:
                 expected = " or ".join(f"{sha256[:16]}..." for sha256 in believed)
-                self.blame(path, "altered", f"its sha256 is {actual[:16]}..., {witness} says {expected}")
+                text = f"its sha256 is {actual[:16]}..., {by} says {expected}"
+                self.blame(path, "altered", text, witness)
             else:
                 others = [record for sha256, who in claim.read.items() if sha256 != actual for record in who]
                 for record in others:
                     text = f"made from another version of {self._name(path)} than the one that is there"
-                    self.blame(record, "stale", text, f"{AGAIN}, which makes what it stands for anew")
+                    self.blame(record, "stale", text)
 
     def foreign(self, known: set[Path]) -> None:
         """Files in closed folders that nothing vouches for; not where a record or receipt is broken."""
@@ -163,7 +166,7 @@ class _Checker:
             for path in sorted(folder.rglob("*")):
                 if path.is_file() and path not in known and not path.name.startswith("."):
                     text = "no stage that finished names it"
-                    self.blame(path, "foreign", text, "finish the study or move it away")
+                    self.blame(path, "foreign", text, advice="finish the study or move it away")
 
     def recompute(self, path: Path, record: Record) -> None:
         """The numbers of a data set's tables anew; ``path`` is their record."""

@@ -14,6 +14,7 @@ import pytest
 from tiny_study import study
 
 from cyclemix import records, verify
+from cyclemix.findings import target_of
 
 RUN = "runs/tiny/row/fold0_seed0"
 PREPARED = "data/tiny/prepared/3.2mm_64px"
@@ -153,10 +154,38 @@ def test_every_problem_says_what_to_do(results: Path) -> None:
     ):
         flip_a_bit(results / name)
     raw, model, table = verify.run(results).problems
-    assert raw.remedy.startswith("delete it and the receipts raw_*.json beside raw/, and run the study again")
-    assert model.remedy.startswith("delete model.pt beside it, and run the study again")
-    assert table.remedy == "delete summary.csv beside it, and run the study again"
+    for problem, target in (
+        (raw, "data/tiny/raw_test.json"),
+        (model, f"{RUN}/model.pt"),
+        (table, "tables/tiny/summary.csv"),
+    ):
+        forced = f"`snakemake --force {results}/{target}`"
+        assert problem.remedy == f"delete it, then {forced} and `snakemake`"
     assert f"{RUN}/provenance.json says " in model.found
+
+
+@pytest.mark.parametrize(
+    ("file", "witness", "target"),
+    [
+        ("data/d/raw/a/b.nii.gz", "data/d/raw_val.json", "data/d/raw_val.json"),
+        ("/own/b.nii.gz", "data/d/raw_all.json", "data/d/raw_all.json"),
+        ("data/d/raw_val.json", "data/d/prepared/g/provenance_val.json", "data/d/raw_val.json"),
+        (
+            "data/d/prepared/g/c.npz",
+            "data/d/prepared/g/provenance_val.json",
+            "data/d/prepared/g/index_val.csv",
+        ),
+        ("data/d/prepared/g/c.npz", "runs/d/m/fold0_seed0/provenance.json", "data/d/prepared/g/index_*.csv"),
+        ("data/d/folds.json", "runs/d/m/fold0_seed0/provenance.json", "data/d/folds.json"),
+        ("runs/d/m/config.json", "runs/d/m/fold0_seed0/provenance.json", "runs/d/m/config.json"),
+        ("runs/d/m/fold0_seed0/history.csv", "-", "runs/d/m/fold0_seed0/model.pt"),
+        ("runs/d/m/fold0_seed0/predictions/c.nii.gz", "-", "runs/d/m/fold0_seed0/predictions"),
+        ("runs/d/m/fold0_seed0/metrics_by_level.csv", "-", "runs/d/m/fold0_seed0/metrics.csv"),
+        ("tables/d/comparison.tex", "-", "tables/d/summary.csv"),
+    ],
+)
+def test_the_target_that_makes_a_file(file: str, witness: str, target: str) -> None:
+    assert target_of(file, witness) == target
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
