@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 METRICS_FILES = ("metrics.csv", "metrics_by_level.csv", "metrics_provenance.json")
 
 
-def remedy(results: str, file: str, witness: str) -> str:
+def remedy(results: str, file: str, witness: str, kind: str) -> str:
     """What to do about a file that a stage wrote.
 
     Snakemake does not make a missing file again whose results are there, hence the target and ``--force``.
@@ -17,11 +17,13 @@ def remedy(results: str, file: str, witness: str) -> str:
         results: the results folder as the user names it.
         file: below the results folder; absolute outside.
         witness: the record or receipt that names it, likewise; the file itself where it is a record.
+        kind: of the problem.
     """
     target = f"{results}/{target_of(file, witness)}"
     if file.startswith("/"):
         return f"put it back, or take the one that is there: `snakemake --force {target}`, then `snakemake`"
-    return f"delete it, then `snakemake --force {target}` and `snakemake`"
+    first = "" if kind in ("missing", "unrecorded") else "delete it, then "
+    return f"{first}`snakemake --force {target}` and `snakemake`"
 
 
 def target_of(file: str, witness: str) -> str:

@@ -100,7 +100,7 @@ class _Checker:
 
     def blame(self, path: Path, kind: str, found: str, witness: Path | None = None, advice: str = "") -> None:
         name = self._name(path)
-        advice = advice or remedy(self.named, name, self._name(witness or path))
+        advice = advice or remedy(self.named, name, self._name(witness or path), kind)
         self.problems.setdefault(path, Problem(name, kind, found, advice))
 
     def unrecorded(self) -> None:
