@@ -148,6 +148,7 @@ def _check_classes(settings: RunConfig, train: pd.DataFrame, folds: Path, fold: 
 
 def _masks(cases: pd.DataFrame, fold: dict[str, list[str]], train: pd.DataFrame, folds: Path) -> pd.DataFrame:
     """Cases that lend their masks: none of a scribbled patient, by whatever name."""
+    check_known(fold["masks"], set(cases["subject"]), folds, "the prepared index")
     rows = cases[cases["subject"].isin(fold["masks"]) & cases["supervision"].isin(("full", "both"))]
     rows = rows[~rows["person"].isin(train["person"])]
     if rows.empty:
