@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from cyclemix import records
+from cyclemix import chain
 from cyclemix.config import Inference, Training
+from cyclemix.data.records import check_known, pick_fold
 from cyclemix.data.store import load_case, read_index
 from cyclemix.device import acquire
 from cyclemix.inference import save_labels, segment_volume
@@ -41,13 +41,15 @@ def run(
     Raises:
         ConfigError: the index holds no case of the fold's evaluated subjects.
     """
-    subjects = json.loads(folds.read_text())["folds"][fold][evaluate_on]
+    subjects = pick_fold(folds, fold)[evaluate_on]
     cases = read_index(index)
+    known = set(cases["subject"])
     cases = cases[cases["subject"].isin(subjects)]
     if cases.empty:
         raise ConfigError(
             f"{folds}: none of fold {fold}'s {len(subjects)} {evaluate_on} subjects is prepared"
         )
+    check_known(subjects, known, folds, "the prepared index")
     output.mkdir(parents=True, exist_ok=True)
     predictions = [output / f"{case}.nii.gz" for case in cases["case"]]
     for stale in set(output.glob("*.nii.gz")) - set(predictions):
@@ -60,5 +62,5 @@ def run(
             precision = trained.config.training.precision
             labels = segment_volume(trained.net, image, case.geometry, inference, precision)
             save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), case.geometry.header)
-    made = records.made_by("predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump())
-    records.write(output / records.NAME, made, [model, folds, *index, *cases["path"]], predictions)
+    made = chain.made_by("predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump())
+    chain.write(output / chain.NAME, made, [model, folds, *index, *cases["path"]], predictions)

@@ -12,18 +12,19 @@ from typing import Any
 import pandas as pd
 
 from cyclemix import (
+    chain,
     clinical,
     comparison,
     mixed,
     overview,
     published,
-    records,
     render_html,
     render_text,
     statistics,
 )
 from cyclemix.captions import Study
 from cyclemix.data.datasets import DatasetSpec, load_dataset
+from cyclemix.data.records import pick_fold
 from cyclemix.layout import data_dir, method_dir, run_dir
 from cyclemix.provenance import file_digest
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
@@ -94,9 +95,9 @@ def run(
     for name, table in tables.items():
         write_csv(table, output_dir / f"{name}.csv")
     pages = _write_pages(made, published.rows_of(spec.data_label, published_file), output_dir)
-    about = records.made_by("tables", study=study, mixed=odd, published=file_digest([published_file]))
+    about = chain.made_by("tables", study=study, mixed=odd, published=file_digest([published_file]))
     outputs = [*(output_dir / f"{name}.csv" for name in tables), *pages]
-    records.write(output_dir / records.NAME, about, _sources(results, spec.label, study), outputs)
+    chain.write(output_dir / chain.NAME, about, _sources(results, spec.label, study), outputs)
     log.info("%s: tables of %d methods, %d patients", output_dir, len(made.provenance), made.n_patients)
 
 
@@ -128,9 +129,9 @@ def _few(lines: list[str]) -> list[str]:
 
 def _sources(results: Path, dataset: str, study: Mapping[str, Any]) -> list[Path]:
     """Files of the runs that the tables come from, with the records that lead further back."""
-    names = ("metrics.csv", "metrics_by_level.csv", records.NAME, records.METRICS)
+    names = ("metrics.csv", "metrics_by_level.csv", chain.NAME, chain.METRICS)
     folders = [run_dir(results, dataset, *run) for run in _runs(study)]
-    files = [folder / name for folder in folders for name in (*names, f"predictions/{records.NAME}")]
+    files = [folder / name for folder in folders for name in (*names, f"predictions/{chain.NAME}")]
     return [data_dir(results, dataset) / "folds.json", *(file for file in files if file.is_file())]
 
 
@@ -195,10 +196,7 @@ def _ordered(study: Mapping[str, Any]) -> dict[str, Any]:
 def _sizes(results: Path, spec: DatasetSpec, study: Mapping[str, Any]) -> dict[str, int]:
     """Subjects by list, averaged over the folds that were run."""
     path = data_dir(results, spec.label) / "folds.json"
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; run split first")
-    folds = json.loads(path.read_text())["folds"]
-    chosen = [folds[fold] for fold in study["folds"]]
+    chosen = [pick_fold(path, fold) for fold in study["folds"]]
     return {
         name: round(sum(len(fold[name]) for fold in chosen) / len(chosen))
         for name in ("train", "val", "test")
