@@ -22,11 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds the package: a clone of the project, or site-packages."""
 
 EXCLUDED = (
+    "cyclemix.chain",
     "cyclemix.cli",
     "cyclemix.commands",
     "cyclemix.config",
     "cyclemix.provenance",
-    "cyclemix.records",
     "cyclemix.strict",
     "cyclemix.tracking",
 )

@@ -96,11 +96,13 @@ def read_index(path: Path) -> Any:
 
 
 def read_folds(path: Path) -> Any:
+    from cyclemix.data import receipts
 
     return len(receipts.read_folds(path))
 
 
 def read_receipt(path: Path) -> Any:
+    from cyclemix.data import receipts
 
     return len(receipts.read_receipt(path))
 

@@ -44,7 +44,7 @@ def test_the_trap_works(tmp_path: Path, sprung: Path) -> None:
 def test_a_model_with_code_in_it_is_refused_and_not_run(tmp_path: Path, sprung: Path, plain: bool) -> None:
     path = tmp_path / "model.pt"
     if plain:
-        path.write_bytes(pickle.dumps(Trap(sprung)))
+        path.write_bytes(pickle.dumps(Trap(sprung), protocol=2))
     else:
         torch.save({"config": Trap(sprung), "state_dict": {}}, path)
     with pytest.raises(ConfigError, match=r"model\.pt: damaged, or not a model of this project"):

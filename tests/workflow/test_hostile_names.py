@@ -64,7 +64,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Project:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SECRETS.items():
             patch.setenv(name, value)
-        project.snakemake("--configfile", "hostile.yaml", "--workflow-profile", "workflow/profiles/default")
+        options = ("--configfile", "hostile.yaml", "--workflow-profile", "workflow/profiles/default")
+        project.snakemake(*options, "--report", "report.html", "--report-after-run")
     return project
 
 
@@ -79,7 +80,9 @@ def test_the_study_finishes_and_no_name_was_run(hostile: Project) -> None:
 
 
 def test_no_secret_of_the_surroundings_is_written(hostile: Project) -> None:
-    files = [path for path in hostile.folder.rglob("*") if path.is_file()]
+    tests = hostile.folder / "tests"
+    files = [path for path in hostile.folder.rglob("*") if path.is_file() and tests not in path.parents]
+    assert hostile.folder / "report.html" in files
     assert any(".snakemake" in path.parts and path.suffix == ".log" for path in files)
     found = [path for path in files if PLANTED.encode() in path.read_bytes() or PLANTED in path.name]
     # the sentinel and the logs name the server that was asked for, without its password
