@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from cyclemix import clinical, comparison, overview, published, render_html, render_text, statistics
+from cyclemix import clinical, comparison, effort, overview, published, render_html, render_text, statistics
 from cyclemix.captions import Study
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.layout import data_dir, run_dir
@@ -35,6 +35,7 @@ def run(
 
     ``per_case.csv``, ``summary.csv``, ``significance.csv``; ``clinical.csv``, ``clinical_per_patient.csv``
     and ``levels.csv`` (a header alone where the data set has no ED and ES frames, or no heart);
+    ``efficiency.csv`` (a header alone where the study sweeps no annotations);
     ``comparison.{md,tex,html}``; ``comparison_readme.md``, the scores and the verified published numbers;
     ``overview.rst``, our own scores for the first page of the report.
 
@@ -74,6 +75,7 @@ def run(
     )
     tables = {"per_case": per_case, "clinical_per_patient": patients, "clinical": made.agreement}
     tables |= {"summary": made.summary, "significance": made.significance, "levels": made.levels}
+    tables["efficiency"] = effort.table(made)
     for name, table in tables.items():
         write_csv(table, output_dir / f"{name}.csv")
     _write_pages(made, published.rows_of(spec.data_label, published_file), output_dir)

@@ -21,6 +21,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from cyclemix import checkpoint, provenance
 from cyclemix.atomic import write_text
 from cyclemix.config import RunConfig, Training, load_run_config, modules_of
+from cyclemix.data.draw import first_subjects
 from cyclemix.data.store import read_index
 from cyclemix.device import acquire
 from cyclemix.engine import Engine, State
@@ -72,7 +73,7 @@ def run(
         FloatingPointError: a loss term became NaN or infinite; names step, term and cases.
     """
     settings = load_run_config(config)
-    train_cases, val_cases, mask_cases = _cases(settings, folds, index, fold)
+    train_cases, val_cases, mask_cases = _cases(settings, folds, index, fold, seed)
     output_dir.mkdir(parents=True, exist_ok=True)
     cases = [train_cases, val_cases] + ([] if mask_cases is None else [mask_cases])
     paths = [path for rows in cases for path in rows["path"]]
@@ -86,7 +87,11 @@ def run(
             checkpoint.exclusive(output_dir),
             acquire(execution.device, execution.jobs_per_gpu) as device,
         ):
-            slices = load_slices(train_cases, settings, device, mask_cases)
+            slices = load_slices(train_cases, settings, device, mask_cases, seed)
+            log.info(
+                "training data: %s", ", ".join(f"{number} {what}" for what, number in slices.amounts.items())
+            )
+            origin["training_data"] = dict(slices.amounts)
             volumes = load_volumes(val_cases, device)
             engine = Engine(settings, seed, slices)
             state = _resume(engine, output_dir, digest, device)
@@ -101,14 +106,17 @@ def run(
 
 
 def _cases(
-    settings: RunConfig, folds: Path, index: Sequence[Path], fold: int
+    settings: RunConfig, folds: Path, index: Sequence[Path], fold: int, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
-    """Rows of the prepared index for the fold's training and validation subjects, and for unpaired masks."""
+    """Rows of the prepared index for the fold's training and validation subjects, and for unpaired masks.
+
+    In rows that learn from scribbles a training case without one counts with its dense labels.
+    """
     parts = json.loads(folds.read_text())["folds"]
     if not 0 <= fold < len(parts):
         raise ConfigError(f"{folds}: no fold {fold}; it holds folds 0..{len(parts) - 1}")
     cases = read_index(index)
-    wanted = ("full", "both") if settings.supervision == "full" else ("scribble", "both")
+    wanted = ("full", "both") if settings.supervision == "full" else ("scribble", "both", "full")
     train = cases[cases["subject"].isin(parts[fold]["train"])]
     val = cases[cases["subject"].isin(parts[fold]["val"])]
     for rows, name, kinds in ((train, "training", wanted), (val, "validation", ("full", "both"))):
@@ -120,6 +128,9 @@ def _cases(
                 f"on {settings.dataset} (found: {found})"
             )
     train = train[train["supervision"].isin(wanted)]
+    if (count := settings.training.subjects) is not None:
+        where = f"{folds}: fold {fold} of {settings.dataset}"
+        train = train[train["subject"].isin(first_subjects(train, count, seed, where))]
     masks = _masks(cases, parts[fold], train, folds) if settings.supervision == "scribble+masks" else None
     return train, val[val["supervision"].isin(("full", "both"))], masks
 

@@ -15,6 +15,7 @@ import numpy as np
 from cyclemix.atomic import write_text
 from cyclemix.config import Protocol
 from cyclemix.data.datasets import load_dataset
+from cyclemix.data.draw import interleave
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.strict import ConfigError
 
@@ -89,7 +90,8 @@ def kfold(persons: Sequence[Person], folds: int, seed: int, label: str) -> list[
 
     Densely labelled persons rotate through the test folds, each group dealt out evenly. Of the others in the
     fold some are drawn for validation, again evenly by group. Persons without dense labels always train.
-    Where the data set has scribbles, a person without any cannot train and validates instead.
+    Where the data set has scribbles, persons without any are drawn for validation first: others' scribbles
+    would be of no use there. Those left over train on their dense labels.
 
     Raises:
         ConfigError: fewer densely labelled persons than folds, or nobody left to train or select on.
@@ -104,11 +106,10 @@ def kfold(persons: Sequence[Person], folds: int, seed: int, label: str) -> list[
     made = []
     for number, test in enumerate(tests):
         rest = [person for person in rotating if person not in test]
-        drawn = _interleave(rest, np.random.default_rng([seed, 1, number]))
+        drawn = interleave(rest, lambda person: person.group, np.random.default_rng([seed, 1, number]))
         count = max(1, round(VALIDATION_FRACTION * len(rest)))
-        unable = [person for person in rest if has_scribbles and not person.scribbled]
-        able = [person for person in drawn if person not in unable]
-        val = unable + able[: max(0, count - len(unable))]
+        drawn.sort(key=lambda person: has_scribbles and person.scribbled)  # stable: else as drawn
+        val = drawn[:count]
         train = [person for person in persons if person not in test and person not in val]
         if not val or not train:
             raise ConfigError(
@@ -184,19 +185,6 @@ def _deal(persons: Iterable[Person], hands: int, rng: np.random.Generator) -> li
             dealt[turn % hands].append(groups[name][position])
             turn += 1
     return dealt
-
-
-def _interleave(persons: Iterable[Person], rng: np.random.Generator) -> list[Person]:
-    """Shuffle so that every prefix holds the groups in about their proportions."""
-    groups: dict[str, list[Person]] = defaultdict(list)
-    for person in persons:
-        groups[person.group].append(person)
-    placed: list[tuple[float, float, Person]] = []
-    for name in sorted(groups):
-        members = groups[name]
-        for rank, position in enumerate(rng.permutation(len(members))):
-            placed.append(((rank + 0.5) / len(members), float(rng.random()), members[position]))
-    return [person for *_, person in sorted(placed, key=lambda item: item[:2])]
 
 
 def _names(persons: Iterable[Person]) -> list[str]:
