@@ -72,9 +72,9 @@ def tables(study: Study) -> list[Table]:
     ]
     names = ("Subjects", "Part of each scribble", "Labelled pixels", "Dice", "n runs")
     note = (
-        "Subjects and labelled pixels (background included, on the training grid): what was trained on, mean "
-        "over runs. Dice: average over structures, [95 % bootstrap interval]. All methods of one seed train on "
-        "the same subjects, and fewer subjects are among the more."
+        "Subjects and labelled pixels (background included, on the training grid): what was trained on, "
+        "mean over runs. Dice: average over structures, [95 % bootstrap interval]. All methods of one seed "
+        "train on the same subjects, and fewer subjects are among the more."
     )
     title, columns = "Annotation efficiency", (Columns("", names),)
     return [Table("efficiency", title, caption(study), "Row", columns, tuple(groups), notes=(note,))]
