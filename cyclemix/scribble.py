@@ -72,6 +72,7 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
         found = [set(values) for values in pool.map(lambda path: values_of(path), files)]
     values = sorted(set().union(*found))
     background, unlabelled, classes = scribble_values(values, request)
+    names = dict(zip(classes, class_names(classes, request.names), strict=True))
     table = {value: place for place, value in enumerate(classes, 1)}
     if background is not None:
         table[background] = BACKGROUND
@@ -81,7 +82,6 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
         rows = list(tqdm(pool.map(job, files), "scribble", len(files), unit="file", disable=None))
-    names = dict(zip(classes, class_names(classes, request.names), strict=True))
     told = {str(table[value]): name for value, name in names.items()} | {"background": "background"}
     every = pd.concat(rows, ignore_index=True)
     summary = summarise(every.assign(**{"class": every["class"].map(told)}))

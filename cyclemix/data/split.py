@@ -60,7 +60,8 @@ def run(dataset_file: Path, protocol: Protocol, index: Path | None, output: Path
         settings: dict[str, Any] = {"kind": "official"}
     else:
         persons = _persons(spec, index)
-        folds = kfold(persons, protocol.folds, protocol.seed, spec.label)
+        # Official lists say who is scribbled; without them a study takes cases as they come.
+        folds = kfold(persons, protocol.folds, protocol.seed, spec.label, mixed=not spec.official)
         settings = {"kind": "kfold", "folds": protocol.folds, "seed": protocol.seed}
     for number, fold in enumerate(folds):
         check_disjoint(fold, spec, f"{spec.label}, fold {number}")
@@ -85,13 +86,13 @@ def official_fold(spec: DatasetSpec) -> Fold:
     return {part: sorted(spec.official.get(part, [])) for part in LISTS}  # type: ignore[call-overload]
 
 
-def kfold(persons: Sequence[Person], folds: int, seed: int, label: str) -> list[Fold]:
+def kfold(persons: Sequence[Person], folds: int, seed: int, label: str, mixed: bool = False) -> list[Fold]:
     """Stratified k-fold by person.
 
     Densely labelled persons rotate through the test folds, each group dealt out evenly. Of the others in the
     fold some are drawn for validation, again evenly by group. Persons without dense labels always train.
-    Where the data set has scribbles, persons without any are drawn for validation first: others' scribbles
-    would be of no use there. Those left over train on their dense labels.
+    Where the data set has scribbles, a person without any cannot train and validates instead; if ``mixed``,
+    such persons are only drawn for validation first, and those left over train on their dense labels.
 
     Raises:
         ConfigError: fewer densely labelled persons than folds, or nobody left to train or select on.
@@ -108,8 +109,9 @@ def kfold(persons: Sequence[Person], folds: int, seed: int, label: str) -> list[
         rest = [person for person in rotating if person not in test]
         drawn = interleave(rest, lambda person: person.group, np.random.default_rng([seed, 1, number]))
         count = max(1, round(VALIDATION_FRACTION * len(rest)))
-        drawn.sort(key=lambda person: has_scribbles and person.scribbled)  # stable: else as drawn
-        val = drawn[:count]
+        unable = [person for person in drawn if has_scribbles and not person.scribbled]
+        able = [person for person in drawn if person not in unable]
+        val = (unable + able)[:count] if mixed else unable + able[: max(0, count - len(unable))]
         train = [person for person in persons if person not in test and person not in val]
         if not val or not train:
             raise ConfigError(

@@ -126,7 +126,8 @@ def test_lengths_widths_and_shares_by_hand() -> None:
     assert rows.loc["LV", "length"] == pytest.approx(7 / 36), "the outline has 36 steps"
     assert rows.loc["LV", "width_px"] == pytest.approx(8 / 7)
     assert rows.loc["LV", "pieces"] == 1
-    assert rows.loc["background", "distance_mm"] == pytest.approx(2 * (3 + 10**0.5) / 2, abs=0.2)
+    assert rows.loc["background", "distance_mm"] == pytest.approx(10**0.5 + 13**0.5)
+    # 2 mm a pixel, 3 rows away and 0 to 3 columns: the median of 3, 10^0.5, 13^0.5, 18^0.5 pixels
 
 
 def test_a_diagonal_step_is_root_two_long_and_a_dot_one() -> None:

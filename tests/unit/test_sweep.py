@@ -180,7 +180,7 @@ def test_fewer_subjects_in_training(mixed: Path) -> None:
 def test_a_fold_validates_on_dense_cases_first_and_trains_on_the_others() -> None:
     both = [Person((f"a{i}",), "", True, True) for i in range(8)]
     dense = [Person((f"b{i}",), "", True, False) for i in range(8)]
-    for fold in kfold([*both, *dense], 4, 0, "x"):
+    for fold in kfold([*both, *dense], 4, 0, "x", mixed=True):
         assert len(fold["val"]) == 2
         assert all(name.startswith("b") for name in fold["val"])
         assert any(name.startswith("b") for name in fold["train"])

@@ -295,7 +295,10 @@ def test_writing_twice_gives_the_same_bytes(toy):
     toy.run()
     assert {path.name: path.read_bytes() for path in toy.output.iterdir()} == first
     assert set(first) == {
-        *(f"{name}.csv" for name in ("per_case", "summary", "significance", "clinical", "levels")),
+        *(
+            f"{name}.csv"
+            for name in ("per_case", "summary", "significance", "clinical", "levels", "efficiency")
+        ),
         "clinical_per_patient.csv",
         *("comparison.md", "comparison.tex", "comparison.html", "comparison_readme.md", "overview.rst"),
     }
