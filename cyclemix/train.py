@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -24,8 +24,9 @@ from cyclemix.config import RunConfig, Training, load_run_config, modules_of
 from cyclemix.data.draw import first_subjects
 from cyclemix.data.store import read_index
 from cyclemix.device import acquire
+from cyclemix.domain import describe
 from cyclemix.engine import Engine, State
-from cyclemix.inference import save_model
+from cyclemix.model_file import Model, save_model
 from cyclemix.slices import Volume, load_slices, load_volumes
 from cyclemix.strict import ConfigError
 
@@ -96,7 +97,7 @@ def run(
             engine = Engine(settings, seed, slices)
             state = _resume(engine, output_dir, digest, device)
             _loop(engine, state, volumes, output_dir, execution, reporter)
-            _finish(engine, state, settings, output_dir, origin)
+            _finish(engine, state, train_cases["path"], output_dir, origin)
         status = "FINISHED"
     except Interrupted:
         status = "KILLED"
@@ -230,7 +231,7 @@ class _SigtermFlag:
         self.raised = True
 
 
-def _finish(engine: Engine, state: State, settings: RunConfig, folder: Path, origin: dict[str, Any]) -> None:
+def _finish(engine: Engine, state: State, cases: Iterable[str], folder: Path, origin: dict[str, Any]) -> None:
     """Write the declared outputs; ``model.pt`` last, so that it vouches for the others."""
     write_text(folder / "history.csv", pd.DataFrame(state.history).to_csv(index=False, float_format="%.6g"))
     origin |= {
@@ -245,7 +246,8 @@ def _finish(engine: Engine, state: State, settings: RunConfig, folder: Path, ori
     }
     write_text(folder / "provenance.json", json.dumps(origin, indent=2, sort_keys=True) + "\n")
     engine.net.load_state_dict(_require(state.best_model))
-    save_model(folder / "model.pt", settings, engine.net, state.best_step, state.best_dice)
+    model = Model(engine.net, engine.settings, describe(cases), origin)
+    save_model(folder / "model.pt", model, state.best_step, state.best_dice)
 
 
 def _require(model: dict[str, Tensor] | None) -> dict[str, Tensor]:
