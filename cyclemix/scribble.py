@@ -25,7 +25,9 @@ from cyclemix.data.strokes import as_records, beside_experts, measure, summarise
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".nii", ".nii.gz")
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+"""Label files of these kinds are found in folders; scribbles of the last three are written as .nii.gz."""
+
 SIDECAR = "scribbles.yaml"
 LARGEST = 65535
 
@@ -78,7 +80,7 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
         table[background] = BACKGROUND
 
     def job(path: Path) -> pd.DataFrame:
-        return _write(path, output_dir / path.name, table, unlabelled, request)
+        return _write(path, output_dir / written_name(path), table, unlabelled, request)
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
         rows = list(tqdm(pool.map(job, files), "scribble", len(files), unit="file", disable=None))
@@ -89,7 +91,7 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
     content = {
         "scribble_values": dict(sorted({**meaning, unlabelled: "unlabelled"}.items())),
         "made": {key: value for key, value in asdict(request).items() if key != "names"},
-        "files": [path.name for path in files],
+        "files": [written_name(path) for path in files],
         "measures": as_records(summary),
     }
     write_text(output_dir / SIDECAR, yaml.safe_dump(content, sort_keys=False))
@@ -107,18 +109,29 @@ def find_files(labels: Sequence[Path], output_dir: Path) -> list[Path]:
     for path in labels:
         inside = [p for p in sorted(path.iterdir()) if p.name.endswith(SUFFIXES)] if path.is_dir() else [path]
         if not inside:
-            raise ValueError(f"{path}: no {' or '.join(SUFFIXES)} file in this folder")
+            raise ValueError(f"{path}: no label file ({', '.join(SUFFIXES)}) in this folder")
         found += inside
-    names = [path.name for path in found]
+    names = [written_name(path) for path in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"{twice[0]}: two label files of this name; scribble their folders one at a time")
+        raise ValueError(f"{twice[0]}: two label files for this name; scribble their folders one at a time")
     for path in found:
         if not path.is_file():
             raise ValueError(f"{path}: no such label file or folder")
         if path.parent.resolve() == output_dir.resolve():
             raise ValueError(f"{output_dir}: holds {path.name} itself; name another --output-dir")
     return sorted(found, key=lambda path: path.name)
+
+
+def case_of(path: Path) -> str:
+    """A file's name without its suffix."""
+    suffix = next((known for known in SUFFIXES if path.name.endswith(known)), path.suffix)
+    return path.name.removesuffix(suffix)
+
+
+def written_name(path: Path) -> str:
+    """Name of the scribble file of a label file: its own, or as NIfTI where it is of another kind."""
+    return path.name if path.name.endswith((".nii", ".nii.gz")) else f"{case_of(path)}.nii.gz"
 
 
 def values_of(path: Path) -> list[int]:
@@ -195,7 +208,7 @@ def _write(
     for value, place in table.items():
         given[array == value] = place
     spacing = header_spacing(header)[1:]
-    case = path.name.removesuffix(".gz").removesuffix(".nii")
+    case = case_of(path)
     dense = None if request.unlabelled is not None else given
     drawn = given if dense is None else simulate_volume(dense, spacing, case, request.seed, request.hand)
     drawn = keep_fraction(drawn, request.keep, case, request.seed)

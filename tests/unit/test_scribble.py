@@ -223,18 +223,23 @@ def test_refusals(tmp_path: Path, values: tuple[int, ...], request_: Request, me
 
 def test_places_that_cannot_be(tmp_path: Path) -> None:
     folder, other = write_labels(tmp_path / "labels"), write_labels(tmp_path / "other")
-    with pytest.raises(ValueError, match=r"a.nii.gz: two label files of this name"):
+    with pytest.raises(ValueError, match=r"a.nii.gz: two label files for this name"):
         scribble.run([folder, other], tmp_path / "out", Request())
     with pytest.raises(ValueError, match=r"holds a.nii.gz itself; name another --output-dir"):
         scribble.run([folder], folder, Request())
     with pytest.raises(ValueError, match=r"gone: no such label file or folder"):
         scribble.run([tmp_path / "gone"], tmp_path / "out", Request())
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"empty: no .nii or .nii.gz file in this folder"):
+    with pytest.raises(ValueError, match=r"empty: no label file .* in this folder"):
         scribble.run([tmp_path / "empty"], tmp_path / "out", Request())
     (folder / "a.nii.gz").write_bytes((folder / "a.nii.gz").read_bytes()[:200])
     with pytest.raises(DataError, match=r"a.nii.gz: damaged or cut off"):
         scribble.run([folder], tmp_path / "out", Request())
+
+
+def test_other_kinds_of_files_become_nifti() -> None:
+    names = {name: scribble.written_name(Path(name)) for name in ("a.nii", "b.nii.gz", "c.nrrd", "d.e.mha")}
+    assert names == {"a.nii": "a.nii", "b.nii.gz": "b.nii.gz", "c.nrrd": "c.nii.gz", "d.e.mha": "d.e.nii.gz"}
 
 
 def test_the_command_says_what_to_paste(tmp_path: Path) -> None:

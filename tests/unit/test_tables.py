@@ -360,7 +360,7 @@ def test_efficiency_has_a_row_a_point_with_what_was_trained_on(toy):
     text = toy.text("comparison.md")
     assert "Annotation efficiency" in text
     assert "1,150" in text
-    assert "unet_pce: trained on 8 scribbled and 2 densely labelled cases." in text
+    assert "cyclemix: trained on 8 scribbled and 2 densely labelled cases." in text
 
 
 def test_without_a_sweep_there_is_a_header_and_no_word_of_it(toy):
