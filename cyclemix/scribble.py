@@ -6,7 +6,7 @@ import gzip
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,10 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
     if background is not None:
         table[background] = BACKGROUND
 
+    hand = _by_place(request.hand, table)
+
     def job(path: Path) -> pd.DataFrame:
-        return _write(path, output_dir / written_name(path), table, unlabelled, request)
+        return _write(path, output_dir / written_name(path), table, unlabelled, replace(request, hand=hand))
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
         rows = list(tqdm(pool.map(job, files), "scribble", len(files), unit="file", disable=None))
@@ -191,6 +193,24 @@ def class_names(classes: Sequence[int], names: Sequence[str]) -> list[str]:
             f"--names: expected {len(classes)} names for the values {list(classes)}, got {list(names)}"
         )
     return list(names) or [f"class{value}" for value in classes]
+
+
+def _by_place(hand: Hand, table: Mapping[int, int]) -> Hand:
+    """Widths and lengths by place in the table in place of file values.
+
+    Raises:
+        ValueError: one for a value that no file holds.
+    """
+    unknown = sorted({*hand.widths_px, *hand.lengths} - set(table))
+    if unknown:
+        raise ValueError(
+            f"--width-px, --length: no value {unknown[0]} in the files; they hold {sorted(table)}"
+        )
+    widths, lengths = (
+        {table[value]: number for value, number in numbers.items()}
+        for numbers in (hand.widths_px, hand.lengths)
+    )
+    return replace(hand, widths_px=widths, lengths=lengths)
 
 
 def _load(path: Path) -> tuple[np.ndarray, Header | None]:

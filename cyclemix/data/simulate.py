@@ -102,7 +102,7 @@ def simulate_volume(
             rng = generator(seed, case, number, value)
             length = hand.lengths.get(value, hand.length)
             width = hand.widths_px.get(value, hand.width_px)
-            drawn[number][_structure(region, spacing_yx, length, width, rng)] = value
+            drawn[number][_structure(region, length, width, rng)] = value
         if hand.background and len(shown):
             rng = generator(seed, case, number, BACKGROUND)
             width = hand.widths_px.get(BACKGROUND, hand.width_px)
@@ -113,9 +113,7 @@ def simulate_volume(
     return drawn
 
 
-def _structure(
-    region: np.ndarray, spacing_yx: tuple[float, float], length: float, width: float, rng: np.random.Generator
-) -> np.ndarray:
+def _structure(region: np.ndarray, length: float, width: float, rng: np.random.Generator) -> np.ndarray:
     """Strokes (H,W) bool inside ``region``, at least one pixel."""
     parts, count = ndimage.label(region, ADJACENT)
     sizes = ndimage.sum_labels(region, parts, range(1, count + 1))

@@ -177,6 +177,19 @@ def test_files_keep_values_and_geometry(tmp_path: Path) -> None:
     )
 
 
+def test_widths_are_named_by_the_files_values(tmp_path: Path) -> None:
+    folder = write_labels(tmp_path / "labels", (5, 7, 600), names=("a",))
+    counts = []
+    for number, hand in enumerate((Hand(), Hand(widths_px={600: 4.0}))):
+        scribble.run([folder], tmp_path / str(number), Request(hand=hand))
+        values = np.asarray(nib.load(tmp_path / str(number) / "a.nii.gz").dataobj)
+        counts.append([int((values == value).sum()) for value in (5, 7, 600)])
+    assert counts[0][:2] == counts[1][:2]
+    assert counts[1][2] > 2 * counts[0][2]
+    with pytest.raises(ValueError, match=r"no value 3 in the files; they hold \[0, 5, 7, 600\]"):
+        scribble.run([folder], tmp_path / "no", Request(hand=Hand(lengths={3: 0.5})))
+
+
 def test_order_and_threads_change_no_byte(tmp_path: Path) -> None:
     folder = write_labels(tmp_path / "labels", names=("a", "b", "c"))
     scribble.run([folder], tmp_path / "one", Request())
