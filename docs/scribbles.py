@@ -46,9 +46,10 @@ class Case:
 
 
 def cases_of(source: str) -> tuple[DatasetSpec, Iterator[Case]]:
-    """The data set and the scribbled cases of ``label=receipt``."""
+    """The data set and the scribbled cases of ``label=receipt``; a YAML file may stand for the label."""
     label, _, receipt = source.partition("=")
-    spec, path = load_dataset(FOLDER / f"{label}.yaml"), Path(receipt)
+    file = Path(label) if label.endswith(".yaml") else FOLDER / f"{label}.yaml"
+    spec, path = load_dataset(file), Path(receipt)
 
     def read() -> Iterator[Case]:
         for entry in json.loads(path.read_text())["cases"]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import yaml
-from data_files import write_nifti
+from data_files import write_nifti, write_own
 from scipy import ndimage
 from typer.testing import CliRunner
 
 from cyclemix import scribble
 from cyclemix.cli import app
+from cyclemix.config import Grid
+from cyclemix.data import download, prepare
 from cyclemix.data.keep import keep_fraction, keep_slices
 from cyclemix.data.native import DataError
 from cyclemix.data.simulate import Hand, simulate_volume
+from cyclemix.data.store import read_index
 from cyclemix.data.strokes import beside_experts, experts, length_of, measure, summarise, thin
 from cyclemix.scribble import Request
 
@@ -248,6 +253,38 @@ def test_places_that_cannot_be(tmp_path: Path) -> None:
     (folder / "a.nii.gz").write_bytes((folder / "a.nii.gz").read_bytes()[:200])
     with pytest.raises(DataError, match=r"a.nii.gz: damaged or cut off"):
         scribble.run([folder], tmp_path / "out", Request())
+
+
+def test_the_printed_values_prepare_as_they_are(tmp_path: Path) -> None:
+    spec_file = write_own(tmp_path, ("a1", "a2"))
+    scans = tmp_path / "scans"
+    for path in (scans / "scribbles").iterdir():
+        path.unlink()
+    made = scribble.run([scans / "labels"], scans / "scribbles", Request(names=["RV", "LV"]))
+    (scans / "scribbles" / scribble.SIDECAR).rename(tmp_path / scribble.SIDECAR)
+    values = ", ".join(f"{value}: {name}" for value, name in made["scribble_values"].items())
+    old = "scribble_values: {0: unlabelled, 1: RV, 2: LV, 3: background}"
+    assert old in spec_file.read_text()
+    spec_file.write_text(spec_file.read_text().replace(old, f"scribble_values: {{{values}}}"))
+    receipt, index = tmp_path / "data" / "raw_all.json", tmp_path / "index_all.csv"
+    download.run(spec_file, "all", receipt, threads=1)
+    prepare.run(spec_file, "all", receipt, Grid(spacing_mm=1.0, crop_px=32), index)
+    table = read_index([index])
+    assert list(table["supervision"]) == ["both", "both"]
+    assert (table[["scribble_background", "scribble_RV", "scribble_LV"]] > 0).all(axis=None)
+
+
+def test_the_script_of_the_page_runs(repository: Path, phantom_prepared: Path, tmp_path: Path) -> None:
+    place = importlib.util.spec_from_file_location("scribbles_page", repository / "docs" / "scribbles.py")
+    page = importlib.util.module_from_spec(place)
+    sys.modules[place.name] = page
+    place.loader.exec_module(page)
+    source = f"{phantom_prepared / 'tiny.yaml'}={phantom_prepared / 'data/tiny/raw_train.json'}"
+    done = CliRunner().invoke(page.app, ["compare", source])
+    assert done.exit_code == 0, done.output
+    assert "| MYO | of_class | " in done.output
+    assert CliRunner().invoke(page.app, ["figure", source, str(tmp_path / "f.png")]).exit_code == 0
+    assert (tmp_path / "f.png").stat().st_size > 10_000
 
 
 def test_other_kinds_of_files_become_nifti() -> None:

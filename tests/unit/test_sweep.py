@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ import torch
 from data_files import write_case, write_own
 
 from cyclemix import train
-from cyclemix.config import UNLABELLED, Grid, Protocol, Recipe, RunConfig
+from cyclemix.cli import _Silent
+from cyclemix.config import UNLABELLED, Grid, Protocol, Recipe, RunConfig, Training
 from cyclemix.data import download, prepare, split
 from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.draw import first_subjects
 from cyclemix.data.split import Person, kfold
-from cyclemix.data.store import read_index
+from cyclemix.data.store import load_case, read_index, save_case
 from cyclemix.slices import load_slices
 from cyclemix.strict import ConfigError
 from cyclemix.study import Plan, plan
@@ -165,6 +167,27 @@ def test_a_part_of_the_scribbles_and_whole_dense_labels(mixed: Path) -> None:
             count = int((before == value).sum())
             kept = count if case == "b1" else int(np.ceil(0.25 * count))
             assert int((after == value).sum()) == kept, (case, value)
+
+
+def test_scribbled_dense_and_half_marked_cases_train_together(mixed: Path, caplog: Any) -> None:
+    config = settings(base_filters=4, levels=2, batch_size=4, max_steps=2, validate_every_steps=1)
+    (mixed / "config.json").write_text(config.model_dump_json())
+    path = mixed / "a1.npz"
+    case = load_case(path)
+    half = case.scribble.copy()
+    half[0] = UNLABELLED  # one of two slices without a mark
+    save_case(path, replace(case, scribble=half))
+    indexes = [mixed / "index_train.csv", mixed / "index_val.csv"]
+    with caplog.at_level("INFO"):
+        train.run(
+            mixed / "config.json", mixed / "folds.json", indexes, 0, 0, mixed / "run", Training(device="cpu"),
+            _Silent(),
+        )  # fmt: skip
+    assert "3 scribbled_cases, 1 dense_cases, 1 unmarked_slices, 7 slices" in caplog.text
+    told = json.loads((mixed / "run" / "provenance.json").read_text())["training_data"]
+    assert (told["scribbled_cases"], told["dense_cases"], told["unmarked_slices"]) == (3, 1, 1)
+    losses = pd.read_csv(mixed / "run" / "history.csv")["loss"]
+    assert np.isfinite(losses).all()
 
 
 def test_fewer_subjects_in_training(mixed: Path) -> None:
