@@ -48,6 +48,7 @@ def draw(points: pd.DataFrame, colours: dict[str, str], heading: tuple[str, str]
         axes.grid(axis="both")
         axes.tick_params(axis="y", labelleft=not column)
     panels[0].set_ylabel("Dice")
+    panels[0].set_ylim(*_limits(points))
     _legends(figure, points, colours, fractions)
     return figure
 
@@ -68,6 +69,13 @@ def _line(
     x = line[effort].to_numpy() * shift
     axes.vlines(x, line["ci_low"], line["ci_high"], color=colour, lw=0.8, alpha=0.6)
     axes.plot(x, line["dice"], color=colour, **_look(rank, colour))
+
+
+def _limits(points: pd.DataFrame) -> tuple[float, float]:
+    """Range of the Dice axis: all intervals, and a tenth at least, so that noise does not look like a trend."""
+    low, high = points[["ci_low", "dice"]].min(axis=None), points[["ci_high", "dice"]].max(axis=None)
+    pad = max(0.02, (0.1 - (high - low)) / 2)
+    return max(0.0, low - pad), min(1.0, high + pad)
 
 
 def _ticks(axes: Axes, values: np.ndarray, effort: str) -> None:
