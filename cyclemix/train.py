@@ -144,7 +144,7 @@ def _check_classes(settings: RunConfig, train: pd.DataFrame, folds: Path, fold: 
         ConfigError: names the fold, the structures and the remedy.
     """
     # The index counts slices of the scribble, or of the dense label where a case has no scribble.
-    kind = "dense label" if settings.supervision == "full" else "scribble or dense label"
+    kind = "dense label" if settings.supervision == "full" else "scribble"
     columns = {name: f"slices_with_{name}" for name in settings.classes}
     absent = [name for name, column in columns.items() if column in train and not (train[column] > 0).any()]
     if absent:

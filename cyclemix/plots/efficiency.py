@@ -72,8 +72,9 @@ def _line(
 
 
 def _limits(points: pd.DataFrame) -> tuple[float, float]:
-    """Range of the Dice axis: all intervals, and a tenth at least, so that noise does not look like a trend."""
-    low, high = points[["ci_low", "dice"]].min(axis=None), points[["ci_high", "dice"]].max(axis=None)
+    """Range of the Dice axis: all intervals, a tenth at least, so that noise does not look like a trend."""
+    values = points[["ci_low", "dice", "ci_high"]].to_numpy(float)  # one patient gives no interval
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
     pad = max(0.02, (0.1 - (high - low)) / 2)
     return max(0.0, low - pad), min(1.0, high + pad)
 
