@@ -69,6 +69,9 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
     Raises:
         ValueError: no file, two of one name, an output over its input, or values that are no labels.
     """
+    for option in ("keep", "slices"):
+        if not 0 < (part := getattr(request, option)) <= 1:
+            raise ValueError(f"--{option}: expected above 0 and at most 1, got {part:g}")
     files = find_files(labels, output_dir)
     with ThreadPoolExecutor(max(1, threads)) as pool:
         found = [set(values) for values in pool.map(lambda path: values_of(path), files)]

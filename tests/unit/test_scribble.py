@@ -229,7 +229,7 @@ def test_given_scribbles_are_shortened_whatever_marks_the_unlabelled(tmp_path: P
         ((0, 0, 0), Request(), r"expected 1 to 254 class values .* got 0"),
         ((1, 2, 3), Request(names=["LV"]), r"--names: expected 3 names for the values .*, got \['LV'\]"),
         ((-1, 2, 3), Request(), r"a.nii.gz: label values must be whole numbers from 0 to 65535, got \[-1"),
-        ((1, 2, 3), Request(keep=2.0), r"fraction of a scribble: expected above 0 and at most 1, got 2.0"),
+        ((1, 2, 3), Request(keep=2.0), r"--keep: expected above 0 and at most 1, got 2"),
     ],
 )  # fmt: skip
 def test_refusals(tmp_path: Path, values: tuple[int, ...], request_: Request, message: str) -> None:
