@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from cyclemix.atomic import replacing
 from cyclemix.config import BACKGROUND, UNLABELLED, Inference, Recipe, RunConfig
+from cyclemix.data.native import move_slices
 from cyclemix.data.store import Geometry
 from cyclemix.networks import build
 from cyclemix.ops.components import largest_component
@@ -111,12 +112,12 @@ def volume_dice(prediction: Tensor, truth: Tensor, num_classes: int) -> Tensor:
     return torch.stack(scores)
 
 
-def save_labels(path: Path, labels: np.ndarray, header_block: bytes) -> None:
-    """Write (D,H,W) labels as uint8 NIfTI with the upstream shape, affine and spacing, atomically."""
+def save_labels(path: Path, labels: np.ndarray, header_block: bytes, slice_axis: int = 3) -> None:
+    """Write (D,H,W) labels as uint8 NIfTI with the upstream axes, shape, affine and spacing, atomically."""
     header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(header_block), check=False)
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
-    data = np.ascontiguousarray(labels.astype(np.uint8).T)
+    data = np.ascontiguousarray(move_slices(labels.astype(np.uint8), slice_axis, back=True).T)
     image = nibabel.Nifti1Image(data, header.get_best_affine(), header)
     with replacing(path) as partial:
         partial.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))

@@ -57,4 +57,5 @@ def run(
             case = load_case(Path(str(row.path)))
             image = torch.from_numpy(case.image).float()[:, None].to(device)
             labels = segment_volume(net, image, case.geometry, inference, config.training.precision)
-            save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), case.geometry.header)
+            home = case.geometry
+            save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), home.header, home.slice_axis)

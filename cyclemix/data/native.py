@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import h5py
 import nibabel as nib
@@ -22,7 +22,10 @@ from nibabel.spatialimages import HeaderDataError
 from cyclemix.data.spec import DatasetSpec, Kind
 
 Header = nib.Nifti1Header
+_Size = TypeVar("_Size", int, float)
 GZIP_MAGIC = b"\x1f\x8b"
+ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
+"""MetaImage and NRRD, which `cyclemix.data.itk` reads."""
 AGAIN = "fetch it again (delete it and rerun `download`) or leave its subject out"
 
 
@@ -42,7 +45,7 @@ def read_native(
         kind: which of the case's files.
 
     Returns:
-        The array (D,H,W) - the NIfTI array transposed, nothing reoriented; float32 grey values for an image,
+        The array (D,H,W) - the NIfTI array transposed, D its ``slice_axis``, nothing else reoriented; float32 grey values for an image,
         uint8 values after the data set's table (0 background, 1.. classes, 255 unlabelled) for labels -, the
         voxel size (dz,dy,dx) in mm and the 348-byte NIfTI-1 header, both of the case's IMAGE geometry.
 
@@ -53,12 +56,13 @@ def read_native(
     array, own = load_volume(raw_dir, entry, kind)
     header = own if kind == "image" and own is not None else read_geometry(spec, raw_dir, entry)
     where = reference_path(raw_dir, entry, kind)
-    shape = header_shape(header)
+    axis = entry.get("slice_axis", 3)
+    shape, spacing = slices_first(header_shape(header), axis), slices_first(header_spacing(header), axis)
     if array.shape != shape:
         raise DataError(f"{where}: {kind} has shape {array.shape} (D,H,W), expected the image's {shape}")
     if kind == "image":
-        return _finite(array, where), header_spacing(header), header.binaryblock
-    return to_classes(array, spec, kind, where), header_spacing(header), header.binaryblock
+        return _finite(array, where), spacing, header.binaryblock
+    return to_classes(array, spec, kind, where), spacing, header.binaryblock
 
 
 def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Header:
@@ -69,13 +73,39 @@ def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) ->
     path, inside = split_reference(where)
     if inside and Path(path).is_file() and not zipfile.is_zipfile(path):
         raise DataError(f"{where}: holds no geometry; files.geometry must name a kind whose files are NIfTI")
+    if where.lower().endswith(ITK_SUFFIXES):
+        from cyclemix.data import itk  # SimpleITK takes long to import, and few data sets need it
+
+        return itk.header(where)
     return parse_header(_bytes(where, "header"), where)
 
 
 def load_volume(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> tuple[np.ndarray, Header | None]:
-    """The untouched array (D,H,W) and its own header (None for HDF5)."""
-    where = reference_path(raw_dir, entry, kind)
+    """The array (D,H,W), slices first, and its own header, of the file as it is (None for HDF5)."""
+    array, header = _load(reference_path(raw_dir, entry, kind))
+    return move_slices(array, entry.get("slice_axis", 3)), header
+
+
+def slices_first(sizes: tuple[_Size, _Size, _Size], slice_axis: int) -> tuple[_Size, _Size, _Size]:
+    """Sizes of the axes (third, second, first) of a stored array -> of (D,H,W)."""
+    order = [3 - slice_axis, *(i for i in range(3) if i != 3 - slice_axis)]
+    return sizes[order[0]], sizes[order[1]], sizes[order[2]]
+
+
+def move_slices(array: np.ndarray, slice_axis: int, back: bool = False) -> np.ndarray:
+    """Stored axes (third, second, first) -> (D,H,W), or back; a view."""
+    ends = (3 - slice_axis, 0)
+    return np.moveaxis(array, *(ends[::-1] if back else ends))
+
+
+def _load(where: str) -> tuple[np.ndarray, Header | None]:
+    """A file's array, axes (third, second, first), and header."""
     path, member = split_reference(where)
+    if where.lower().endswith(ITK_SUFFIXES):
+        from cyclemix.data import itk
+
+        array, header = itk.load(path)
+        return _three_axes(array, where), header
     if member and not zipfile.is_zipfile(path):
         return _read_hdf5(Path(path), member), None
     content = _bytes(where, "all")
@@ -88,16 +118,17 @@ def load_volume(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> tuple[np
     return _three_axes(array, where), header
 
 
-def read_image(path: Path) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
+def read_image(path: Path, slice_axis: int = 3) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
     """An image of no data set: array (D,H,W), spacing (dz,dy,dx) mm and NIfTI-1 header block.
 
     Raises:
         DataError: truncated, not NIfTI, not three-dimensional, or not finite; names the file.
     """
-    array, header = load_volume(Path(), {"case": path.name, "image": str(path)}, "image")
+    entry = {"case": path.name, "image": str(path), "slice_axis": slice_axis}
+    array, header = load_volume(Path(), entry, "image")
     if header is None:
         raise DataError(f"{path}: expected a NIfTI image, got an array without geometry")
-    return _finite(array, str(path)), header_spacing(header), header.binaryblock
+    return _finite(array, str(path)), slices_first(header_spacing(header), slice_axis), header.binaryblock
 
 
 def to_classes(array: np.ndarray, spec: DatasetSpec, kind: Kind, where: str) -> np.ndarray:
@@ -135,14 +166,14 @@ def reference_path(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> str:
 
 
 def header_spacing(header: Header) -> tuple[float, float, float]:
-    """(dz,dy,dx) in mm; the header's length unit is honoured."""
+    """Voxel size along the stored axes (third, second, first), which is (dz,dy,dx), in mm; the header's length unit is honoured."""
     scale = {"meter": 1000.0, "micron": 0.001}.get(header.get_xyzt_units()[0], 1.0)
     zooms = [float(z) * scale for z in header.get_zooms()[:3]] + [1.0] * 3
     return zooms[2], zooms[1], zooms[0]
 
 
 def header_shape(header: Header) -> tuple[int, int, int]:
-    """(D,H,W) of the volume that the header describes."""
+    """Shape along the stored axes (third, second, first), which is (D,H,W), of the volume described."""
     x, y, z = ([int(n) for n in header.get_data_shape()] + [1, 1, 1])[:3]
     return z, y, x
 

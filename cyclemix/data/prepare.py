@@ -129,7 +129,7 @@ def prepare_case(
     """
     native, spacing, header = read_native(spec, raw_dir, entry, "image")
     depth, height, width = native.shape
-    geometry = make_geometry((depth, height, width), spacing, header, grid)
+    geometry = make_geometry((depth, height, width), spacing, header, grid, spec.slice_axis)
     image = normalise(native, geometry, grid.crop_px, reference_path(raw_dir, entry, "image"))
     labels: dict[Kind, np.ndarray] = {
         kind: _read_label(spec, raw_dir, entry, kind, geometry) for kind in LABELS if entry.get(kind)
