@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cyclemix.options import Execution, OutputDir, read_model
+from cyclemix.options import Execution, OutputDir, Results, read_model
 
 commands = typer.Typer()
 
@@ -29,6 +29,73 @@ def segment(
 
     how = read_model(Inference, inference, "--inference")
     stage.run(model, images, output_dir, how, read_model(Training, execution, "--execution"))
+
+
+@commands.command()
+def check(
+    dataset: Annotated[str, typer.Argument(help="NAME of config/datasets/NAME.yaml, or a YAML file")],
+    output_dir: Annotated[
+        Path | None, typer.Option(help="folder of overlays.html and report.json; results/check/NAME")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="cases read at once")] = 4,
+    results: Results = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
+) -> None:
+    """Read every case of a data set; say what is there, what is wrong and what to do.
+
+    Writes a page of overlays to look at. Exit status 1 where something would stop the workflow.
+
+    \b
+    Examples:
+      cyclemix check my_scans
+      cyclemix check config/datasets/my_scans.yaml --threads 8
+      cyclemix check my_scans --json > report.json
+    """
+    from cyclemix import check as stage
+    from cyclemix.atomic import write_text
+    from cyclemix.checking import tell
+
+    report = stage.run(stage.find_file(dataset), results, threads)
+    folder = output_dir or results / "check" / report.spec.label
+    write_text(folder / "report.json", tell.as_json(report) + "\n")
+    write_text(folder / "overlays.html", tell.page(report))
+    typer.echo(tell.as_json(report) if as_json else tell.text(report))
+    typer.echo(f"\nOverlays to look at: {folder / 'overlays.html'}", err=as_json)
+    if report.errors:
+        raise typer.Exit(1)
+
+
+@commands.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="folder of images, labels and scribbles")],
+    name: Annotated[str, typer.Option(help="what the data set is called in studies and tables")],
+    output: Annotated[Path | None, typer.Option(help="config/datasets/NAME.yaml")] = None,
+    study: Annotated[Path | None, typer.Option(help="config/NAME.yaml")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="files read at once")] = 4,
+) -> None:
+    """Draft the YAML file of a data set, and a first study, by looking at a folder.
+
+    Images, labels and scribbles are told by the names of folders (images, labels, scribbles) or of files
+    (NAME_gt, NAME_scribble). Nothing is overwritten; guesses are marked CHECK in the drafts.
+
+    \b
+    Examples:
+      cyclemix init /data/our_scans --name our_scans
+      cyclemix init scans --name livers --output config/datasets/livers.yaml
+    """
+    from cyclemix import draft
+
+    target = output or Path("config/datasets") / f"{name}.yaml"
+    target_study = study or Path("config") / f"{name}.yaml"
+    made = draft.run(folder, name, target, target_study, threads)
+    for note in made.notes:
+        typer.echo(f"note: {note}")
+    for path in made.files:
+        typer.echo(f"wrote {path}")
+    shown = name if target.parent == Path("config/datasets") else target
+    typer.echo(f"Next: edit {target} where it says CHECK, then")
+    typer.echo(f"  cyclemix check {shown}")
+    typer.echo(f"  snakemake --cores all --configfile {target_study}")
 
 
 @commands.command()

@@ -4,8 +4,8 @@
 smallest multiple of 16 whose square, centred as crops are, holds every labelled structure of every case with
 `MARGIN` to spare and at least `LEAST_VIEW` of a usual image, so that structures lie in their surroundings.
 
-What was derived is written to ``grid.json`` and read from there ever after: cases that come or go must not move
-all others to another grid. Delete the file to derive the numbers anew.
+What was derived is written to ``grid.json`` and read from there ever after: cases that come or go must not
+move all others to another grid. Delete the file to derive the numbers anew.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 MARGIN = 1.15
 """The square's side over the least one that holds all structures: new images are not centred better."""
 
-LEAST_VIEW = 0.6
+LEAST_VIEW = 0.75
 """The square's side is at least this part of the median image's shorter side."""
 
 STEP_PX = 16
@@ -59,7 +59,7 @@ class Extent:
     size_mm: tuple[float, float]
     """Height and width of a slice."""
     reach_mm: float
-    """From the slice's middle to the farthest border of a labelled structure, along rows or columns; 0 = none."""
+    """From the slice's middle to the farthest edge of a structure, along rows or columns; 0 = none."""
 
 
 def measure(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Extent:

@@ -90,8 +90,8 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
         subjects.add(subject)
         if folders.setdefault(case, identity.folder) != identity.folder:
             raise ConfigError(
-                f"{spec.label}: two images are named {case}, in {folders[case]} and in {identity.folder}; tell "
-                f'them apart by the folder, case: "{{folder}}_{spec.case}"'
+                f"{spec.label}: two images are named {case}, in {folders[case]} and in {identity.folder}; "
+                f'tell them apart by the folder, case: "{{folder}}_{spec.case}"'
             )
         official = None if {case, subject} & {*spec.exclude} else spec.part_of(subject)
         if official is not None and part in (official, "all"):
@@ -136,7 +136,9 @@ def match(spec: DatasetSpec, pattern: str) -> re.Pattern[str]:
         ConfigError: an unknown placeholder, or none that tells the subject.
     """
     text, seen = "", set()
-    for i, piece in enumerate(PLACEHOLDER.split(pattern.partition("::")[0].replace("{case}", _case_in_files(spec)))):
+    for i, piece in enumerate(
+        PLACEHOLDER.split(pattern.partition("::")[0].replace("{case}", _case_in_files(spec)))
+    ):
         if i % 2 == 0:
             text += re.escape(piece)
         elif piece not in TOKENS:

@@ -1,7 +1,7 @@
 """Volumes that SimpleITK reads: MetaImage and NRRD, with their geometry as a NIfTI-1 header.
 
-ITK's world axes point to the patient's left and back (LPS), NIfTI's to the right and front (RAS): the first two
-rows of the affine change sign.
+ITK's world axes point to the patient's left and back (LPS), NIfTI's to the right and front (RAS): the first
+two rows of the affine change sign.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ def read_native(
         kind: which of the case's files.
 
     Returns:
-        The array (D,H,W) - the NIfTI array transposed, D its ``slice_axis``, nothing else reoriented; float32 grey values for an image,
+        The array (D,H,W) - the NIfTI array transposed, D its ``slice_axis``, nothing else reoriented; float32
+        grey values for an image,
         uint8 values after the data set's table (0 background, 1.. classes, 255 unlabelled) for labels -, the
         voxel size (dz,dy,dx) in mm and the 348-byte NIfTI-1 header, both of the case's IMAGE geometry.
 
@@ -166,7 +167,7 @@ def reference_path(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> str:
 
 
 def header_spacing(header: Header) -> tuple[float, float, float]:
-    """Voxel size along the stored axes (third, second, first), which is (dz,dy,dx), in mm; the header's length unit is honoured."""
+    """Voxel size along the stored axes (third, second, first), mm; the header's length unit is honoured."""
     scale = {"meter": 1000.0, "micron": 0.001}.get(header.get_xyzt_units()[0], 1.0)
     zooms = [float(z) * scale for z in header.get_zooms()[:3]] + [1.0] * 3
     return zooms[2], zooms[1], zooms[0]

@@ -241,11 +241,17 @@ def _row(
     return {**row, "image_digest": hashlib.sha256(content).hexdigest()[:32]}
 
 
-def _warn_affine(where: str, header: Header, own: Header) -> None:
-    """Say where a label's header places it elsewhere than the image's; the image's geometry is used."""
+def affine_distance(header: Header, own: Header) -> float:
+    """How far two headers' affines place the corners of the first one's volume apart, mm."""
     x, y, z = (n - 1 for n in reversed(header_shape(header)))
     corners = np.array([[i, j, k, 1] for i in (0, x) for j in (0, y) for k in (0, z)], float)
-    apart = np.linalg.norm(corners @ (header.get_best_affine() - own.get_best_affine()).T, axis=1).max()
+    moved = corners @ (header.get_best_affine() - own.get_best_affine()).T
+    return float(np.linalg.norm(moved, axis=1).max())
+
+
+def _warn_affine(where: str, header: Header, own: Header) -> None:
+    """Say where a label's header places it elsewhere than the image's; the image's geometry is used."""
+    apart = affine_distance(header, own)
     if apart > AFFINE_TOLERANCE_MM:
         logger.warning(
             "%s: its affine places it %.1f mm from the image; same grid, so the image's is used",

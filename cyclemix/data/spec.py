@@ -154,8 +154,8 @@ class DatasetSpec(StrictModel):
     )
     split_table: str | None = Field(
         None,
-        description="CSV beside this file with columns subject, split (train, val, test or masks; empty = left "
-        "out) and perhaps group; instead of `official`",
+        description="CSV beside this file with columns subject, split (train, val, test or masks; empty = "
+        "left out) and perhaps group; instead of `official`",
     )
     scribbled_parts: list[str] | None = Field(
         None, description="lists whose subjects have scribbles; null = all where files.scribble is given"
@@ -203,7 +203,9 @@ class DatasetSpec(StrictModel):
         if self.kind == "files" and not self.upstream and self.root is None:
             raise ValueError("neither `upstream` nor `root` says where the files are; give one")
         if isinstance(self.grid, AutoGrid) and (self.upstream or self.root is None):
-            raise ValueError("grid: auto is derived from the files of `root`; give numbers where they are fetched")
+            raise ValueError(
+                "grid: auto is derived from the files of `root`; give numbers where they are fetched"
+            )
         self._check_classes()
         return self
 

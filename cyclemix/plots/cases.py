@@ -98,7 +98,10 @@ def group_of(source: Source, subject: str, title: str, predictions: Mapping[str,
         raise ValueError(
             f"case {case}: an overlay needs image and dense label; {source.spec.label} gives it neither"
         )
-    predicted = {label: read_labels(folder / f"{case}.nii.gz", source.spec.slice_axis) for label, folder in predictions.items()}
+    predicted = {
+        label: read_labels(folder / f"{case}.nii.gz", source.spec.slice_axis)
+        for label, folder in predictions.items()
+    }
     spacing = source.spacing(case)
     box = crop_box((truth > 0) & (truth != UNLABELLED), spacing)
     panels = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import colorsys
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import hsv_to_rgb, to_hex
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from cyclemix.atomic import replacing, write_text
@@ -145,7 +146,7 @@ def structure_colours(structures: Sequence[str]) -> dict[str, str]:
 
 def _hues() -> Iterator[str]:
     for number in itertools.count():
-        yield to_hex(hsv_to_rgb(((0.02 + 0.618034 * number) % 1.0, 0.55, (1.0, 0.8)[number % 2])))
+        yield to_hex(colorsys.hsv_to_rgb((0.02 + 0.618034 * number) % 1.0, 0.55, (1.0, 0.8)[number % 2]))
 
 
 def heading(figure: Figure, title: str, subtitle: str, *, inches: float = 0.0) -> float:

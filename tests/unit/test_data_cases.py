@@ -162,7 +162,8 @@ def test_wrong_manifests(tmp_path: Path, lines: str, message: str) -> None:
 def test_patterns() -> None:
     spec = load_dataset(FOLDER / "mscmr.yaml")
     assert (
-        expand(spec, spec.files.image, Identity("subject3"), "val") == "MSCMR_dataset/val/images/subject3_DE.nii.gz"
+        expand(spec, spec.files.image, Identity("subject3"), "val")
+        == "MSCMR_dataset/val/images/subject3_DE.nii.gz"
     )
     hit = match(spec, spec.files.image).fullmatch("MSCMR_dataset/TestSet/images/subject3_DE.nii.gz")
     assert hit is not None
