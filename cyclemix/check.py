@@ -7,14 +7,12 @@ error is what `prepare` or a training would refuse, a warning what a person shou
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from cyclemix.checking import judge
 from cyclemix.checking.facts import Case, Finding, Report
@@ -27,12 +25,10 @@ from cyclemix.data.native import DataError, reference_path
 from cyclemix.data.prepare import prepare_case
 from cyclemix.data.spec import DatasetSpec, Kind
 from cyclemix.layout import data_dir
+from cyclemix.parallel import parallel
 from cyclemix.strict import ConfigError
 
 log = logging.getLogger(__name__)
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 def find_file(name: str, folder: Path = Path("config/datasets")) -> Path:
@@ -62,13 +58,17 @@ def run(dataset_file: Path, results: Path, threads: int) -> Report:
     spec = load_dataset(dataset_file)
     folder = data_dir(results, spec.data_label)
     entries, findings = _entries(spec, folder / "raw")
-    cases = _parallel(lambda entry: read_case(spec, folder / "raw", entry), entries, threads, "reading")
+    cases = parallel(
+        lambda entry: read_case(spec, folder / "raw", entry), entries, threads, "reading", "case"
+    )
     grid, more = _grid(spec, data_dir(results, spec.label), cases)
     findings += more
     if grid is not None:
         whole = [(case, entry) for case, entry in zip(cases, entries, strict=True) if not case.broken]
         with _quiet("cyclemix.data"):  # what is worth a word is among the findings
-            _parallel(lambda pair: _rehearse(spec, folder / "raw", *pair, grid), whole, threads, "preparing")
+            parallel(
+                lambda pair: _rehearse(spec, folder / "raw", *pair, grid), whole, threads, "preparing", "case"
+            )
     findings += judge.judge(spec, cases, grid)
     findings += [finding for case in cases for finding in case.findings]
     findings.sort(key=lambda finding: (finding.severity, finding.case != "", finding.case))
@@ -133,13 +133,6 @@ def _rehearse(spec: DatasetSpec, raw_dir: Path, case: Case, entry: Mapping[str, 
 def cut_off(strokes: Mapping[str, float], prepared: np.ndarray) -> list[str]:
     """Background and structures that have ``strokes``, but none on the prepared (D,H,W) scribble."""
     return [name for value, name in enumerate(strokes) if strokes[name] > 0 and not (prepared == value).any()]
-
-
-def _parallel(
-    work: Callable[[_Item], _Result], items: Sequence[_Item], threads: int, title: str
-) -> list[_Result]:
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        return list(tqdm(pool.map(work, items), title, len(items), unit="case", disable=None))
 
 
 @contextmanager

@@ -23,7 +23,12 @@ def segment(
     inference: Annotated[str, typer.Option(help="JSON: flip_average, largest_component")] = "{}",
     execution: Execution = "{}",
 ) -> None:
-    """Segment new images with a trained model."""
+    """Segment new images with a trained model.
+
+    \b
+    Examples:
+      cyclemix segment new/*.nii.gz --model results/runs/acdc/cyclemix/fold0_seed0/model.pt --output-dir out
+    """
     from cyclemix import segment as stage
     from cyclemix.config import Inference, Training
 
@@ -104,7 +109,14 @@ def methods(
     file: Annotated[Path, typer.Option(help="method blocks")] = Path("config/methods.yaml"),
     as_json: Annotated[bool, typer.Option("--json", help="the list as JSON")] = False,
 ) -> None:
-    """List the labels that a study may name, or explain one of them."""
+    """List the labels that a study may name, or explain one of them.
+
+    \b
+    Examples:
+      cyclemix methods
+      cyclemix methods cyclemix
+      cyclemix methods --json
+    """
     from cyclemix import catalogue
 
     if label is not None:
@@ -118,7 +130,12 @@ def new_method(
     name: Annotated[str, typer.Argument(help="file name and label, e.g. my_method")],
     root: Annotated[Path, typer.Option(help="the project's folder")] = Path(),
 ) -> None:
-    """Write a method file, its block and its test, which pass as they are; then edit them."""
+    """Write a method file, its block and its test, which pass as they are; then edit them.
+
+    \b
+    Examples:
+      cyclemix new-method my_method
+    """
     from cyclemix import scaffold
 
     for path in scaffold.write(name, root):
@@ -131,7 +148,13 @@ def schema(
     output_dir: Annotated[Path, typer.Option(help="folder of the schemas")] = Path("workflow/schemas"),
     check: Annotated[bool, typer.Option("--check", help="only fail where a file is out of date")] = False,
 ) -> None:
-    """Write the JSON schemas of study, data set and method files from the models."""
+    """Write the JSON schemas of study, data set and method files from the models.
+
+    \b
+    Examples:
+      cyclemix schema
+      cyclemix schema --check
+    """
     from cyclemix import schemas
 
     schemas.write(output_dir, check=check)

@@ -10,17 +10,15 @@ import io
 import logging
 import random
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-
-from tqdm import tqdm
 
 from cyclemix.atomic import write_text
 from cyclemix.data.native import DataError
 from cyclemix.drafting.files import Layout, find_layout
 from cyclemix.drafting.texts import dataset_text, study_text
 from cyclemix.drafting.values import Contents, look, name_values
+from cyclemix.parallel import parallel
 from cyclemix.strict import ConfigError
 
 log = logging.getLogger(__name__)
@@ -93,14 +91,11 @@ def _read(layout: Layout, threads: int) -> dict[str, list[Contents]]:
         for case in layout.cases
         if kind in case.files
     ]
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        jobs = tqdm(
-            pool.map(lambda item: _look(item[1]), wanted), "reading", len(wanted), unit="file", disable=None
-        )
-        found: dict[str, list[Contents]] = {"label": [], "scribble": []}
-        for (kind, _), content in zip(wanted, jobs, strict=True):
-            if content is not None:
-                found[kind].append(content)
+    contents = parallel(lambda item: _look(item[1]), wanted, threads, "reading", "file")
+    found: dict[str, list[Contents]] = {"label": [], "scribble": []}
+    for (kind, _), content in zip(wanted, contents, strict=True):
+        if content is not None:
+            found[kind].append(content)
     return found
 
 

@@ -14,7 +14,6 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -36,6 +35,7 @@ from cyclemix.data.native import (
     to_classes,
 )
 from cyclemix.data.spec import AutoGrid, DatasetSpec
+from cyclemix.parallel import parallel
 from cyclemix.strict import validate
 
 logger = logging.getLogger(__name__)
@@ -125,11 +125,16 @@ def resolve(spec: DatasetSpec, data_dir: Path, threads: int = 4) -> Grid:
     if (kept := kept_grid(spec.grid, data_dir)) is not None:
         return kept
     entries = list_cases(spec, "all", data_dir / "raw")
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        try:
-            extents = list(pool.map(lambda entry: measure(spec, data_dir / "raw", entry), entries))
-        except DataError as error:
-            raise DataError(f"{spec.label}: grid: auto needs every case: {error}") from None
+    try:
+        extents = parallel(
+            lambda entry: measure(spec, data_dir / "raw", entry),
+            entries,
+            threads,
+            f"{spec.label} grid",
+            "case",
+        )
+    except DataError as error:
+        raise DataError(f"{spec.label}: grid: auto needs every case: {error}") from None
     return keep(spec, data_dir, derive(spec.grid, extents), len(entries))
 
 

@@ -42,8 +42,7 @@ class Found:
     path: Path
     kind: str
     key: tuple[str, ...]
-    """Folders that are no role's (two at most, outer ones joined), and the name without affix, where it is more
-    than a role."""
+    """Folders of no role (two at most, outer ones joined), and the name without affix if any is left."""
     template: str
     """The path with ``{0}``, ``{1}``, ... for the parts of the key."""
 

@@ -46,7 +46,8 @@ KFOLD = """\
 protocol: {{kind: kfold, folds: {folds}, run_folds: [0]}}"""
 
 STUDY = """\
-# Drafted by `cyclemix init`: a first study of {name} for CPUs. Run: snakemake --cores all --configfile {study}
+# Drafted by `cyclemix init`: a first study of {name} for CPUs.
+# Run it: snakemake --cores all --configfile {study}
 # With a GPU delete `training`: its defaults (32 filters, 3000 steps) are better. Too slow on CPUs? Coarser
 # pixels help, e.g. grid: {{spacing_mm: 2.0, crop_px: 96}}. Every key: workflow/schemas/study.schema.json.
 datasets: [{dataset}]
@@ -58,8 +59,8 @@ training:
   base_filters: 16
   levels: 4
   batch_size: 8
-  max_steps: 400
-  validate_every_steps: 80
+  max_steps: 300
+  validate_every_steps: 60
   warmup_steps: 20
   learning_rate: 2.0e-3
   ema_decay: 0.95

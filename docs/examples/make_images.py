@@ -26,12 +26,22 @@ NAMES = (
 )
 """Names as people and scanners give them; the number keeps them apart."""
 
-SHAPE = (6, 72, 88)
+SHAPE = (5, 60, 72)
 """Slices, rows, columns."""
 
 BODY = 0.35
-LEVELS = ((1, 1), (0, 0), (0.7, 0.7), (1, 0), (0, 1), (0.7, 0), (1, 0.6), (0.6, 1), (0, 0.6))
-"""Brightness of each structure's rim and core."""
+LEVELS = (
+    (1, 1),
+    (0.62, 0.62),
+    (1, 0.1),
+    (0.62, 1),
+    (0.62, 0.1),
+    (1, 0.55),
+    (0.8, 0.3),
+    (0.8, 0.8),
+    (0.62, 0.35),
+)
+"""Brightness of each structure's rim and core; outside of the body it is 0."""
 
 
 def ellipse(middle, radii, angle, grid):
@@ -44,7 +54,7 @@ def ellipse(middle, radii, angle, grid):
 
 def draw_case(rng, classes):
     """Image, label and scribble (slices, rows, columns), and the voxel size (dz, dy, dx) in mm."""
-    spacing = (rng.uniform(6, 8), rng.uniform(1.3, 1.5), rng.uniform(1.1, 1.25))
+    spacing = (rng.uniform(6, 8), rng.uniform(1.6, 1.8), rng.uniform(1.35, 1.5))
     depth, height, width = SHAPE
     grid = np.meshgrid(np.arange(height) * spacing[1], np.arange(width) * spacing[2], indexing="ij")
     size = np.array([height * spacing[1], width * spacing[2]])
