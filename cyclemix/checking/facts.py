@@ -45,6 +45,8 @@ class Case:
     strokes: dict[str, float] = field(default_factory=dict)
     """Scribbles: share of the pixels that marks background and each structure."""
     extent: Extent | None = None
+    reach_mm: float = 0.0
+    """As the extent's, of structures alone."""
     digest: str = ""
     findings: list[Finding] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)

@@ -64,9 +64,9 @@ def _judge_axes(spec: DatasetSpec, case: Case) -> None:
 
 def _judge_crop(case: Case, grid: Grid) -> None:
     side = grid.spacing_mm * grid.crop_px
-    if case.extent is not None and 2 * case.extent.reach_mm > side + grid.spacing_mm:
-        text = f"structures reach {case.extent.reach_mm:.0f} mm from the middle, the crop {side / 2:.0f} mm"
-        need = 4 * -(-2 * case.extent.reach_mm // (4 * grid.spacing_mm))
+    if 2 * case.reach_mm > side + grid.spacing_mm:
+        text = f"structures reach {case.reach_mm:.0f} mm from the middle, the crop {side / 2:.0f} mm"
+        need = 4 * -(-2 * case.reach_mm // (4 * grid.spacing_mm))
         case.find(
             "warning", text, f"raise grid.crop_px to {need:.0f} or more: what lies outside is never found"
         )

@@ -47,8 +47,10 @@ def read_case(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Cas
     if image is None or case.spacing_mm is None:
         return case
     _, dy, dx = case.spacing_mm
-    fitting = [label for label in labels.values() if label.shape == image.shape]
-    case.extent = autogrid.extent_of((image.shape[1], image.shape[2]), (dy, dx), fitting)
+    marks = [autogrid.informative(array, kind) for kind, array in labels.items()]
+    case.extent = autogrid.extent_of((image.shape[1], image.shape[2]), (dy, dx), marks)
+    structures = [(array != BACKGROUND) & (array != UNLABELLED) for array in labels.values()]
+    case.reach_mm = autogrid.extent_of((image.shape[1], image.shape[2]), (dy, dx), structures).reach_mm
     _compare(case, labels)
     case.pictures = gallery.pictures(image, labels.get("label"), labels.get("scribble"), spec, (dy, dx))
     return case

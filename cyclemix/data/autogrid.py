@@ -1,8 +1,8 @@
 """The numbers that ``grid: auto`` stands for: derived from the images once, then kept.
 
 ``spacing_mm`` is the median in-plane pixel size, so that most images are hardly resampled. ``crop_px`` is the
-smallest multiple of 16 whose square, centred as crops are, holds every labelled structure of every case with
-`MARGIN` to spare and at least `LEAST_VIEW` of a usual image, so that structures lie in their surroundings.
+smallest multiple of 16 whose square, centred as crops are, holds every dense structure and every stroke, those
+of the background too, with `MARGIN` to spare, and at least `LEAST_VIEW` of a usual image.
 
 What was derived is written to ``grid.json`` and read from there ever after: cases that come or go must not
 move all others to another grid. Delete the file to derive the numbers anew.
@@ -34,14 +34,14 @@ from cyclemix.data.native import (
     slices_first,
     to_classes,
 )
-from cyclemix.data.spec import AutoGrid, DatasetSpec
+from cyclemix.data.spec import AutoGrid, DatasetSpec, Kind
 from cyclemix.parallel import parallel
 from cyclemix.strict import validate
 
 logger = logging.getLogger(__name__)
 
 MARGIN = 1.15
-"""The square's side over the least one that holds all structures: new images are not centred better."""
+"""The square's side over the least one that holds all labels: new images are not centred better."""
 
 LEAST_VIEW = 0.75
 """The square's side is at least this part of the median image's shorter side."""
@@ -59,7 +59,7 @@ class Extent:
     size_mm: tuple[float, float]
     """Height and width of a slice."""
     reach_mm: float
-    """From the slice's middle to the farthest edge of a structure, along rows or columns; 0 = none."""
+    """From the slice's middle to the farthest edge of what is labelled, along rows or columns; 0 = nothing."""
 
 
 def measure(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Extent:
@@ -76,21 +76,27 @@ def measure(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Exten
     for kind in ("label", "scribble"):
         if entry.get(kind):
             array, _ = load_volume(raw_dir, entry, kind)
-            labels.append(to_classes(array, spec, kind, reference_path(raw_dir, entry, kind)))
+            classes = to_classes(array, spec, kind, reference_path(raw_dir, entry, kind))
+            labels.append(informative(classes, kind))
     return extent_of((shape[0], shape[1]), (spacing[0], spacing[1]), labels)
 
 
+def informative(classes: np.ndarray, kind: Kind) -> np.ndarray:
+    """Pixels (D,H,W) that a crop should hold: the structures; of scribbles the background strokes too."""
+    marked = classes != UNLABELLED
+    return marked if kind == "scribble" else marked & (classes != BACKGROUND)
+
+
 def extent_of(
-    shape_yx: tuple[int, int], spacing_yx: tuple[float, float], labels: Sequence[np.ndarray]
+    shape_yx: tuple[int, int], spacing_yx: tuple[float, float], marks: Sequence[np.ndarray]
 ) -> Extent:
-    """The extent of slices (H,W) with class values (D,H,W) on them."""
+    """The extent of slices (H,W) with marked pixels, bool (D,H,W), on them."""
     reach = 0.0
-    for label in labels:
-        structures = (label != BACKGROUND) & (label != UNLABELLED)
+    for marked in marks:
         for axis in (0, 1):
-            lines = np.flatnonzero(structures.any(axis=(0, 2 - axis)))
+            lines = np.flatnonzero(marked.any(axis=(0, 2 - axis)))
             if lines.size:
-                middle = label.shape[1 + axis] / 2
+                middle = marked.shape[1 + axis] / 2
                 far = max(middle - lines[0], lines[-1] + 1 - middle)
                 reach = max(reach, float(far) * spacing_yx[axis])
     size = (shape_yx[0] * spacing_yx[0], shape_yx[1] * spacing_yx[1])

@@ -32,7 +32,7 @@ class AutoGrid(StrictModel):
     )
     crop_px: int | Literal["auto"] = Field(
         "auto",
-        description="side of the centred square crop, pixels; auto = covers every labelled structure",
+        description="side of the centred square crop, pixels; auto = covers all that is labelled",
     )
 
     @model_validator(mode="after")
@@ -188,6 +188,7 @@ class DatasetSpec(StrictModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetSpec:
+        self._check_classes()
         self._check_values("label_values", self.label_values, self.files.label)
         self._check_values("scribble_values", self.scribble_values, self.files.scribble)
         if self.table_order and sorted(self.table_order) != sorted(self.classes):
@@ -206,7 +207,6 @@ class DatasetSpec(StrictModel):
             raise ValueError(
                 "grid: auto is derived from the files of `root`; give numbers where they are fetched"
             )
-        self._check_classes()
         return self
 
     def _check_classes(self) -> None:
