@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +10,11 @@ import torch
 from tqdm import tqdm
 
 from cyclemix.config import Inference, Training
+from cyclemix.data.records import check_known, pick_fold
 from cyclemix.data.store import load_case, read_index
 from cyclemix.device import acquire
-from cyclemix.inference import load_model, save_labels, segment_volume
+from cyclemix.inference import save_labels, segment_volume
+from cyclemix.model_file import load_model
 from cyclemix.strict import ConfigError
 
 log = logging.getLogger(__name__)
@@ -39,23 +40,25 @@ def run(
     Raises:
         ConfigError: the index holds no case of the fold's evaluated subjects.
     """
-    subjects = json.loads(folds.read_text())["folds"][fold][evaluate_on]
+    subjects = pick_fold(folds, fold)[evaluate_on]
     cases = read_index(index)
+    known = set(cases["subject"])
     cases = cases[cases["subject"].isin(subjects)]
     if cases.empty:
         raise ConfigError(
             f"{folds}: none of fold {fold}'s {len(subjects)} {evaluate_on} subjects is prepared"
         )
+    check_known(subjects, known, folds, "the prepared index")
     output.mkdir(parents=True, exist_ok=True)
     for stale in {path.name for path in output.glob("*.nii.gz")} - {
         f"{case}.nii.gz" for case in cases["case"]
     }:
         (output / stale).unlink()
     with acquire(execution.device, execution.jobs_per_gpu) as device:
-        net, config = load_model(model, device)
+        trained = load_model(model, device)
         for row in tqdm(list(cases.itertuples()), unit="case", disable=None):
             case = load_case(Path(str(row.path)))
             image = torch.from_numpy(case.image).float()[:, None].to(device)
-            labels = segment_volume(net, image, case.geometry, inference, config.training.precision)
-            home = case.geometry
+            home, precision = case.geometry, trained.config.training.precision
+            labels = segment_volume(trained.net, image, home, inference, precision)
             save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), home.header, home.slice_axis)

@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -21,10 +21,12 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from cyclemix import checkpoint, provenance
 from cyclemix.atomic import write_text
 from cyclemix.config import RunConfig, Training, load_run_config, modules_of
+from cyclemix.data.records import check_known, pick_fold
 from cyclemix.data.store import read_index
 from cyclemix.device import acquire
+from cyclemix.domain import describe
 from cyclemix.engine import Engine, State
-from cyclemix.inference import save_model
+from cyclemix.model_file import Model, save_model
 from cyclemix.slices import Volume, load_slices, load_volumes
 from cyclemix.strict import ConfigError
 
@@ -91,7 +93,7 @@ def run(
             engine = Engine(settings, seed, slices)
             state = _resume(engine, output_dir, digest, device)
             _loop(engine, state, volumes, output_dir, execution, reporter)
-            _finish(engine, state, settings, output_dir, origin)
+            _finish(engine, state, train_cases["path"], output_dir, origin)
         status = "FINISHED"
     except Interrupted:
         status = "KILLED"
@@ -104,13 +106,12 @@ def _cases(
     settings: RunConfig, folds: Path, index: Sequence[Path], fold: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
     """Rows of the prepared index for the fold's training and validation subjects, and for unpaired masks."""
-    parts = json.loads(folds.read_text())["folds"]
-    if not 0 <= fold < len(parts):
-        raise ConfigError(f"{folds}: no fold {fold}; it holds folds 0..{len(parts) - 1}")
+    lists = pick_fold(folds, fold)
     cases = read_index(index)
+    check_known([*lists["train"], *lists["val"]], set(cases["subject"]), folds, "the prepared index")
     wanted = ("full", "both") if settings.supervision == "full" else ("scribble", "both")
-    train = cases[cases["subject"].isin(parts[fold]["train"])]
-    val = cases[cases["subject"].isin(parts[fold]["val"])]
+    train = cases[cases["subject"].isin(lists["train"])]
+    val = cases[cases["subject"].isin(lists["val"])]
     for rows, name, kinds in ((train, "training", wanted), (val, "validation", ("full", "both"))):
         usable = rows[rows["supervision"].isin(kinds)]
         if usable.empty:
@@ -120,8 +121,28 @@ def _cases(
                 f"on {settings.dataset} (found: {found})"
             )
     train = train[train["supervision"].isin(wanted)]
-    masks = _masks(cases, parts[fold], train, folds) if settings.supervision == "scribble+masks" else None
+    _check_classes(settings, train, folds, fold)
+    masks = _masks(cases, lists, train, folds) if settings.supervision == "scribble+masks" else None
     return train, val[val["supervision"].isin(("full", "both"))], masks
+
+
+def _check_classes(settings: RunConfig, train: pd.DataFrame, folds: Path, fold: int) -> None:
+    """Refuse a class that no training case labels: no supervised term would ever speak of it.
+
+    Raises:
+        ConfigError: names the fold, the structures and the remedy.
+    """
+    kind, prefix = (
+        ("dense label", "slices_with") if settings.supervision == "full" else ("scribble", "scribble")
+    )
+    columns = {name: f"{prefix}_{name}" for name in settings.classes}
+    absent = [name for name, column in columns.items() if column in train and not (train[column] > 0).any()]
+    if absent:
+        raise ConfigError(
+            f"{folds}: fold {fold}: no {kind} of the {len(train)} training cases marks "
+            f"{', '.join(absent)}, so "
+            f"{settings.label} could never learn it; add strokes, another fold, or take it out of `classes`"
+        )
 
 
 def _masks(cases: pd.DataFrame, fold: dict[str, list[str]], train: pd.DataFrame, folds: Path) -> pd.DataFrame:
@@ -219,7 +240,7 @@ class _SigtermFlag:
         self.raised = True
 
 
-def _finish(engine: Engine, state: State, settings: RunConfig, folder: Path, origin: dict[str, Any]) -> None:
+def _finish(engine: Engine, state: State, cases: Iterable[str], folder: Path, origin: dict[str, Any]) -> None:
     """Write the declared outputs; ``model.pt`` last, so that it vouches for the others."""
     write_text(folder / "history.csv", pd.DataFrame(state.history).to_csv(index=False, float_format="%.6g"))
     origin |= {
@@ -234,7 +255,8 @@ def _finish(engine: Engine, state: State, settings: RunConfig, folder: Path, ori
     }
     write_text(folder / "provenance.json", json.dumps(origin, indent=2, sort_keys=True) + "\n")
     engine.net.load_state_dict(_require(state.best_model))
-    save_model(folder / "model.pt", settings, engine.net, state.best_step, state.best_dice)
+    model = Model(engine.net, engine.settings, describe(cases), origin)
+    save_model(folder / "model.pt", model, state.best_step, state.best_dice)
 
 
 def _require(model: dict[str, Tensor] | None) -> dict[str, Tensor]:

@@ -13,15 +13,16 @@ from cyclemix.checking import gallery
 from cyclemix.checking.facts import Case
 from cyclemix.config import BACKGROUND, UNLABELLED
 from cyclemix.data import autogrid
+from cyclemix.data.alignment import AFFINE_TOLERANCE_MM, shift_mm
 from cyclemix.data.native import (
     DataError,
+    Header,
     load_volume,
     read_geometry,
     read_native,
     reference_path,
     to_classes,
 )
-from cyclemix.data.prepare import AFFINE_TOLERANCE_MM, affine_distance
 from cyclemix.data.scribbles import CONTRADICTION, DENSE_LOOKING
 from cyclemix.data.spec import DatasetSpec, Kind
 
@@ -79,13 +80,12 @@ def _read_label(
     array, own = load_volume(raw_dir, entry, kind)
     values = np.unique(array)
     case.values[kind] = [int(value) for value in values[:50] if np.isfinite(value)]
-    if case.shape is not None and array.shape != case.shape:
-        text = f"{where}: {kind} has shape {array.shape} (D,H,W), the image {case.shape}"
-        raise DataError(text)
-    classes = to_classes(array, spec, kind, where)
-    if own is not None and case.shape is not None:
-        apart = affine_distance(read_geometry(spec, raw_dir, entry), own)
-        if apart > AFFINE_TOLERANCE_MM:
+    if case.shape is None:  # no image to lie on: at least the values
+        return to_classes(array, spec, kind, where)
+    classes, _, _ = read_native(spec, raw_dir, entry, kind)
+    if own is not None and array.shape == classes.shape:
+        apart = shift_mm(own, read_geometry(spec, raw_dir, entry))
+        if apart > AFFINE_TOLERANCE_MM and _alike(own, read_geometry(spec, raw_dir, entry)):
             text = f"the {kind}'s affine places it {apart:.1f} mm from the image; the image's is used"
             case.find("warning", text, "look at the overlay; where it does not fit, export the label again")
     if kind == "label" and case.spacing_mm is not None:
@@ -98,6 +98,12 @@ def _read_label(
         both = enumerate(["background", *spec.classes])
         case.strokes = {name: float((classes == value).mean()) for value, name in both}
     return classes
+
+
+def _alike(own: Header, image: Header) -> bool:
+    """Whether two headers turn and scale voxels alike, so that only their origins differ."""
+    first, second = (header.get_best_affine()[:3, :3] for header in (own, image))
+    return bool(np.allclose(first, second, atol=0.01))
 
 
 def _compare(case: Case, labels: Mapping[Kind, np.ndarray]) -> None:

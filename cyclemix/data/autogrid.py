@@ -1,8 +1,8 @@
 """The numbers that ``grid: auto`` stands for: derived from the images once, then kept.
 
 ``spacing_mm`` is the median in-plane pixel size, so that most images are hardly resampled. ``crop_px`` is the
-smallest multiple of 16 whose square, centred as crops are, holds every dense structure and every stroke, those
-of the background too, with `MARGIN` to spare, and at least `LEAST_VIEW` of a usual image.
+smallest multiple of 16 whose square, centred as crops are, holds every dense structure and every stroke,
+those of the background too, with `MARGIN` to spare, and at least `LEAST_VIEW` of a usual image.
 
 What was derived is written to ``grid.json`` and read from there ever after: cases that come or go must not
 move all others to another grid. Delete the file to derive the numbers anew.
@@ -28,11 +28,9 @@ from cyclemix.data.native import (
     DataError,
     header_shape,
     header_spacing,
-    load_volume,
     read_geometry,
-    reference_path,
+    read_native,
     slices_first,
-    to_classes,
 )
 from cyclemix.data.spec import AutoGrid, DatasetSpec, Kind
 from cyclemix.parallel import parallel
@@ -59,7 +57,7 @@ class Extent:
     size_mm: tuple[float, float]
     """Height and width of a slice."""
     reach_mm: float
-    """From the slice's middle to the farthest edge of what is labelled, along rows or columns; 0 = nothing."""
+    """From the slice's middle to the farthest edge of what is labelled, by rows or columns; 0 = nothing."""
 
 
 def measure(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Extent:
@@ -75,8 +73,7 @@ def measure(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Exten
     labels = []
     for kind in ("label", "scribble"):
         if entry.get(kind):
-            array, _ = load_volume(raw_dir, entry, kind)
-            classes = to_classes(array, spec, kind, reference_path(raw_dir, entry, kind))
+            classes, _, _ = read_native(spec, raw_dir, entry, kind)
             labels.append(informative(classes, kind))
     return extent_of((shape[0], shape[1]), (spacing[0], spacing[1]), labels)
 

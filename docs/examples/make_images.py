@@ -89,9 +89,9 @@ def organ(rng, number, classes, size, turn):
 
 
 def strokes(rng, label, centre, size, classes, grid):
-    """(H,W): a line through each structure of a slice; lines around the body and inside it as background."""
+    """(H,W): a line through each structure of a slice; rings as background, in the body and around it."""
     drawn = np.zeros(label.shape, np.uint8)
-    for radius in (0.48, 0.4, 0.07 if classes > 1 else 0.28):
+    for radius in (0.6, 0.5, 0.4, 0.07 if classes > 1 else 0.28):
         outer, inner = (ellipse(centre, part * size[::-1], 0, grid) for part in (radius, radius - 0.018))
         drawn[outer & ~inner & (label == 0)] = classes + 1
     for value in range(1, classes + 1):

@@ -72,7 +72,10 @@ def test_every_mistake_of_every_case_is_told(tmp_path: Path) -> None:
     assert "damaged or cut off" in broken[0]
     assert "label holds 7, expected only [0, 1, 2]" in broken[1]
     assert ("error", "empty scribble: no pixel is marked") in about(report, "a2")
-    assert any("shape (2, 40, 30) (D,H,W), the image (2, 40, 36)" in text for _, text in about(report, "a3"))
+    assert any(
+        "label has shape (2, 40, 30) (D,H,W), expected the image's (2, 40, 36)" in text
+        for _, text in about(report, "a3")
+    )
     assert ("error", "b1, b2 hold the same image under different subjects") in about(report, "")
     assert ("warning", "1 of 2 slices are constant (2)") in about(report, "b3")
     assert ("warning", "pixel size (mm) is 3, the median of all cases 1") in about(report, "b4")

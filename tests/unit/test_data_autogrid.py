@@ -91,7 +91,7 @@ def test_auto_needs_files_at_hand_and_wrong_numbers_are_named(tmp_path: Path) ->
     write_case(tmp_path / "scans", "a1")
     text = OWN.format(root="scans")
     messages = {
-        "grid: {spacing_mm: auto, crop_px: 34}": "grid: crop_px must be auto or a multiple of 4 from 32 on, got 34",
+        "grid: {spacing_mm: auto, crop_px: 34}": "grid: crop_px must be auto or a multiple of 4 from 32 on",
         "grid: {spacing_mm: 1.0, crop_px: 34}": "grid: crop_px must be a multiple of 4",
         "grid: {spacing_mm: 1.0, crop: 34}": "unknown key grid.crop (did you mean 'crop_px'?)",
         "grid: auto\nroot: null\nkind: phantom": "grid: auto is derived from the files of `root`",

@@ -19,7 +19,7 @@ SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
 
 
 def write(path: Path, array: np.ndarray) -> Path:
-    """(D,H,W) with voxels (6, 1.5, 1.25) mm, its first voxel at LPS (10, 20, 30), rows and columns swapped."""
+    """(D,H,W) with voxels (6, 1.5, 1.25) mm, its first one at LPS (10, 20, 30), rows and columns swapped."""
     image = sitk.GetImageFromArray(array)
     image.SetSpacing((1.25, 1.5, 6.0))
     image.SetOrigin((10.0, 20.0, 30.0))
@@ -37,7 +37,7 @@ def test_array_and_geometry(suffix: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read, array)
     assert header_shape(own) == (2, 3, 4)
     assert header_spacing(own) == (6.0, 1.5, 1.25)
-    # LPS -> RAS: x and y change sign. Step along the first axis: 1.25 mm along LPS y; second: 1.5 mm along LPS x.
+    # LPS -> RAS: x, y change sign. A step along the first axis is 1.25 mm of LPS y, the second 1.5 mm of x.
     expected = [[0, -1.5, 0, -10], [-1.25, 0, 0, -20], [0, 0, -6, 30], [0, 0, 0, 1]]
     np.testing.assert_allclose(own.get_best_affine(), expected)
     np.testing.assert_allclose(header(path).get_best_affine(), expected)

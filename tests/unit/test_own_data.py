@@ -123,7 +123,7 @@ def test_names_that_no_structure_may_have(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("axis", [1, 2])
 def test_slices_along_another_axis_come_home(axis: int, tmp_path: Path) -> None:
-    """The same volumes stored with their slices along axis 1 or 2 are prepared alike and return as they were."""
+    """Volumes stored with their slices along axis 1 or 2 are prepared alike and return as they were."""
     for root, turned in (("plain", False), ("turned", True)):
         write_case(tmp_path / root / "scans", "a")
         (tmp_path / root / "own.yaml").write_text(
