@@ -31,7 +31,7 @@ CHANNEL = "_0000"
 
 _ROLE = {word: kind for kind, words in WORDS.items() for word in words}
 _ALTERNATIVES = "|".join(sorted(map(re.escape, _ROLE), key=len, reverse=True))
-_END = re.compile(rf"(?P<rest>.*[^\W_])?(?P<affix>[_\-. ]*(?P<word>{_ALTERNATIVES}))", re.IGNORECASE)
+_END = re.compile(rf"(?P<rest>.*[^_\-. ])?(?P<affix>[_\-. ]*(?P<word>{_ALTERNATIVES}))", re.IGNORECASE)
 _START = re.compile(rf"(?P<affix>(?P<word>{_ALTERNATIVES})[_\-. ]+)(?P<rest>.+)", re.IGNORECASE)
 
 
