@@ -13,7 +13,7 @@ from cyclemix.data.native import Header, load_volume, read_geometry
 
 
 def write_acdc(spec_file: Path, raw_dir: Path, folder: Path, parts: tuple[str, ...]) -> int:
-    """Write images/, labels/ and scribbles/ of the parts' cases with the scribbles' geometry; how many cases."""
+    """Write images/, labels/ and scribbles/ of the parts' cases in the scribbles' geometry; how many."""
     spec, count = load_dataset(spec_file), 0
     for part in parts:
         for entry in list_cases(spec, part, raw_dir):

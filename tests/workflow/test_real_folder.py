@@ -20,7 +20,7 @@ PARTS = ("train", "val")
 
 @pytest.fixture(scope="module")
 def both(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
-    """The built-in YAML cut down to eight patients, its data folder, and the drafted YAML of the same as NIfTI."""
+    """The built-in YAML with eight patients, its data folder, and the YAML drafted for them as NIfTI."""
     folder = tmp_path_factory.mktemp("acdc")
     text = (DATASETS / "acdc.yaml").read_text().replace("../manifests", str(DATASETS.parent / "manifests"))
     start, stop = text.index("official:"), text.index("# The same volumes under two names")
