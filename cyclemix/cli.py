@@ -49,13 +49,14 @@ class _Silent:
 
 
 STAGES = "Stages of the workflow"
-EXIT_CODES = "Exit status: 0 done, 1 refused with a message, 2 wrong usage."
+EXIT_CODES = "Exit status: 0 done, 1 refused or found wrong, 2 wrong usage, 130 interrupted."
+INTERRUPTED = 130
+"""128 + SIGINT, as shells say it."""
 
 app = typer.Typer(
     help="Cardiac MR segmentation from scribbles.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -83,6 +84,8 @@ def main() -> None:
             raise
         typer.echo(f"cyclemix: error: {error}", err=True)
         sys.exit(1)
+    except KeyboardInterrupt:  # while a stage is imported; inside of it typer does the same
+        sys.exit(INTERRUPTED)
 
 
 @app.command(rich_help_panel=STAGES)

@@ -91,7 +91,7 @@ def generate(spec: DatasetSpec, part: str, raw_dir: Path, threads: int) -> None:
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
         done = pool.map(write, subjects)
-        list(tqdm(done, f"{spec.label} {part}", len(subjects), unit="heart", disable=None))
+        list(tqdm(done, f"{spec.label} {part}", len(subjects), unit="subject", disable=None))
 
 
 def fetch(files: Iterable[RemoteFile], raw_dir: Path, mirror: str | None, threads: int, title: str) -> None:

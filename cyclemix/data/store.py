@@ -58,6 +58,8 @@ class Geometry:
     """Native pixels a prepared pixel along (rows, columns)."""
     header: bytes
     """NIfTI-1 header block (348 bytes) of the upstream image."""
+    slice_axis: int = 3
+    """Axis of the stored upstream array along which the slices lie."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ def load_case(path: Path) -> PreparedCase:
             origin_yx=tuple(shape["origin_yx"]),
             scale_yx=tuple(shape["scale_yx"]),
             header=bytes.fromhex(shape["header"]),
+            slice_axis=shape.get("slice_axis", 3),
         )
         return PreparedCase(
             case=meta["case"],
