@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import logging
 import pickle
 from collections.abc import Iterator
@@ -45,10 +46,10 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Write ``checkpoint.pt``; the one before becomes ``checkpoint.previous.pt``."""
-    current = folder / NAME
+    current, stream = folder / NAME, io.BytesIO()
+    torch.save(state, stream)
     with replacing(current) as partial:
-        with partial.open("wb") as stream:
-            torch.save(state, stream)
+        partial.write_bytes(stream.getbuffer())
         if current.is_file():
             current.replace(folder / PREVIOUS)
 

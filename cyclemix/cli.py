@@ -7,8 +7,11 @@ study starts here.
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -49,7 +52,7 @@ class _Silent:
 
 
 STAGES = "Stages of the workflow"
-EXIT_CODES = "Exit status: 0 done, 1 refused with a message, 2 wrong usage."
+EXIT_CODES = "Exit status: 0 done, 1 refused with a message, 2 wrong usage, 143 stopped by SIGTERM."
 
 app = typer.Typer(
     help="Cardiac MR segmentation from scribbles.",
@@ -75,6 +78,7 @@ def main() -> None:
     """Run the command line; what a user can mend ends with one message and exit status 1."""
     form = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form, datefmt="%H:%M:%S")
+    signal.signal(signal.SIGTERM, _stop)
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
         app(args=spread(arguments), prog_name="cyclemix")
@@ -83,6 +87,16 @@ def main() -> None:
             raise
         typer.echo(f"cyclemix: error: {error}", err=True)
         sys.exit(1)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Say so and die of the signal at once: what a stage has finished it keeps, what it has not it makes again.
+
+    A training catches the signal itself and writes a checkpoint.
+    """
+    logging.getLogger(__name__).warning("SIGTERM: stopped; the same command goes on from what is finished")
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 @app.command(rich_help_panel=STAGES)

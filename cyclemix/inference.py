@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyclemix.atomic import replacing
+from cyclemix.atomic import write_bytes
 from cyclemix.config import BACKGROUND, UNLABELLED, Inference, Recipe, RunConfig
 from cyclemix.data.store import Geometry
 from cyclemix.networks import build
@@ -118,16 +118,16 @@ def save_labels(path: Path, labels: np.ndarray, header_block: bytes) -> None:
     header.set_slope_inter(1, 0)
     data = np.ascontiguousarray(labels.astype(np.uint8).T)
     image = nibabel.Nifti1Image(data, header.get_best_affine(), header)
-    with replacing(path) as partial:
-        partial.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
+    write_bytes(path, gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
 
 
 def save_model(path: Path, config: RunConfig, net: nn.Module, step: int, val_dice: float) -> None:
     """Write ``model.pt`` atomically."""
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     content = {"config": config.model_dump(), "state_dict": state, "step": step, "val_dice": val_dice}
-    with replacing(path) as partial, partial.open("wb") as stream:  # a stream: no file name enters the bytes
-        torch.save(content, stream)
+    stream = io.BytesIO()  # a stream: no file name enters the bytes
+    torch.save(content, stream)
+    write_bytes(path, stream.getbuffer())
 
 
 def load_model(path: Path, device: torch.device) -> tuple[nn.Module, RunConfig]:
