@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Say so and die of the signal at once: what a stage has finished it keeps, what it has not it makes again.
+    """Say so and die of the signal at once: finished files are kept, the rest is made again.
 
     A training catches the signal itself and writes a checkpoint.
     """

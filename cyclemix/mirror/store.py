@@ -56,7 +56,7 @@ def import_mlflow() -> type[MlflowClient]:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient
 
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # what fails we tell once ourselves
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # we warn once ourselves

@@ -28,11 +28,19 @@ class Reference:
         names = [name for name in stages.results(folder) if not name.endswith(".part")]
         return sorted(n for n in names if stages.content(folder / n) != self.contents.get(n))
 
+    def check_finished(self, job: stages.Job, folder: Path, answer: stages.Answer) -> None:
+        """The stage came to its end: its files are there and right, and nothing half written lies about."""
+        assert answer.status == 0, answer.text
+        assert self.wrong(folder) == []
+        assert job.made <= stages.files(folder)
+        stray = sorted(name for name in stages.files(folder) if name.endswith(".part"))
+        assert stray == [], "half-written files that nobody will remove"
+
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[stages.Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stages.Server]:
     """Runs commands in forks."""
-    made = stages.Server()
+    made = stages.Server(tmp_path_factory.mktemp("server"))
     yield made
     made.close()
 

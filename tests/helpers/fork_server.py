@@ -1,10 +1,10 @@
-"""A process that has imported everything and runs ``cyclemix`` commands in forks of itself, with faults in them.
+"""A process that has imported everything and runs ``cyclemix`` commands, with faults, in forks of itself.
 
 A stage of a tiny study takes less time than its imports; so hundreds of kills cost minutes, not an hour. One
 request a line on stdin, one answer a line on stdout, both JSON; see `stages.Server`.
 
-A *moment* of a command is one of its file operations inside the working folder: a file opened, renamed, removed
-or synced, a folder made. They are counted with an audit hook, so a fault hits the very same place every time.
+A *moment* of a command is one of its file operations inside the working folder: a file opened, renamed,
+removed or synced, a folder made. They are counted with an audit hook, so that faults hit known places.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import atexit
 import json
 import logging
 import os
-import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -42,7 +42,7 @@ class Fault:
                 self._now(None)
 
     def _synced(self, handle: int) -> None:
-        path = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        path = Path(f"/proc/self/fd/{handle}").readlink()
         if str(path).startswith(self.folder):
             self._now(path)
         self._fsync(handle)
@@ -57,7 +57,7 @@ class Fault:
 
 
 def command(request: dict[str, Any], report: int) -> int:
-    """Run one command in this process, which is a fork; its exit status. The moments are written to ``report``."""
+    """Run one command in this process, a fork; its exit status. The moments are written to ``report``."""
     from cyclemix import cli
 
     os.setsid()
@@ -66,8 +66,7 @@ def command(request: dict[str, Any], report: int) -> int:
         os.dup2(output, stream)
     os.chdir(request["cwd"])
     os.environ.update(request.get("environment", {}))
-    if limit := request.get("largest_file"):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    tempfile.tempdir = None
     logging.root.handlers.clear()
     fault = Fault(Path.cwd(), request.get("moment", 0), request.get("signal", 9), request.get("seed", 0.5))
     sys.argv = ["cyclemix", *request["arguments"]]
@@ -76,7 +75,7 @@ def command(request: dict[str, Any], report: int) -> int:
         cli.main()
     except SystemExit as end:
         status = end.code
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - what Python itself would do
         traceback.print_exc()
         status = 1
     threading._shutdown()
@@ -88,7 +87,7 @@ def command(request: dict[str, Any], report: int) -> int:
 
 
 def serve(request: dict[str, Any]) -> dict[str, Any]:
-    """Fork, let the command run (a signal after ``after`` seconds where that is asked for), wait for its end."""
+    """Fork, let the command run (and send a signal after ``after`` seconds), wait for its end."""
     readable, writable = os.pipe()
     started = time.monotonic()
     child = os.fork()

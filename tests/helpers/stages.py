@@ -52,7 +52,9 @@ class Answer:
 class Server:
     """Runs ``cyclemix`` commands in forks of a process that has imported everything (`fork_server`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: Path) -> None:
+        """Start it; ``scratch``: a folder for what commands say."""
+        self._output = scratch / "output"
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "CUDA_VISIBLE_DEVICES": ""}
         self._process = subprocess.Popen(
@@ -68,16 +70,15 @@ class Server:
 
         Args:
             fault: ``moment`` or ``after`` (seconds) with ``signal``, and ``seed`` (share of an unsynced file
-                that survives); ``largest_file`` (bytes); ``environment``.
+                that survives); ``environment``, additional variables.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        output = folder.parent / f"{folder.name}.output"
-        request = {"cwd": str(folder), "arguments": arguments, "output": str(output), **fault}
+        request = {"cwd": str(folder), "arguments": arguments, "output": str(self._output), **fault}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
-        return Answer(**answer, text=output.read_text())
+        return Answer(**answer, text=self._output.read_text())
 
     def close(self) -> None:
         """End the process."""
@@ -132,9 +133,3 @@ def copy(source: Path, target: Path) -> Path:
     """``target`` made anew as a copy of ``source``."""
     shutil.rmtree(target, ignore_errors=True)
     return Path(shutil.copytree(source, target, symlinks=True))
-
-
-def clear(folder: Path) -> None:
-    """Remove everything inside a folder that must itself stay."""
-    for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
