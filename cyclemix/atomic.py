@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,9 @@ from pathlib import Path
 
 NO_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 """What a disk answers that takes no more bytes, for whatever reason; the system names no file with most."""
+
+OWNER = re.compile(r"-(\d+)-\d+\.part")
+"""Process and thread in the name of a half-written file; sqlite has a ``.part-journal`` beside its own."""
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_dead(path.parent.glob(f".{glob.escape(path.name)}.{_host()}-*.part"))
+        _remove_dead(path.parent.glob(f".{glob.escape(path.name)}.{_host()}-*.part*"))
         partial = path.with_name(f".{path.name}.{_host()}-{os.getpid()}-{threading.get_ident()}.part")
         try:
             yield partial
@@ -60,12 +64,12 @@ def write_text(path: Path, text: str) -> None:
 
 def sweep(folder: Path) -> int:
     """Remove what killed processes of this machine left half written below ``folder``; returns how many."""
-    return _remove_dead(folder.rglob(f".*.{_host()}-*.part"))
+    return _remove_dead(folder.rglob(f".*.{_host()}-*.part*"))
 
 
 def _remove_dead(partials: Iterable[Path]) -> int:
     """Remove those half-written files whose process is gone."""
-    dead = [path for path in partials if not _alive(int(path.name.rsplit("-", 2)[1]))]
+    dead = [path for path in partials if (found := OWNER.search(path.name)) and not _alive(int(found[1]))]
     for path in dead:
         path.unlink(missing_ok=True)
     return len(dead)
