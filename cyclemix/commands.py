@@ -5,30 +5,50 @@ As there, everything that takes time to import is imported inside the command th
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cyclemix.options import Execution, OutputDir, read_model
+from cyclemix.options import read_model
 
 commands = typer.Typer()
 
 
 @commands.command()
 def segment(
-    images: Annotated[list[Path], typer.Argument(help="short-axis stacks, .nii or .nii.gz")],
-    model: Annotated[Path, typer.Option(help="model.pt")],
-    output_dir: OutputDir,
+    images: Annotated[list[Path], typer.Argument(help="images (NIfTI, NRRD, MHA) or folders of them")],
+    model: Annotated[
+        list[Path], typer.Option(help="model.pt, a run's folder, or a folder of runs; several = ensemble")
+    ],
+    out: Annotated[Path, typer.Option(help="folder to write to")],
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="write them, 4D NIfTI")] = False,
+    uncertainty: Annotated[bool, typer.Option("--uncertainty", help="write the entropy, 0 to 1")] = False,
+    overlays: Annotated[bool, typer.Option(help="draw a PNG an image")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     inference: Annotated[str, typer.Option(help="JSON: flip_average, largest_component")] = "{}",
-    execution: Execution = "{}",
 ) -> None:
-    """Segment new images with a trained model."""
-    from cyclemix import segment as stage
-    from cyclemix.config import Inference, Training
+    """Segment new images with a trained model: labels, volumes in ml, overlays.
 
+    \b
+    Examples:
+      cyclemix segment scan.nii.gz --model results/runs/mscmr/cyclemix/fold0_seed0 --out segmented
+      cyclemix segment scans/ --model results/runs/mscmr/cyclemix --out segmented --uncertainty
+    """
+    from cyclemix import segment as stage
+    from cyclemix.config import Inference
+    from cyclemix.model_file import find_models
+
+    models = [path for place in model for path in find_models(place)]
     how = read_model(Inference, inference, "--inference")
-    stage.run(model, images, output_dir, how, read_model(Training, execution, "--execution"))
+    extras = stage.Extras(probabilities, uncertainty)
+    show = None
+    if overlays:
+        from cyclemix.plots.sheet import save_sheet
+
+        show = partial(save_sheet, out)
+    stage.run(models, stage.find_images(images), out, how, device, extras, show)
 
 
 @commands.command()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
@@ -14,11 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cyclemix.atomic import write_bytes
-from cyclemix.config import BACKGROUND, UNLABELLED, Inference, Recipe, RunConfig
+from cyclemix.config import BACKGROUND, UNLABELLED, Inference, Recipe
 from cyclemix.data.store import Geometry
 from cyclemix.networks import build
 from cyclemix.ops.components import largest_component
-from cyclemix.strict import validate
 
 CHUNK = 32
 """Slices a forward pass; bounds memory, does not change results."""
@@ -91,7 +89,18 @@ def segment_volume(
     net: nn.Module, image: Tensor, geometry: Geometry, inference: Inference, precision: str
 ) -> Tensor:
     """(D,1,H,W) prepared slices -> (D,H',W') int64 labels on the native grid."""
-    probs = to_native(probabilities(net, image, inference.flip_average, precision), geometry)
+    return torch.cat(
+        [
+            decide(
+                to_native(probabilities(net, part, inference.flip_average, precision), geometry), inference
+            )
+            for part in image.split(CHUNK)
+        ]
+    )
+
+
+def decide(probs: Tensor, inference: Inference) -> Tensor:
+    """(D,C,H,W) probabilities -> (D,H,W) int64 labels: the likeliest class, post-processed."""
     labels = probs.argmax(dim=1)
     return largest_component(labels, probs.shape[1]) if inference.largest_component else labels
 
@@ -113,36 +122,25 @@ def volume_dice(prediction: Tensor, truth: Tensor, num_classes: int) -> Tensor:
 
 def save_labels(path: Path, labels: np.ndarray, header_block: bytes) -> None:
     """Write (D,H,W) labels as uint8 NIfTI with the upstream shape, affine and spacing, atomically."""
+    _save(path, labels.astype(np.uint8), header_block)
+
+
+def save_map(path: Path, values: np.ndarray, header_block: bytes) -> None:
+    """Write (D,H,W) or, a channel each, (D,C,H,W) values as float32 NIfTI in the upstream geometry."""
+    axes = (0, 2, 3, 1) if values.ndim == 4 else (0, 1, 2)
+    volume = values.astype(np.float32).transpose(
+        axes
+    )  # (D,H,W[,C]); reversing the first three gives x,y,z[,C]
+    _save(path, volume, header_block)
+
+
+def _save(path: Path, volume: np.ndarray, header_block: bytes) -> None:
     header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(header_block), check=False)
-    header.set_data_dtype(np.uint8)
+    header.set_data_dtype(volume.dtype)
     header.set_slope_inter(1, 0)
-    data = np.ascontiguousarray(labels.astype(np.uint8).T)
+    data = np.ascontiguousarray(volume.swapaxes(0, 2))
     image = nibabel.Nifti1Image(data, header.get_best_affine(), header)
     write_bytes(path, gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
-
-
-def save_model(path: Path, config: RunConfig, net: nn.Module, step: int, val_dice: float) -> None:
-    """Write ``model.pt`` atomically."""
-    state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    content = {"config": config.model_dump(), "state_dict": state, "step": step, "val_dice": val_dice}
-    stream = io.BytesIO()  # a stream: no file name enters the bytes
-    torch.save(content, stream)
-    write_bytes(path, stream.getbuffer())
-
-
-def load_model(path: Path, device: torch.device) -> tuple[nn.Module, RunConfig]:
-    """The network of a ``model.pt`` in evaluation mode, and its configuration.
-
-    Raises:
-        ValueError: not a file that `save_model` wrote.
-    """
-    saved: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    if not isinstance(saved, dict) or "state_dict" not in saved or "config" not in saved:
-        raise ValueError(f"{path}: expected a model.pt with config and state_dict; train it again")
-    config = validate(RunConfig, saved["config"], str(path))
-    net = build_network(config.training, len(config.classes) + 1).to(device)
-    net.load_state_dict(saved["state_dict"])
-    return net.eval(), config
 
 
 def build_network(recipe: Recipe, num_classes: int) -> nn.Module:

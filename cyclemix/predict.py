@@ -13,7 +13,8 @@ from tqdm import tqdm
 from cyclemix.config import Inference, Training
 from cyclemix.data.store import load_case, read_index
 from cyclemix.device import acquire
-from cyclemix.inference import load_model, save_labels, segment_volume
+from cyclemix.inference import save_labels, segment_volume
+from cyclemix.model_file import load_model
 from cyclemix.strict import ConfigError
 
 log = logging.getLogger(__name__)
@@ -52,9 +53,10 @@ def run(
     }:
         (output / stale).unlink()
     with acquire(execution.device, execution.jobs_per_gpu) as device:
-        net, config = load_model(model, device)
+        trained = load_model(model, device)
         for row in tqdm(list(cases.itertuples()), unit="case", disable=None):
             case = load_case(Path(str(row.path)))
             image = torch.from_numpy(case.image).float()[:, None].to(device)
-            labels = segment_volume(net, image, case.geometry, inference, config.training.precision)
+            precision = trained.config.training.precision
+            labels = segment_volume(trained.net, image, case.geometry, inference, precision)
             save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), case.geometry.header)

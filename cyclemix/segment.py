@@ -1,57 +1,232 @@
-"""A trained model on new NIfTI images, with the preparation that it was trained with."""
+"""Trained models on new images, prepared as for the training; results in the images' own geometry."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
+from torch import Tensor
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
-from cyclemix.config import Inference, Training
-from cyclemix.data.native import read_image
+from cyclemix.atomic import write_text
+from cyclemix.config import Inference
+from cyclemix.data.native import DataError, read_image
 from cyclemix.data.prepare import normalise
 from cyclemix.data.resample import make_geometry
+from cyclemix.data.store import Geometry
 from cyclemix.device import acquire
-from cyclemix.inference import load_model, save_labels, segment_volume
+from cyclemix.domain import departures, measure, union
+from cyclemix.inference import CHUNK, decide, probabilities, save_labels, save_map, to_native
+from cyclemix.model_file import Model, load_model
 from cyclemix.strict import ConfigError
 
 log = logging.getLogger(__name__)
 
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+MM3_PER_ML = 1000.0
 
-def output_name(image: Path) -> str:
-    """``{stem}.nii.gz``, the segmentation's name."""
-    return image.name.removesuffix(".gz").removesuffix(".nii") + ".nii.gz"
+
+@dataclass(frozen=True)
+class Extras:
+    """What to write beside the labels.
+
+    Attributes:
+        probabilities: ``{stem}_probabilities.nii.gz``, float32 (x,y,z,class), background first.
+        uncertainty: ``{stem}_uncertainty.nii.gz``, float32 in [0,1], see `uncertainty`.
+    """
+
+    probabilities: bool = False
+    uncertainty: bool = False
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """One finished image: its name, grey values and labels (D,H,W), spacing (dz,dy,dx), volumes."""
+
+    name: str
+    image: np.ndarray
+    labels: np.ndarray
+    spacing_mm: tuple[float, float, float]
+    volumes: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image as it came and as the models want it."""
+
+    native: np.ndarray
+    spacing_mm: tuple[float, float, float]
+    header: bytes
+    prepared: dict[str, tuple[np.ndarray, Geometry]]
+    """By name of the grid."""
+    warnings: list[str]
 
 
 def run(
-    model: Path, images: Sequence[Path], output_dir: Path, inference: Inference, execution: Training
-) -> None:
-    """Write ``{stem}.nii.gz`` (uint8 labels, 1 + position in the model's classes) for every image.
+    models: Sequence[Path],
+    images: Sequence[Path],
+    output_dir: Path,
+    inference: Inference,
+    device: str = "auto",
+    extras: Extras = Extras(),
+    show: Callable[[Segmented], None] | None = None,
+) -> pd.DataFrame:
+    """Segment images one after the other; several models vote with the mean of their probabilities.
+
+    Writes ``{stem}.nii.gz`` (uint8 labels, 1 + position in the models' classes), what ``extras`` names, and
+    ``volumes.csv``: image, structure, volume_ml, outside_domain (why the image is unlike the training's,
+    empty where it is not).
 
     Args:
-        model: ``model.pt``.
-        images: short-axis stacks as NIfTI, slices along the third axis.
+        models: ``model.pt`` files with the same classes.
+        images: volumes, slices along the third axis.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        show: called with each image when it is done, e.g. to draw it.
+
+    Returns:
+        The rows of ``volumes.csv``.
 
     Raises:
-        DataError: an image that cannot be trusted (truncated, not finite, not three-dimensional, constant).
-        ConfigError: two images of one name.
+        ConfigError: models that do not fit together, two images of one name.
+        DataError: images that cannot be trusted, all of them named; the others are segmented.
     """
-    names = [output_name(image) for image in images]
+    names = _stems(images, output_dir)
+    rows: list[pd.DataFrame] = []
+    refused: list[str] = []
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with acquire(device) as where, logging_redirect_tqdm():
+        loaded = _load(models, where)
+        classes = loaded[0].config.classes
+        for name, path in tqdm(list(zip(names, images, strict=True)), unit="image", disable=None):
+            try:
+                image = _read(path, loaded)
+            except DataError as error:
+                refused.append(str(error))
+                log.error("%s", error)
+                continue
+            for warning in image.warnings:
+                log.warning("%s: outside the training domain: %s", path, warning)
+            labels = _segment(loaded, image, inference, where, output_dir / name, extras)
+            rows.append(_volumes(path, labels, image, classes))
+            write_text(output_dir / "volumes.csv", pd.concat(rows).to_csv(index=False, float_format="%.4f"))
+            if show is not None:
+                show(Segmented(name, image.native, labels, image.spacing_mm, rows[-1]))
+    values = ", ".join(f"{i} {name}" for i, name in enumerate(classes, start=1))
+    log.info("%s: %d segmentations (0 background, %s)", output_dir, len(rows), values)
+    if refused:
+        raise DataError(f"{len(refused)} of {len(names)} images refused:\n" + "\n".join(refused))
+    return pd.concat(rows, ignore_index=True)
+
+
+def find_images(places: Sequence[Path]) -> list[Path]:
+    """Files as given, folders as the images that lie in them, by name.
+
+    Raises:
+        ConfigError: a folder without images.
+    """
+    found: list[Path] = []
+    for place in places:
+        inside = [place]
+        if place.is_dir():
+            inside = sorted(path for path in place.iterdir() if path.name.endswith(SUFFIXES))
+            if not inside:
+                raise ConfigError(f"{place}: expected images ({', '.join(SUFFIXES)}), found none")
+        found += inside
+    return found
+
+
+def uncertainty(probs: Tensor) -> Tensor:
+    """Entropy of class probabilities (D,C,H,W) as a fraction of its maximum log C, (D,H,W) in [0,1]."""
+    return torch.special.entr(probs).sum(1) / math.log(probs.shape[1])
+
+
+def stem(image: Path) -> str:
+    """The image's name without its suffix."""
+    suffix = next((s for s in SUFFIXES if image.name.endswith(s)), image.suffix)
+    return image.name.removesuffix(suffix)
+
+
+def _stems(images: Sequence[Path], output_dir: Path) -> list[str]:
+    names = [stem(image) for image in images]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{output_dir}: several images are named {', '.join(twice)}; segment them apart")
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with acquire(execution.device, execution.jobs_per_gpu) as device:
-        net, config = load_model(model, device)
-        for name, path in tqdm(list(zip(names, images, strict=True)), unit="image", disable=None):
-            native, spacing_mm, header = read_image(path)
-            depth, height, width = native.shape
-            geometry = make_geometry((depth, height, width), spacing_mm, header, config.grid)
-            image = normalise(native, geometry, config.grid.crop_px, str(path))
-            slices = torch.from_numpy(image)[:, None].to(device)
-            labels = segment_volume(net, slices, geometry, inference, config.training.precision)
-            save_labels(output_dir / name, labels.cpu().numpy(), header)
-    values = ", ".join(f"{i} {name}" for i, name in enumerate(config.classes, start=1))
-    log.info("%s: %d segmentations (0 background, %s)", output_dir, len(names), values)
+    return names
+
+
+def _load(paths: Sequence[Path], device: torch.device) -> list[Model]:
+    models = [load_model(path, device) for path in paths]
+    for path, model in zip(paths, models, strict=True):
+        if model.config.classes != models[0].config.classes:
+            raise ConfigError(
+                f"{path}: expected the classes of {paths[0]}, {', '.join(models[0].config.classes)}, "
+                f"found {', '.join(model.config.classes)}; segment with each alone"
+            )
+    return models
+
+
+def _read(path: Path, models: Sequence[Model]) -> _Image:
+    native, spacing_mm, header = read_image(path)
+    depth, height, width = native.shape
+    prepared = {}
+    for grid in {model.config.grid.name: model.config.grid for model in models}.values():
+        geometry = make_geometry((depth, height, width), spacing_mm, header, grid)
+        prepared[grid.name] = normalise(native, geometry, grid.crop_px, str(path)), geometry
+    first = models[0].config.grid.name
+    alike = [model.domain for model in models if model.config.grid.name == first]
+    warnings = departures(measure(*prepared[first]), union(alike))
+    return _Image(native, spacing_mm, header, prepared, warnings)
+
+
+def _chunks(
+    models: Sequence[Model], image: _Image, inference: Inference, device: torch.device
+) -> Iterator[Tensor]:
+    """Mean probabilities on the native grid, some slices (d,C,H,W) at a time, to bound memory."""
+    for start in range(0, len(image.native), CHUNK):
+        total = torch.zeros((), device=device)
+        for model in models:
+            prepared, geometry = image.prepared[model.config.grid.name]
+            part = torch.from_numpy(prepared[start : start + CHUNK])[:, None].to(device)
+            precision = model.config.training.precision
+            probs = probabilities(model.net, part, inference.flip_average, precision)
+            total = total + to_native(probs, geometry)
+        yield total / len(models)
+
+
+def _segment(
+    models: Sequence[Model],
+    image: _Image,
+    inference: Inference,
+    device: torch.device,
+    target: Path,
+    extras: Extras,
+) -> np.ndarray:
+    """Write the labels and the maps of one image; returns the labels (D,H,W) uint8."""
+    labels, probs, doubts = [], [], []
+    for mean in _chunks(models, image, inference, device):
+        labels.append(decide(mean, inference).to(torch.uint8).cpu().numpy())
+        if extras.probabilities:
+            probs.append(mean.cpu().numpy())
+        if extras.uncertainty:
+            doubts.append(uncertainty(mean).cpu().numpy())
+    whole = np.concatenate(labels)
+    save_labels(target.with_name(target.name + ".nii.gz"), whole, image.header)
+    if extras.probabilities:
+        save_map(target.with_name(target.name + "_probabilities.nii.gz"), np.concatenate(probs), image.header)
+    if extras.uncertainty:
+        save_map(target.with_name(target.name + "_uncertainty.nii.gz"), np.concatenate(doubts), image.header)
+    return whole
+
+
+def _volumes(path: Path, labels: np.ndarray, image: _Image, classes: Sequence[str]) -> pd.DataFrame:
+    voxel_ml = math.prod(image.spacing_mm) / MM3_PER_ML
+    counts = np.bincount(labels.ravel(), minlength=len(classes) + 1)[1:]
+    table = pd.DataFrame({"image": str(path), "structure": list(classes), "volume_ml": counts * voxel_ml})
+    return table.assign(outside_domain="; ".join(image.warnings))

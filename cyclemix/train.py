@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -23,8 +23,9 @@ from cyclemix.atomic import write_text
 from cyclemix.config import RunConfig, Training, load_run_config, modules_of
 from cyclemix.data.store import read_index
 from cyclemix.device import acquire
+from cyclemix.domain import describe
 from cyclemix.engine import Engine, State
-from cyclemix.inference import save_model
+from cyclemix.model_file import Model, save_model
 from cyclemix.slices import Volume, load_slices, load_volumes
 from cyclemix.strict import ConfigError
 
@@ -91,7 +92,7 @@ def run(
             engine = Engine(settings, seed, slices)
             state = _resume(engine, output_dir, digest, device)
             _loop(engine, state, volumes, output_dir, execution, reporter)
-            _finish(engine, state, settings, output_dir, origin)
+            _finish(engine, state, train_cases["path"], output_dir, origin)
         status = "FINISHED"
     except Interrupted:
         status = "KILLED"
@@ -219,7 +220,7 @@ class _SigtermFlag:
         self.raised = True
 
 
-def _finish(engine: Engine, state: State, settings: RunConfig, folder: Path, origin: dict[str, Any]) -> None:
+def _finish(engine: Engine, state: State, cases: Iterable[str], folder: Path, origin: dict[str, Any]) -> None:
     """Write the declared outputs; ``model.pt`` last, so that it vouches for the others."""
     write_text(folder / "history.csv", pd.DataFrame(state.history).to_csv(index=False, float_format="%.6g"))
     origin |= {
@@ -234,7 +235,8 @@ def _finish(engine: Engine, state: State, settings: RunConfig, folder: Path, ori
     }
     write_text(folder / "provenance.json", json.dumps(origin, indent=2, sort_keys=True) + "\n")
     engine.net.load_state_dict(_require(state.best_model))
-    save_model(folder / "model.pt", settings, engine.net, state.best_step, state.best_dice)
+    model = Model(engine.net, engine.settings, describe(cases), origin)
+    save_model(folder / "model.pt", model, state.best_step, state.best_dice)
 
 
 def _require(model: dict[str, Tensor] | None) -> dict[str, Tensor]:

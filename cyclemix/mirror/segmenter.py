@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from cyclemix import segment
-from cyclemix.config import Inference, Training
+from cyclemix.config import Inference
 
 
 class Segmenter:
@@ -37,10 +37,10 @@ class Segmenter:
         """
         given = dict(params or {})
         folder = Path(given.pop("output_dir", "segmentations")).absolute()
-        execution = Training(device=given.pop("device", "auto"))
+        device = given.pop("device", "auto")
         images = [Path(image) for image in model_input["image"]]
-        segment.run(self.model, images, folder, Inference(**given), execution)
-        paths = [str(folder / segment.output_name(image)) for image in images]
+        segment.run([self.model], images, folder, Inference(**given), device)
+        paths = [str(folder / f"{segment.stem(image)}.nii.gz") for image in images]
         return pd.DataFrame({"image": [str(image) for image in model_input["image"]], "segmentation": paths})
 
 

@@ -118,7 +118,7 @@ def overlays(
     figure = style.new_figure(height, max(width, 4.2))
     style.heading(figure, *heading)
     colours = style.structure_colours(list(structures))
-    _legend(figure, colours, 0.57)
+    legend(figure, colours, 0.57, ROW_LABEL_IN)
     if strip:
         _group_label(figure, "training\nscribbles", 0.80)
     for column, panel in enumerate(strip[: len(columns)]):
@@ -176,10 +176,10 @@ def _group_label(figure: Figure, title: str, y_in: float) -> None:
     )
 
 
-def _legend(figure: Figure, colours: Mapping[str, str], y_in: float) -> None:
+def legend(figure: Figure, colours: Mapping[str, str], y_in: float, x_in: float) -> None:
     """Structure names in their contour colours on a dark strip, as they look on the images."""
     width, height = figure.get_size_inches()
-    x = ROW_LABEL_IN
+    x = x_in
     for name, colour in colours.items():
         box = {"boxstyle": "round,pad=0.25", "facecolor": "#202327", "edgecolor": "none"}
         figure.text(
@@ -203,7 +203,7 @@ def _view(
     if labels is None:
         _say(axes, "not run")
         return
-    _contours(axes, labels, structures, colours)
+    contours(axes, labels, structures, colours)
     if name != "truth" and panel.truth is not None:
         _scores(axes, labels, panel.truth, structures, colours)
 
@@ -212,7 +212,7 @@ def _say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, color="white", size=7, ha="center", va="center")
 
 
-def _contours(
+def contours(
     axes: Axes, labels: NDArray[np.integer], structures: Mapping[str, int], colours: Mapping[str, str]
 ) -> None:
     """Each structure as a thin line on its border over a light fill."""

@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from cyclemix.config import UNLABELLED, Grid, Inference, Recipe, RunConfig
+from cyclemix.config import UNLABELLED, Inference
 from cyclemix.data.store import Geometry
 from cyclemix.inference import (
-    build_network,
-    load_model,
     probabilities,
     resolved_precision,
     save_labels,
-    save_model,
     segment_volume,
     to_native,
     volume_dice,
@@ -115,32 +112,6 @@ def test_precision_auto() -> None:
     assert resolved_precision(torch.device("cpu"), "auto") == "fp32"
     assert resolved_precision(torch.device("cuda"), "auto") == "bf16"
     assert resolved_precision(torch.device("cuda"), "fp32") == "fp32"
-
-
-def test_model_file_round_trip(tmp_path: Path) -> None:
-    recipe = Recipe(base_filters=4, levels=2)
-    config = RunConfig(
-        label="a",
-        dataset="d",
-        method="unet_pce",
-        supervision="scribble",
-        classes=["x"],
-        grid=Grid(spacing_mm=1, crop_px=32),
-        config={},
-        training=recipe,
-    )
-    net = build_network(recipe, 2).eval()
-    save_model(tmp_path / "model.pt", config, net, 7, 0.5)
-    again, read = load_model(tmp_path / "model.pt", torch.device("cpu"))
-    image = torch.randn(1, 1, 32, 32)
-    assert torch.equal(net(image), again(image))
-    assert read == config
-
-
-def test_a_foreign_model_file_is_named(tmp_path: Path) -> None:
-    torch.save({"weights": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"other.pt: expected a model.pt with config and state_dict"):
-        load_model(tmp_path / "other.pt", torch.device("cpu"))
 
 
 def test_saved_labels_open_in_the_upstream_geometry(tmp_path: Path) -> None:

@@ -14,34 +14,16 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-import torch
 from mirrored import make_study, write_tables
+from models import write_model
 
 from cyclemix import layout, segment, tracking
-from cyclemix.config import Grid, Inference, Recipe, RunConfig, Tracking, Training
-from cyclemix.inference import build_network, save_model
+from cyclemix.config import Inference, Tracking
 from cyclemix.mirror import model
 from cyclemix.mirror.store import Store
 from cyclemix.provenance import sources
 
 TRACKING = Tracking()
-
-
-def write_model(path: Path) -> None:
-    """An untrained network."""
-    recipe = Recipe(base_filters=4, levels=3)
-    config = RunConfig(
-        label="cyclemix",
-        dataset="mscmr",
-        method="cyclemix",
-        supervision="scribble",
-        classes=["RV", "MYO", "LV"],
-        grid=Grid(spacing_mm=3.2, crop_px=64),
-        config={},
-        training=recipe,
-    )
-    torch.manual_seed(0)
-    save_model(path, config, build_network(recipe, 4), 1, 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +94,7 @@ def test_the_documented_snippet_segments_in_a_process_that_knows_the_model_alone
     assert "/code/cyclemix/" in package, "the package that was logged with the model"
     assert Path(written) == tmp_path / "segmented" / image.name
     best = layout.run_dir(results, "mscmr", "cyclemix", 0, 1) / "model.pt"
-    segment.run(best, [image], tmp_path / "ours", Inference(), Training(device="cpu"))
+    segment.run([best], [image], tmp_path / "ours", Inference(), "cpu")
     expected, got = (nibabel.load(path) for path in (tmp_path / "ours" / image.name, written))
     assert np.array_equal(np.asarray(expected.dataobj), np.asarray(got.dataobj))
     assert np.array_equal(expected.affine, got.affine)

@@ -219,17 +219,11 @@ def test_new_images_are_segmented_as_the_data_sets_own(
     predict.run(model, folds, index, 0, "test", Inference(), CPU, tmp_path / "predicted")
     raw = phantom_prepared / "data" / "tiny" / "raw" / "heart005"
     images = [raw / f"{case}.nii.gz" for case in pd.read_csv(index[0])["case"]]
-    segment.run(model, images, tmp_path / "segmented", Inference(), CPU)
+    segment.run([model], images, tmp_path / "segmented", Inference(), "cpu")
     for image in images:
         first, second = (nibabel.load(tmp_path / name / image.name) for name in ("predicted", "segmented"))
         assert np.array_equal(np.asarray(first.dataobj), np.asarray(second.dataobj))
         assert np.array_equal(first.affine, second.affine)
-
-
-def test_two_images_of_one_name_are_refused(trained: tuple[Path, Told], tmp_path: Path) -> None:
-    images = [Path("a/heart.nii.gz"), Path("b/heart.nii")]
-    with pytest.raises(ConfigError, match="several images are named heart"):
-        segment.run(trained[0] / "model.pt", images, tmp_path, Inference(), CPU)
 
 
 def test_mask_subjects_lend_masks_and_never_images(phantom_prepared: Path, tmp_path: Path) -> None:
