@@ -22,13 +22,13 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 # Waiting threads sleep; see the Snakefile.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run resume test test-server test-browser test-cluster screenshots install install-dev install-ui install-browser
+.PHONY: run resume test soak test-server test-browser test-cluster screenshots install install-dev install-ui install-browser
 .PHONY: lint format schema lock ui mlflow-server clean bench help
 .DEFAULT_GOAL := help
 
 help:
 	@grep -E '^# make' Makefile | cut -c3-
-	@echo "also: install, resume, test-server, test-browser, test-cluster, screenshots, lint, format, schema, lock, ui,"
+	@echo "also: install, resume, soak, test-server, test-browser, test-cluster, screenshots, lint, format, schema, lock, ui,"
 	@echo "      mlflow-server, bench, clean"
 
 run: install
@@ -44,6 +44,10 @@ resume: install
 
 test: install-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# An hour of random kills, deletions and flipped bits; e.g. ARGS='--minutes 10 --seed 1'.
+soak: install-dev
+	$(BIN)/python tests/faults/soak.py $(ARGS)
 
 test-browser: install-browser
 	CYCLEMIX_NEED_BROWSER=1 $(BIN)/python -m pytest tests/browser $(ARGS)
