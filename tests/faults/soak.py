@@ -94,7 +94,7 @@ class Soak:
         if self.draw.random() < 0.5:
             self.flip()
         if self.draw.random() < 0.8:
-            self.disturbed_run(self.draw.choice(list(SIGNALS)), self.draw.uniform(1.0, patience))
+            self.disturbed_run(self.draw.choice(list(SIGNALS)), 1.0 + patience * self.draw.random() ** 2)
         else:
             self.run()
         self.compare()
@@ -183,15 +183,13 @@ class Soak:
                     self.named += 1
 
     def discard(self, path: Path) -> bool:
-        """Away with a file and what vouches for it, so that its stage runs again; False where it is no such."""
+        """Away with a file and what vouches for it, so that its stage runs again; False for other files."""
         above = {parent.name: parent for parent in (path, *path.parents)}
         if "predictions" in above:
             shutil.rmtree(above["predictions"], ignore_errors=True)
         elif "raw" in above or "prepared" in above:
             path.unlink(missing_ok=True)
-            found = "raw" in above
-            receipts = above["phantom"].rglob("raw_*.json" if found else "index_*.csv")
-            for receipt in receipts:
+            for receipt in above["phantom"].rglob("raw_*.json" if "raw" in above else "index_*.csv"):
                 receipt.unlink()
         elif path.name == "model.pt":
             path.unlink(missing_ok=True)
