@@ -5,13 +5,12 @@ Nothing here needs torch, so the Snakefile validates a study before any job star
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from cyclemix.strict import ConfigError, StrictModel, load_yaml, nearest, validate
+from cyclemix.strict import ConfigError, StrictModel, load_json, load_yaml, nearest, validate
 
 UNLABELLED = 255
 """Label of a pixel that no annotator marked, or outside the image; no loss term may read it as a class."""
@@ -282,7 +281,7 @@ def inference_of(study: Study, label: str, block: MethodBlock) -> Inference:
 
 def load_run_config(path: Path) -> RunConfig:
     """Read a ``config.json``."""
-    return validate(RunConfig, json.loads(path.read_text()), str(path))
+    return validate(RunConfig, load_json(path, "run `resolve` again"), str(path))
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ NIfTI predictions alone, so the numbers can be recomputed without this package.
 from __future__ import annotations
 
 import io
-import json
 import logging
 import os
 import zlib
@@ -26,7 +25,8 @@ from numpy.typing import NDArray
 
 from cyclemix.config import BACKGROUND, UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, load_dataset
-from cyclemix.data.native import header_spacing, read_native
+from cyclemix.data.native import header_spacing, read_native, split_reference
+from cyclemix.data.records import check_unchanged, pick_fold, read_receipt
 from cyclemix.metrics import dice, surface_metrics
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 
@@ -76,6 +76,7 @@ def run(
     spec = load_dataset(dataset_file)
     cases = evaluated_cases(receipt, folds, fold, evaluate_on)
     raw = receipt.parent / "raw"
+    _check_raw(receipt, raw, cases)
     workers = threads or len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(max_workers=min(workers, len(cases))) as pool:
         scored = list(pool.map(lambda entry: score_case(spec, raw, entry, predictions), cases))
@@ -91,13 +92,11 @@ def evaluated_cases(receipt: Path, folds: Path, fold: int, evaluate_on: str) -> 
     Raises:
         ValueError: names the fold, the list or the subjects that are not there.
     """
-    all_folds = json.loads(folds.read_text())["folds"]
-    if not 0 <= fold < len(all_folds) or evaluate_on not in all_folds[fold]:
-        raise ValueError(
-            f"{folds}: no list {evaluate_on!r} in fold {fold}; it holds folds 0..{len(all_folds) - 1}"
-        )
-    subjects = set(all_folds[fold][evaluate_on])
-    cases = [entry for entry in json.loads(receipt.read_text())["cases"] if entry["subject"] in subjects]
+    fold_lists = pick_fold(folds, fold)
+    if evaluate_on not in fold_lists:
+        raise ValueError(f"{folds}: no list {evaluate_on!r} in fold {fold}; it holds {', '.join(fold_lists)}")
+    subjects = set(fold_lists[evaluate_on])
+    cases = [entry for entry in read_receipt(receipt)["cases"] if entry["subject"] in subjects]
     lacking = sorted(subjects - {entry["subject"] for entry in cases})
     if lacking or not cases:
         raise ValueError(
@@ -110,6 +109,15 @@ def evaluated_cases(receipt: Path, folds: Path, fold: int, evaluate_on: str) -> 
             f"{receipt}: no dense label for {', '.join(unlabelled)}; evaluation needs one a case"
         )
     return sorted(cases, key=lambda entry: entry["case"])
+
+
+def _check_raw(receipt: Path, raw: Path, cases: Sequence[Mapping[str, Any]]) -> None:
+    """Images and labels must be those that were fetched: a flipped bit of an uncompressed file shows "
+    "only here."""
+    files = {file["path"]: file for file in read_receipt(receipt)["files"]}
+    names = {split_reference(str(entry[kind]))[0] for entry in cases for kind in ("image", "label")}
+    for name in sorted(names & files.keys()):
+        check_unchanged(raw, files[name])
 
 
 def score_case(

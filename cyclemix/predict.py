@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from cyclemix.config import Inference, Training
+from cyclemix.data.records import check_known, pick_fold
 from cyclemix.data.store import load_case, read_index
 from cyclemix.device import acquire
 from cyclemix.inference import save_labels, segment_volume
@@ -40,13 +40,15 @@ def run(
     Raises:
         ConfigError: the index holds no case of the fold's evaluated subjects.
     """
-    subjects = json.loads(folds.read_text())["folds"][fold][evaluate_on]
+    subjects = pick_fold(folds, fold)[evaluate_on]
     cases = read_index(index)
+    known = set(cases["subject"])
     cases = cases[cases["subject"].isin(subjects)]
     if cases.empty:
         raise ConfigError(
             f"{folds}: none of fold {fold}'s {len(subjects)} {evaluate_on} subjects is prepared"
         )
+    check_known(subjects, known, folds, "the prepared index")
     output.mkdir(parents=True, exist_ok=True)
     for stale in {path.name for path in output.glob("*.nii.gz")} - {
         f"{case}.nii.gz" for case in cases["case"]

@@ -14,6 +14,7 @@ import pandas as pd
 from cyclemix import clinical, comparison, overview, published, render_html, render_text, statistics
 from cyclemix.captions import Study
 from cyclemix.data.datasets import DatasetSpec, load_dataset
+from cyclemix.data.records import pick_fold
 from cyclemix.layout import data_dir, run_dir
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 from cyclemix.strict import write_if_changed
@@ -135,10 +136,7 @@ def _ordered(study: Mapping[str, Any]) -> dict[str, Any]:
 def _sizes(results: Path, spec: DatasetSpec, study: Mapping[str, Any]) -> dict[str, int]:
     """Subjects by list, averaged over the folds that were run."""
     path = data_dir(results, spec.label) / "folds.json"
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; run split first")
-    folds = json.loads(path.read_text())["folds"]
-    chosen = [folds[fold] for fold in study["folds"]]
+    chosen = [pick_fold(path, fold) for fold in study["folds"]]
     return {
         name: round(sum(len(fold[name]) for fold in chosen) / len(chosen))
         for name in ("train", "val", "test")

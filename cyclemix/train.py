@@ -21,6 +21,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from cyclemix import checkpoint, provenance
 from cyclemix.atomic import write_text
 from cyclemix.config import RunConfig, Training, load_run_config, modules_of
+from cyclemix.data.records import check_known, pick_fold
 from cyclemix.data.store import read_index
 from cyclemix.device import acquire
 from cyclemix.domain import describe
@@ -105,13 +106,12 @@ def _cases(
     settings: RunConfig, folds: Path, index: Sequence[Path], fold: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
     """Rows of the prepared index for the fold's training and validation subjects, and for unpaired masks."""
-    parts = json.loads(folds.read_text())["folds"]
-    if not 0 <= fold < len(parts):
-        raise ConfigError(f"{folds}: no fold {fold}; it holds folds 0..{len(parts) - 1}")
+    lists = pick_fold(folds, fold)
     cases = read_index(index)
+    check_known([*lists["train"], *lists["val"]], set(cases["subject"]), folds, "the prepared index")
     wanted = ("full", "both") if settings.supervision == "full" else ("scribble", "both")
-    train = cases[cases["subject"].isin(parts[fold]["train"])]
-    val = cases[cases["subject"].isin(parts[fold]["val"])]
+    train = cases[cases["subject"].isin(lists["train"])]
+    val = cases[cases["subject"].isin(lists["val"])]
     for rows, name, kinds in ((train, "training", wanted), (val, "validation", ("full", "both"))):
         usable = rows[rows["supervision"].isin(kinds)]
         if usable.empty:
@@ -121,8 +121,28 @@ def _cases(
                 f"on {settings.dataset} (found: {found})"
             )
     train = train[train["supervision"].isin(wanted)]
-    masks = _masks(cases, parts[fold], train, folds) if settings.supervision == "scribble+masks" else None
+    _check_classes(settings, train, folds, fold)
+    masks = _masks(cases, lists, train, folds) if settings.supervision == "scribble+masks" else None
     return train, val[val["supervision"].isin(("full", "both"))], masks
+
+
+def _check_classes(settings: RunConfig, train: pd.DataFrame, folds: Path, fold: int) -> None:
+    """Refuse a class that no training case labels: no supervised term would ever speak of it.
+
+    Raises:
+        ConfigError: names the fold, the structures and the remedy.
+    """
+    kind, prefix = (
+        ("dense label", "slices_with") if settings.supervision == "full" else ("scribble", "scribble")
+    )
+    columns = {name: f"{prefix}_{name}" for name in settings.classes}
+    absent = [name for name, column in columns.items() if column in train and not (train[column] > 0).any()]
+    if absent:
+        raise ConfigError(
+            f"{folds}: fold {fold}: no {kind} of the {len(train)} training cases marks "
+            f"{', '.join(absent)}, so "
+            f"{settings.label} could never learn it; add strokes, another fold, or take it out of `classes`"
+        )
 
 
 def _masks(cases: pd.DataFrame, fold: dict[str, list[str]], train: pd.DataFrame, folds: Path) -> pd.DataFrame:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from cyclemix.data.spec import DatasetSpec
 from cyclemix.strict import ConfigError
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 TOKENS = {"subject": r"[^/]+?", "frame": r"[^/_]+?", "part": r".+?"}
 
 
@@ -37,18 +39,35 @@ def remote_files(spec: DatasetSpec) -> dict[str, RemoteFile]:
         manifest = spec.path(upstream.manifest)
         if not manifest.is_file():
             raise ConfigError(f"{manifest}: no such manifest (upstream.manifest of {spec.label})")
-        with manifest.open(newline="") as stream:
-            for row in csv.DictReader(stream, delimiter="\t"):
-                if not {"path", "bytes", "sha256"} <= set(row):
-                    raise ConfigError(
-                        f"{manifest}: expected columns path, bytes, sha256, got {', '.join(row)}"
-                    )
-                path = row["path"]
-                if path in files or Path(path).is_absolute() or ".." in Path(path).parts:
-                    raise ConfigError(f"{manifest}: {path} is listed twice or leaves the download folder")
-                url = upstream.url.rstrip("/") + "/" + path
-                files[path] = RemoteFile(path, url, int(row["bytes"]), row["sha256"].lower())
+        for row in _rows(manifest):
+            path = row["path"]
+            if path in files or Path(path).is_absolute() or ".." in Path(path).parts:
+                raise ConfigError(f"{manifest}: {path} is listed twice or leaves the download folder")
+            url = upstream.url.rstrip("/") + "/" + path
+            files[path] = RemoteFile(path, url, int(row["bytes"]), row["sha256"].lower())
     return files
+
+
+def _rows(manifest: Path) -> Iterator[dict[str, str]]:
+    """The manifest's rows, each with a path, a number of bytes and a sha256."""
+    columns = ("path", "bytes", "sha256")
+    try:
+        table = list(csv.DictReader(io.StringIO(manifest.read_text("utf-8")), delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{manifest}: not a tab-separated UTF-8 table ({error}); fetch it again") from None
+    for number, row in enumerate(table, 2):
+        if not set(columns) <= set(row):
+            raise ConfigError(
+                f"{manifest}: expected columns path, bytes, sha256, got {', '.join(map(str, row))}"
+            )
+        path, size, digest = (row[name] or "" for name in columns)
+        if not (path and size.isdecimal() and SHA256.fullmatch(digest)):
+            raise ConfigError(
+                f"{manifest}: line {number}: expected a path, its number of bytes and 64 hexadecimal "
+                "digits, got "
+                f"{path!r}, {size!r}, {digest!r}; write the line again"
+            )
+        yield {"path": path, "bytes": size, "sha256": digest}
 
 
 def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, Any]]:
@@ -77,6 +96,13 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
         official = spec.part_of(subject)
         if official is not None and part in (official, "all"):
             entry = places.entry(subject, frame, official)
+            if entry["case"] in cases:
+                first = cases[entry["case"]]["image"]
+                raise ConfigError(
+                    f"{spec.label}: case {entry['case']} is two images, {first} and {entry['image']}; put "
+                    f"{{frame}} "
+                    "into `case`, or rename one"
+                )
             cases[entry["case"]] = entry
     _check(spec, part, cases.values())
     return [cases[name] for name in sorted(cases)]
@@ -152,10 +178,18 @@ class _Places:
             where, others = str(folder), [self.pattern("label")[0], self.pattern("scribble")[0]]
         expression = match(spec, pattern)
         masks = [match(spec, o) for o in others if o and "{" in _file(o) != _file(pattern)]
-        hits = [expression.fullmatch(n) for n in names if not any(mask.fullmatch(n) for mask in masks)]
-        found = {(hit["subject"], hit.groupdict().get("frame", "")) for hit in hits if hit}
+        named = [n for n in names if not any(mask.fullmatch(n) for mask in masks)]
+        found = _identities(spec, expression, named)
         if not found:
             raise ConfigError(f"{spec.label}: no image in {where} matches the pattern {pattern!r}")
+        for mask in masks:
+            for identity, name in _identities(spec, mask, names).items():
+                if spec.upstream and identity not in found:
+                    raise ConfigError(
+                        f"{spec.label}: {where} list {name}, but no image of it; add the image's line or "
+                        "take "
+                        "this one away"
+                    )
         return sorted(found)
 
     def entry(self, subject: str, frame: str, part: str) -> dict[str, Any]:
@@ -169,6 +203,35 @@ class _Places:
             outside = folder is not None and folder == self.root
             entry[kind] = (str(folder / path) if outside else path) if path and there else None  # type: ignore[operator]
         return entry
+
+
+def _identities(
+    spec: DatasetSpec, expression: re.Pattern[str], names: Iterable[str]
+) -> dict[tuple[str, str], str]:
+    """(subject, frame) -> file name of those that the pattern matches.
+
+    Raises:
+        ConfigError: two files are one subject's frame, or a name holds what no table or reference can.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for name in names:
+        if not (hit := expression.fullmatch(name)):
+            continue
+        if "::" in name or not name.isprintable():
+            raise ConfigError(
+                f"{spec.label}: file name {name!r} holds `::`, a control character or bytes that are not "
+                "UTF-8; "
+                "rename the file"
+            )
+        identity = hit["subject"], hit.groupdict().get("frame", "")
+        if identity in found:
+            raise ConfigError(
+                f"{spec.label}: {found[identity]} and {name} are both {' '.join(filter(None, identity))}; "
+                "rename or "
+                "remove one"
+            )
+        found[identity] = name
+    return found
 
 
 def _file(reference: str) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from cyclemix import layout, provenance
 from cyclemix.config import modules_of
+from cyclemix.data.records import pick_fold
 from cyclemix.mirror.record import BestModel, RunKey, RunRecord, finite, flatten, rounded
 from cyclemix.provenance import file_digest
 
@@ -80,7 +81,7 @@ def evaluated_on(folds: Path, fold: int, metrics: Path) -> str:
         ValueError: in neither.
     """
     scored = set(pd.read_csv(metrics, usecols=["subject"], dtype=str)["subject"])
-    lists = json.loads(folds.read_text())["folds"][fold]
+    lists = pick_fold(folds, fold)
     for name in ("test", "val"):
         if scored <= set(lists[name]):
             return name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from cyclemix import layout
 from cyclemix.config import UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, cardiac_phase, read_native, source_parts
+from cyclemix.data.records import read_receipt
 from cyclemix.plots.overlays import Group, Panel, crop_box, pick_slices
 from cyclemix.plots.runs import Runs
 from cyclemix.statistics import AVERAGE, patient_means
@@ -56,7 +56,7 @@ def open_source(runs: Runs, part: str) -> Source:
 
 def read_receipts(paths: Sequence[Path]) -> dict[str, Mapping[str, Any]]:
     """Entries of ``raw_{part}.json`` files by case."""
-    return {entry["case"]: entry for path in paths for entry in json.loads(path.read_text())["cases"]}
+    return {entry["case"]: entry for path in paths for entry in read_receipt(path)["cases"]}
 
 
 def pick_subjects(per_case: pd.DataFrame, judge: str) -> dict[str, str]:

@@ -153,7 +153,7 @@ def test_refusals(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_manifests(tmp_path: Path, lines: str, message: str) -> None:
-    (tmp_path / "m.tsv").write_text(lines + "\n")
+    (tmp_path / "m.tsv").write_text(lines.replace("00", 32 * "00") + "\n")
     spec_file = write_own(tmp_path, extra='upstream: [{url: "https://x.org/", manifest: m.tsv}]\n')
     with pytest.raises(ConfigError, match=message):
         remote_files(load_dataset(spec_file))
