@@ -23,13 +23,13 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 # Waiting threads sleep; see the Snakefile.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run resume test test-server test-browser test-cluster test-docs screenshots install install-dev install-ui
+.PHONY: run resume test soak test-server test-browser test-cluster test-docs screenshots install install-dev install-ui
 .PHONY: install-browser install-docs docs lint format schema lock audit ui mlflow-server clean bench help
 .DEFAULT_GOAL := help
 
 help:
 	@grep -E '^# make' Makefile | cut -c3-
-	@echo "also: install, resume, test-server, test-browser, test-cluster, test-docs, screenshots, lint, format, schema,"
+	@echo "also: install, resume, soak, test-server, test-browser, test-cluster, test-docs, screenshots, lint, format, schema,"
 	@echo "      lock, audit, ui, mlflow-server, bench, clean"
 
 run: install
@@ -45,6 +45,10 @@ resume: install
 
 test: install-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# An hour of random kills, deletions and flipped bits; e.g. ARGS='--minutes 10 --seed 1'.
+soak: install-dev
+	$(BIN)/python tests/faults/soak.py $(ARGS)
 
 test-browser: install-browser
 	CYCLEMIX_NEED_BROWSER=1 $(BIN)/python -m pytest tests/browser $(ARGS)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyclemix.atomic import replacing
+from cyclemix.atomic import write_bytes
 from cyclemix.config import BACKGROUND, UNLABELLED, Inference, Recipe
 from cyclemix.data.native import move_slices
 from cyclemix.data.store import Geometry
@@ -141,8 +141,7 @@ def _save(path: Path, volume: np.ndarray, header_block: bytes, slice_axis: int) 
     header.set_slope_inter(1, 0)
     data = np.ascontiguousarray(move_slices(volume, slice_axis, back=True).swapaxes(0, 2))
     image = nibabel.Nifti1Image(data, header.get_best_affine(), header)
-    with replacing(path) as partial:
-        partial.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
+    write_bytes(path, gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
 
 
 def build_network(recipe: Recipe, num_classes: int) -> nn.Module:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cyclemix.atomic import replacing
+from cyclemix.atomic import write_bytes
 from cyclemix.data.reading import DAMAGED, LARGEST_BYTES, read_up_to
 
 logger = logging.getLogger(__name__)
@@ -102,9 +102,9 @@ def save_case(path: Path, case: PreparedCase, receipt: Mapping[str, Any] | None 
             if array.shape != case.image.shape:
                 raise ValueError(f"{path}: {name} has shape {array.shape}, the image {case.image.shape}")
             arrays[name] = array.astype(np.uint8)
-    with replacing(path) as partial, partial.open("wb") as stream:
-        text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-        np.savez_compressed(stream, meta=text, **arrays)  # type: ignore[arg-type]
+    text, stream = np.frombuffer(json.dumps(meta).encode(), np.uint8), io.BytesIO()
+    np.savez_compressed(stream, meta=text, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, stream.getbuffer())
 
 
 def load_case(path: Path) -> PreparedCase:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import colorsys
+import io
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from cyclemix.atomic import replacing, write_text
+from cyclemix.atomic import write_bytes, write_text
 
 WIDTH_IN = 8.0
 """Width of a figure; with 7 to 9 pt type it stays legible when a README shrinks it to 800 pixels."""
@@ -103,8 +104,9 @@ def save(figure: Figure, folder: Path, name: str, *, vector: bool = False, dpi: 
     kinds = {"png": {"Software": None}} | ({"svg": {"Date": None}} if vector else {})
     paths = [folder / f"{name}.{kind}" for kind in kinds]
     for path, (kind, metadata) in zip(paths, kinds.items(), strict=True):
-        with replacing(path) as partial:
-            figure.savefig(partial, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
+        image = io.BytesIO()
+        figure.savefig(image, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
+        write_bytes(path, image.getbuffer())
     return paths
 
 
