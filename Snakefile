@@ -22,7 +22,7 @@ os.environ.update(
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from cyclemix import study
-from cyclemix.strict import ConfigError
+from cyclemix.strict import ConfigError, load_yaml
 
 # A study file stands alone: the default one is read only where none is named.
 DEFAULT_STUDY = str(BASEDIR / "config" / "config.yaml")
@@ -31,8 +31,12 @@ if not workflow.overwrite_configfiles:
     configfile: DEFAULT_STUDY
 
 
+STUDY_FILES = [str(path) for path in workflow.overwrite_configfiles or [DEFAULT_STUDY]]
 try:
-    PLAN = study.plan(config, BASEDIR, ", ".join(map(str, workflow.overwrite_configfiles or [DEFAULT_STUDY])))
+    for path in STUDY_FILES:
+        if not path.endswith(".json"):
+            load_yaml(Path(path))  # Snakemake takes the last of two equal keys
+    PLAN = study.plan(config, BASEDIR, ", ".join(STUDY_FILES))
 except ConfigError as error:
     raise WorkflowError(str(error))
 
@@ -59,6 +63,7 @@ rule all:
     input:
         expand(f"{RESULTS}/tables/{{dataset}}/comparison.html", dataset=PLAN.study.datasets),
         expand(f"{RESULTS}/figures/{{dataset}}/boxplot.png", dataset=PLAN.study.datasets),
+        get_swept(),
 
 
 rule data:

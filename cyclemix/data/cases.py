@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,17 @@ from cyclemix.data.spec import DatasetSpec
 from cyclemix.strict import ConfigError
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
-TOKENS = {"subject": r"[^/]+?", "frame": r"[^/_]+?", "part": r".+?"}
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+TOKENS = {"subject": r"[^/]+?", "frame": r"[^/_]+?", "part": r".+?", "folder": r".+?"}
+
+
+@dataclass(frozen=True, order=True)
+class Identity:
+    """What an image's path says: whose it is, which frame, and the folders that ``{folder}`` stands for."""
+
+    subject: str
+    frame: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,18 +48,35 @@ def remote_files(spec: DatasetSpec) -> dict[str, RemoteFile]:
         manifest = spec.path(upstream.manifest)
         if not manifest.is_file():
             raise ConfigError(f"{manifest}: no such manifest (upstream.manifest of {spec.label})")
-        with manifest.open(newline="") as stream:
-            for row in csv.DictReader(stream, delimiter="\t"):
-                if not {"path", "bytes", "sha256"} <= set(row):
-                    raise ConfigError(
-                        f"{manifest}: expected columns path, bytes, sha256, got {', '.join(row)}"
-                    )
-                path = row["path"]
-                if path in files or Path(path).is_absolute() or ".." in Path(path).parts:
-                    raise ConfigError(f"{manifest}: {path} is listed twice or leaves the download folder")
-                url = upstream.url.rstrip("/") + "/" + path
-                files[path] = RemoteFile(path, url, int(row["bytes"]), row["sha256"].lower())
+        for row in _rows(manifest):
+            path = row["path"]
+            if path in files or Path(path).is_absolute() or ".." in Path(path).parts:
+                raise ConfigError(f"{manifest}: {path} is listed twice or leaves the download folder")
+            url = upstream.url.rstrip("/") + "/" + path
+            files[path] = RemoteFile(path, url, int(row["bytes"]), row["sha256"].lower())
     return files
+
+
+def _rows(manifest: Path) -> Iterator[dict[str, str]]:
+    """The manifest's rows, each with a path, a number of bytes and a sha256."""
+    columns = ("path", "bytes", "sha256")
+    try:
+        table = list(csv.DictReader(io.StringIO(manifest.read_text("utf-8")), delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{manifest}: not a tab-separated UTF-8 table ({error}); fetch it again") from None
+    for number, row in enumerate(table, 2):
+        if not set(columns) <= set(row):
+            raise ConfigError(
+                f"{manifest}: expected columns path, bytes, sha256, got {', '.join(map(str, row))}"
+            )
+        path, size, digest = (row[name] or "" for name in columns)
+        if not (path and size.isdecimal() and SHA256.fullmatch(digest)):
+            raise ConfigError(
+                f"{manifest}: line {number}: expected a path, its number of bytes and 64 hexadecimal "
+                "digits, got "
+                f"{path!r}, {size!r}, {digest!r}; write the line again"
+            )
+        yield {"path": path, "bytes": size, "sha256": digest}
 
 
 def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, Any]]:
@@ -61,7 +89,8 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
 
     Returns:
         Dicts with case, subject, frame, part, image, label, scribble; the last three relative to ``raw_dir``
-        or absolute (a ``root`` of one's own), None where the case has no such file.
+        or absolute (a ``root`` of one's own), None where the case has no such file. Where the slices do not
+        lie along the third axis, slice_axis as well.
 
     Raises:
         ConfigError: a part that the data set does not list, a subject without images, labels that should be
@@ -73,20 +102,56 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
         )
     places = _Places.of(spec, raw_dir)
     cases: dict[str, dict[str, Any]] = {}
-    for subject, frame in places.identities():
-        official = spec.part_of(subject)
+    folders: dict[str, str] = {}
+    subjects = set()
+    for identity in places.identities():
+        case, subject = case_name(spec, identity), subject_name(spec, identity)
+        subjects.add(subject)
+        if folders.setdefault(case, identity.folder) != identity.folder:
+            raise ConfigError(
+                f"{spec.label}: two images are named {case}, in {folders[case]} and in {identity.folder}; "
+                f'tell them apart by the folder, case: "{{folder}}_{spec.case}"'
+            )
+        official = None if {case, subject} & {*spec.exclude} else spec.part_of(subject)
         if official is not None and part in (official, "all"):
-            entry = places.entry(subject, frame, official)
-            cases[entry["case"]] = entry
+            if case in cases:
+                first, second = cases[case]["image"], places.entry(identity, official)["image"]
+                raise ConfigError(
+                    f"{spec.label}: case {case} is two images, {first} and {second}; put {{frame}} into "
+                    "`case`, or rename one"
+                )
+            cases[case] = places.entry(identity, official)
+    if unknown := {*spec.exclude} - folders.keys() - subjects:
+        raise ConfigError(
+            f"{spec.label}: exclude names {', '.join(sorted(unknown))}, neither a case nor a subject here; "
+            "take it out or correct it"
+        )
     _check(spec, part, cases.values())
     return [cases[name] for name in sorted(cases)]
 
 
-def expand(spec: DatasetSpec, pattern: str, subject: str, frame: str, part: str) -> str:
+def expand(spec: DatasetSpec, pattern: str, identity: Identity, part: str) -> str:
     """Fill a pattern's placeholders in."""
-    case = spec.case.format(subject=subject, frame=frame)
-    folder = spec.folders.get(part, part)  # type: ignore[call-overload]
-    return pattern.format(case=case, subject=subject, frame=frame, part=folder)
+    names = {"subject": identity.subject, "frame": identity.frame, "folder": identity.folder}
+    names["case"] = _case_in_files(spec).format(**names)
+    return pattern.format(part=spec.folders.get(part, part), **names)  # type: ignore[call-overload]
+
+
+def case_name(spec: DatasetSpec, identity: Identity) -> str:
+    """The case's name; of ``{folder}`` it takes the folders joined by hyphens."""
+    folder = identity.folder.replace("/", "-")
+    return spec.case.format(subject=identity.subject, frame=identity.frame, folder=folder)
+
+
+def subject_name(spec: DatasetSpec, identity: Identity) -> str:
+    """The subject's name, with the folder in front where the case's has it too."""
+    folder = identity.folder.replace("/", "-")
+    return f"{folder}_{identity.subject}" if "{folder}" in spec.case else identity.subject
+
+
+def _case_in_files(spec: DatasetSpec) -> str:
+    """What {case} stands for in patterns: its own name, whose folders stand in front of the file's."""
+    return spec.case.removeprefix("{folder}_")
 
 
 def match(spec: DatasetSpec, pattern: str) -> re.Pattern[str]:
@@ -96,13 +161,15 @@ def match(spec: DatasetSpec, pattern: str) -> re.Pattern[str]:
         ConfigError: an unknown placeholder, or none that tells the subject.
     """
     text, seen = "", set()
-    for i, piece in enumerate(PLACEHOLDER.split(pattern.partition("::")[0].replace("{case}", spec.case))):
+    for i, piece in enumerate(
+        PLACEHOLDER.split(pattern.partition("::")[0].replace("{case}", _case_in_files(spec)))
+    ):
         if i % 2 == 0:
             text += re.escape(piece)
         elif piece not in TOKENS:
             raise ConfigError(
-                f"{spec.label}: unknown placeholder {{{piece}}} in {pattern!r}; known: case, part, "
-                "subject, frame"
+                f"{spec.label}: unknown placeholder {{{piece}}} in {pattern!r}; known: case, "
+                "subject, frame, part, folder"
             )
         elif piece in seen:
             text += f"(?P={piece})"
@@ -140,8 +207,8 @@ class _Places:
                 return own, self.root
         return getattr(files, kind), None if self.spec.upstream else (self.root or self.raw_dir)
 
-    def identities(self) -> list[tuple[str, str]]:
-        """(subject, frame) of every image, from the manifests or else from the folder."""
+    def identities(self) -> list[Identity]:
+        """Who every image is of, from the manifests or else from the folder."""
         spec = self.spec
         if spec.upstream:
             names, where, pattern = list(self.remote), "the manifests", spec.files.image
@@ -152,23 +219,60 @@ class _Places:
             where, others = str(folder), [self.pattern("label")[0], self.pattern("scribble")[0]]
         expression = match(spec, pattern)
         masks = [match(spec, o) for o in others if o and "{" in _file(o) != _file(pattern)]
-        hits = [expression.fullmatch(n) for n in names if not any(mask.fullmatch(n) for mask in masks)]
-        found = {(hit["subject"], hit.groupdict().get("frame", "")) for hit in hits if hit}
+        named = [n for n in names if not any(mask.fullmatch(n) for mask in masks)]
+        found = _identities(spec, expression, named)
         if not found:
             raise ConfigError(f"{spec.label}: no image in {where} matches the pattern {pattern!r}")
+        for mask in masks:
+            for identity, name in _identities(spec, mask, names).items():
+                if spec.upstream and identity not in found:
+                    raise ConfigError(
+                        f"{spec.label}: {where} list {name}, but no image of it; add the image's line or "
+                        "take "
+                        "this one away"
+                    )
         return sorted(found)
 
-    def entry(self, subject: str, frame: str, part: str) -> dict[str, Any]:
+    def entry(self, identity: Identity, part: str) -> dict[str, Any]:
         """One case of the receipt; files that are not there are None."""
-        case = self.spec.case.format(subject=subject, frame=frame)
-        entry: dict[str, Any] = {"case": case, "subject": subject, "frame": frame, "part": part}
+        case, subject = case_name(self.spec, identity), subject_name(self.spec, identity)
+        entry: dict[str, Any] = {"case": case, "subject": subject, "frame": identity.frame, "part": part}
+        if self.spec.slice_axis != 3:
+            entry["slice_axis"] = self.spec.slice_axis
         for kind in ("image", "label", "scribble"):
             pattern, folder = self.pattern(kind)
-            path = "" if pattern is None else expand(self.spec, pattern, subject, frame, part)
+            path = "" if pattern is None else expand(self.spec, pattern, identity, part)
             there = _file(path) in self.remote if folder is None else (folder / _file(path)).is_file()
             outside = folder is not None and folder == self.root
             entry[kind] = (str(folder / path) if outside else path) if path and there else None  # type: ignore[operator]
         return entry
+
+
+def _identities(spec: DatasetSpec, expression: re.Pattern[str], names: Iterable[str]) -> dict[Identity, str]:
+    """Who -> file name of those that the pattern matches.
+
+    Raises:
+        ConfigError: two files are one subject's frame, or a name holds what no table or reference can.
+    """
+    found: dict[Identity, str] = {}
+    for name in names:
+        if not (hit := expression.fullmatch(name)):
+            continue
+        if "::" in name or not name.isprintable():
+            raise ConfigError(
+                f"{spec.label}: file name {name!r} holds `::`, a control character or bytes that are not "
+                "UTF-8; "
+                "rename the file"
+            )
+        groups = hit.groupdict()
+        identity = Identity(hit["subject"], groups.get("frame", ""), groups.get("folder", ""))
+        if identity in found:
+            who = " ".join(filter(None, (identity.folder, identity.subject, identity.frame)))
+            raise ConfigError(
+                f"{spec.label}: {found[identity]} and {name} are both {who}; rename or remove one"
+            )
+        found[identity] = name
+    return found
 
 
 def _file(reference: str) -> str:
@@ -178,7 +282,7 @@ def _file(reference: str) -> str:
 def _check(spec: DatasetSpec, part: str, cases: Collection[Mapping[str, Any]]) -> None:
     """Every listed subject has images, every image what its list promises."""
     wanted = spec.subjects if part == "all" else spec.official[part]  # type: ignore[index]
-    missing = sorted(set(wanted) - {case["subject"] for case in cases})
+    missing = sorted(set(wanted) - {case["subject"] for case in cases} - {*spec.exclude})
     if missing:
         raise ConfigError(
             f"{spec.label}: no image of {', '.join(missing[:8])} (list {part}); correct `official` or `files`"
@@ -191,6 +295,8 @@ def _check(spec: DatasetSpec, part: str, cases: Collection[Mapping[str, Any]]) -
                 f"{spec.label}: case {case['case']} has neither a dense label nor a scribble; correct "
                 "the patterns of `files` or take its image away"
             )
+        if case["part"] == "train" and not spec.upstream:
+            continue  # one's own training cases may be dense or scribbled, as they come
         for kind, parts in (("label", spec.dense), ("scribble", spec.scribbled)):
             if spec.official and case["part"] in parts and not case[kind]:
                 raise ConfigError(

@@ -6,28 +6,40 @@ volume with zeros, which as a label is dense background supervision.
 
 from __future__ import annotations
 
-import gzip
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
-import h5py
-import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
+from cyclemix.data import nifti
+from cyclemix.data.alignment import on_image_grid
+from cyclemix.data.nifti import Header, header_shape, header_spacing
+from cyclemix.data.reading import DataError, is_archive, read_hdf5, read_start, split_reference
 from cyclemix.data.spec import DatasetSpec, Kind
 
-Header = nib.Nifti1Header
-GZIP_MAGIC = b"\x1f\x8b"
-AGAIN = "fetch it again (delete it and rerun `download`) or leave its subject out"
+__all__ = [
+    "DataError",
+    "Header",
+    "header_shape",
+    "header_spacing",
+    "load_volume",
+    "move_slices",
+    "parse_header",
+    "read_geometry",
+    "read_image",
+    "read_native",
+    "reference_path",
+    "slices_first",
+    "split_reference",
+    "to_classes",
+]
 
 
-class DataError(ValueError):
-    """A file that cannot be used; the message names the file, what is wrong and what to do."""
+ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
+"""MetaImage and NRRD, which `cyclemix.data.itk` reads."""
+
+_Size = TypeVar("_Size", int, float)
 
 
 def read_native(
@@ -42,9 +54,10 @@ def read_native(
         kind: which of the case's files.
 
     Returns:
-        The array (D,H,W) - the NIfTI array transposed, nothing reoriented; float32 grey values for an image,
-        uint8 values after the data set's table (0 background, 1.. classes, 255 unlabelled) for labels -, the
-        voxel size (dz,dy,dx) in mm and the 348-byte NIfTI-1 header, both of the case's IMAGE geometry.
+        The array (D,H,W) - the NIfTI array transposed, nothing reoriented but the ``slice_axis`` of the case,
+        which comes first; float32 grey values for an image, uint8 values after the data set's table
+        (0 background, 1.. classes, 255 unlabelled) for labels -, the voxel size (dz,dy,dx) in mm and the
+        348-byte NIfTI-1 header, both of the case's IMAGE geometry.
 
     Raises:
         DataError: the file is absent, truncated, not finite, of another shape than the geometry says or holds
@@ -53,12 +66,24 @@ def read_native(
     array, own = load_volume(raw_dir, entry, kind)
     header = own if kind == "image" and own is not None else read_geometry(spec, raw_dir, entry)
     where = reference_path(raw_dir, entry, kind)
-    shape = header_shape(header)
-    if array.shape != shape:
-        raise DataError(f"{where}: {kind} has shape {array.shape} (D,H,W), expected the image's {shape}")
+    axis = entry.get("slice_axis", 3)
+    array = move_slices(on_image_grid(array, own, header, kind, where), axis)
+    spacing = slices_first(header_spacing(header), axis)
     if kind == "image":
-        return _finite(array, where), header_spacing(header), header.binaryblock
-    return to_classes(array, spec, kind, where), header_spacing(header), header.binaryblock
+        return _finite(array, where), spacing, header.binaryblock
+    return to_classes(array, spec, kind, where), spacing, header.binaryblock
+
+
+def slices_first(sizes: tuple[_Size, _Size, _Size], slice_axis: int) -> tuple[_Size, _Size, _Size]:
+    """Sizes of the axes (third, second, first) of a stored array -> of (D,H,W)."""
+    order = [3 - slice_axis, *(i for i in range(3) if i != 3 - slice_axis)]
+    return sizes[order[0]], sizes[order[1]], sizes[order[2]]
+
+
+def move_slices(array: np.ndarray, slice_axis: int, back: bool = False) -> np.ndarray:
+    """Stored axes (third, second, first, ...) -> (D,H,W, ...), or back; a view."""
+    ends = (3 - slice_axis, 0)
+    return np.moveaxis(array, *(ends[::-1] if back else ends))
 
 
 def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Header:
@@ -67,28 +92,31 @@ def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) ->
     kind: Kind = spec.files.geometry if member and not member.endswith((".nii", ".nii.gz")) else "image"
     where = reference_path(raw_dir, entry, kind)
     path, inside = split_reference(where)
-    if inside and Path(path).is_file() and not zipfile.is_zipfile(path):
+    if inside and Path(path).is_file() and not is_archive(path):
         raise DataError(f"{where}: holds no geometry; files.geometry must name a kind whose files are NIfTI")
-    return parse_header(_bytes(where, "header"), where)
+    if where.lower().endswith(ITK_SUFFIXES):
+        from cyclemix.data import itk  # SimpleITK takes long to import, and few data sets need it
+
+        return itk.header(where)
+    return parse_header(read_start(where), where)
 
 
 def load_volume(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> tuple[np.ndarray, Header | None]:
-    """The untouched array (D,H,W) and its own header (None for HDF5)."""
+    """The untouched array, axes (third, second, first) as stored, and its own header (None for HDF5)."""
     where = reference_path(raw_dir, entry, kind)
+    if where.lower().endswith(ITK_SUFFIXES):
+        from cyclemix.data import itk
+
+        volume, own = itk.load(where)
+        return _three_axes(volume, where), own
     path, member = split_reference(where)
-    if member and not zipfile.is_zipfile(path):
-        return _read_hdf5(Path(path), member), None
-    content = _bytes(where, "all")
-    header = parse_header(content, where)
-    try:
-        reader = nib.Nifti2Image if _is_nifti2(content) else nib.Nifti1Image
-        array = np.asarray(reader.from_bytes(content).dataobj).T
-    except (OSError, ValueError, ImageFileError, HeaderDataError) as error:
-        raise DataError(f"{where}: cannot be read as NIfTI ({error}); {AGAIN}") from error
+    if member and not is_archive(path):
+        return _three_axes(read_hdf5(Path(path), member), where), None
+    array, header = nifti.read_volume(where)
     return _three_axes(array, where), header
 
 
-def read_image(path: Path) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
+def read_image(path: Path, slice_axis: int = 3) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
     """An image of no data set: array (D,H,W), spacing (dz,dy,dx) mm and NIfTI-1 header block.
 
     Raises:
@@ -97,7 +125,8 @@ def read_image(path: Path) -> tuple[np.ndarray, tuple[float, float, float], byte
     array, header = load_volume(Path(), {"case": path.name, "image": str(path)}, "image")
     if header is None:
         raise DataError(f"{path}: expected a NIfTI image, got an array without geometry")
-    return _finite(array, str(path)), header_spacing(header), header.binaryblock
+    spacing = slices_first(header_spacing(header), slice_axis)
+    return _finite(move_slices(array, slice_axis), str(path)), spacing, header.binaryblock
 
 
 def to_classes(array: np.ndarray, spec: DatasetSpec, kind: Kind, where: str) -> np.ndarray:
@@ -122,48 +151,19 @@ def to_classes(array: np.ndarray, spec: DatasetSpec, kind: Kind, where: str) -> 
     return out
 
 
-def split_reference(reference: str) -> tuple[str, str]:
-    """``file::member`` -> (file, member); member is empty for a plain file."""
-    path, _, member = reference.partition("::")
-    return path, member
-
-
 def reference_path(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> str:
     """A receipt's reference with the folder in front; absolute ones stay."""
     path, member = split_reference(_reference(entry, kind))
     return f"{raw_dir / path}::{member}" if member else str(raw_dir / path)
 
 
-def header_spacing(header: Header) -> tuple[float, float, float]:
-    """(dz,dy,dx) in mm; the header's length unit is honoured."""
-    scale = {"meter": 1000.0, "micron": 0.001}.get(header.get_xyzt_units()[0], 1.0)
-    zooms = [float(z) * scale for z in header.get_zooms()[:3]] + [1.0] * 3
-    return zooms[2], zooms[1], zooms[0]
-
-
-def header_shape(header: Header) -> tuple[int, int, int]:
-    """(D,H,W) of the volume that the header describes."""
-    x, y, z = ([int(n) for n in header.get_data_shape()] + [1, 1, 1])[:3]
-    return z, y, x
-
-
 def parse_header(content: bytes, where: str) -> Header:
     """The NIfTI-1 header at the start of ``content`` (NIfTI-2 is converted).
 
     Raises:
-        DataError: no NIfTI header, or voxel sizes that are not positive numbers.
+        DataError: no header of one volume of numbers, or a geometry that cannot be; names the file.
     """
-    try:
-        if _is_nifti2(content):
-            header = nib.Nifti1Header.from_header(nib.Nifti2Header(content[:540], check=False), check=False)
-        else:
-            header = nib.Nifti1Header(content[:348], check=True)
-    except (ValueError, HeaderDataError, ImageFileError) as error:
-        raise DataError(f"{where}: no NIfTI header ({error}); expected .nii or .nii.gz") from error
-    spacing = header_spacing(header)
-    if not (np.isfinite(spacing).all() and min(spacing) > 0):
-        raise DataError(f"{where}: voxel size {spacing} mm in the header; expected positive numbers")
-    return header
+    return nifti.parse_header(content, where)
 
 
 def _reference(entry: Mapping[str, Any], kind: Kind) -> str:
@@ -171,47 +171,6 @@ def _reference(entry: Mapping[str, Any], kind: Kind) -> str:
     if not reference:
         raise DataError(f"case {entry.get('case')}: the data set gives it no {kind}")
     return str(reference)
-
-
-def _is_nifti2(content: bytes) -> bool:
-    return int.from_bytes(content[:4], "little") == 540 or int.from_bytes(content[:4], "big") == 540
-
-
-def _bytes(where: str, amount: Literal["all", "header"]) -> bytes:
-    """The uncompressed content of a file or zip member; the whole stream is checked for ``all``."""
-    path, member = split_reference(where)
-    try:
-        if member:
-            with zipfile.ZipFile(path) as archive:
-                raw = archive.read(member)  # checks the member's CRC
-        elif amount == "header":
-            with Path(path).open("rb") as stream:
-                raw = stream.read(65536)
-        else:
-            raw = Path(path).read_bytes()
-        if not raw.startswith(GZIP_MAGIC):
-            return raw
-        if amount == "header":
-            return zlib.decompressobj(wbits=31).decompress(raw, 1024)
-        return gzip.decompress(raw)
-    except FileNotFoundError:
-        raise DataError(f"{where}: no such file; run `download` or correct the patterns") from None
-    except KeyError:
-        raise DataError(f"{where}: the archive has no such member; {AGAIN}") from None
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise DataError(f"{where}: damaged or cut off ({error}); {AGAIN}") from error
-
-
-def _read_hdf5(path: Path, name: str) -> np.ndarray:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; run `download`")
-    try:
-        with h5py.File(path, "r") as stored:
-            if name not in stored:
-                raise DataError(f"{path}: no array {name!r}; it holds {', '.join(stored)}")
-            return _three_axes(np.asarray(stored[name][()]), f"{path}::{name}")
-    except OSError as error:
-        raise DataError(f"{path}: damaged or cut off ({error}); {AGAIN}") from error
 
 
 def _three_axes(array: np.ndarray, where: str) -> np.ndarray:

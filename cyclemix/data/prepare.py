@@ -19,19 +19,22 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from cyclemix import chain
 from cyclemix.atomic import sweep, write_text
 from cyclemix.config import BACKGROUND, UNLABELLED, Grid
+from cyclemix.data.alignment import on_image_grid
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.native import (
     DataError,
     Header,
-    header_shape,
     load_volume,
+    move_slices,
     read_native,
     reference_path,
     split_reference,
     to_classes,
 )
+from cyclemix.data.receipts import check_unchanged, read_receipt
 from cyclemix.data.resample import image_to_grid, label_to_grid, make_geometry, outside, scribble_to_grid
 from cyclemix.data.scribbles import check, slice_fractions
 from cyclemix.data.spec import DatasetSpec, Kind
@@ -47,16 +50,14 @@ from cyclemix.strict import ConfigError
 
 logger = logging.getLogger(__name__)
 
+KINDS: tuple[Kind, ...] = ("image", "label", "scribble")
 LABELS: tuple[Kind, ...] = ("scribble", "label")
 
-VERSION = 1
+VERSION = 2
 """Raise it when prepared arrays change: stored ones are then made again."""
 
 CLIP_PERCENT = (0.5, 99.5)
 """Grey values outside these percentiles of the crop are clipped before mean and deviation are taken."""
-
-AFFINE_TOLERANCE_MM = 0.5
-"""A label whose corners lie further from the image's than this gets a warning; the image's affine is used."""
 
 _Files = Mapping[str, Mapping[str, Any]]
 
@@ -72,7 +73,8 @@ class _Notes:
 def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, threads: int = 1) -> None:
     """Prepare the cases of ``receipt`` beside ``output`` and write the index ``output`` in case order.
 
-    ``scribbles_{part}.csv`` beside it says which fraction of each slice is labelled, by class.
+    ``scribbles_{part}.csv`` beside it says which fraction of each slice is labelled, by class;
+    ``provenance_{part}.json`` holds the hashes of what was read and written.
 
     Args:
         dataset_file: ``config/datasets/<label>.yaml``.
@@ -85,9 +87,9 @@ def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, 
     Raises:
         DataError: one line a refused case; intact cases were stored nevertheless.
     """
-    spec, content = load_dataset(dataset_file), json.loads(receipt.read_text())
-    if content["part"] != part:
-        raise ConfigError(f"{receipt}: receipt of part {content['part']}, expected {part}")
+    spec, content = load_dataset(dataset_file), read_receipt(receipt)
+    if content.get("part") != part:
+        raise ConfigError(f"{receipt}: receipt of part {content.get('part')}, expected {part}")
     output.parent.mkdir(parents=True, exist_ok=True)
     sweep(output.parent)
     files = {item["path"]: item for item in content["files"]}
@@ -116,6 +118,9 @@ def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, 
     scribbles = output.with_name(f"scribbles_{part}.csv")
     write_text(scribbles, _slice_table(notes).to_csv(index=False, lineterminator="\n"))
     write_text(output, index.to_csv(index=False, lineterminator="\n"))
+    stored = [output.parent / f"{case}.npz" for case in index["case"]]
+    made = chain.made_by("data.prepare", grid=grid.model_dump())
+    chain.write(chain.prepared(output), made, [receipt], [output, scribbles, *stored])
     logger.info("%s: %d cases, %d slices", output, len(index), int(index["n_slices"].sum()))
 
 
@@ -129,7 +134,7 @@ def prepare_case(
     """
     native, spacing, header = read_native(spec, raw_dir, entry, "image")
     depth, height, width = native.shape
-    geometry = make_geometry((depth, height, width), spacing, header, grid)
+    geometry = make_geometry((depth, height, width), spacing, header, grid, spec.slice_axis)
     image = normalise(native, geometry, grid.crop_px, reference_path(raw_dir, entry, "image"))
     labels: dict[Kind, np.ndarray] = {
         kind: _read_label(spec, raw_dir, entry, kind, geometry) for kind in LABELS if entry.get(kind)
@@ -153,15 +158,11 @@ def prepare_case(
 def _read_label(
     spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], kind: Kind, geometry: Geometry
 ) -> np.ndarray:
-    """Class values on the native grid; the shape must be the image's, the affine should be."""
+    """Class values on the native grid of the image."""
     where = reference_path(raw_dir, entry, kind)
     array, own = load_volume(raw_dir, entry, kind)
-    if array.shape != geometry.native_shape:
-        raise DataError(
-            f"{where}: {kind} has shape {array.shape} (D,H,W), expected the image's {geometry.native_shape}"
-        )
-    if own is not None:
-        _warn_affine(where, Header(geometry.header), own)
+    array = on_image_grid(array, own, Header(geometry.header), kind, where)
+    array = move_slices(array, spec.slice_axis)
     classes = to_classes(array, spec, kind, where)
     if kind == "label" and not ((classes != BACKGROUND) & (classes != UNLABELLED)).any():
         raise DataError(f"{where}: dense label without any structure; correct it or take the case away")
@@ -170,8 +171,14 @@ def _read_label(
 
 def normalise(native: np.ndarray, geometry: Geometry, size: int, where: str) -> np.ndarray:
     """Resampled image as a z-score inside robust limits of the crop; 0 outside the image."""
-    image = image_to_grid(native, geometry, size)
     beyond = outside(geometry, size)
+    if beyond.all():
+        raise DataError(
+            f"{where}: the image is smaller than two pixels of the grid; expected a scan, correct its "
+            "voxel size "
+            f"{geometry.spacing_mm} mm (dz,dy,dx)"
+        )
+    image = image_to_grid(native, geometry, size)
     low, high = np.percentile(image[:, ~beyond], CLIP_PERCENT)
     if not high > low:
         raise DataError(f"{where}: constant image (grey value {low:g} in the crop); expected a scan")
@@ -190,6 +197,9 @@ def _prepare_once(
     stored = stored_receipt(path)
     if stored is not None and stored.get("inputs") == inputs:
         return _Notes(stored["row"], stored["slices"])
+    for kind in KINDS:
+        if entry.get(kind):
+            check_unchanged(raw_dir, files[split_reference(entry[kind])[0]])
     case, notes = prepare_case(spec, raw_dir, entry, grid)
     save_case(path, case, {"inputs": inputs, "row": notes.row, "slices": notes.slices})
     return notes
@@ -200,11 +210,13 @@ def _inputs_digest(
 ) -> str:
     """Digest of everything that the prepared case depends on."""
     hashes = {}
-    for kind in ("image", "label", "scribble"):
+    for kind in KINDS:
         if not entry.get(kind):
             continue
         name, member = split_reference(entry[kind])
         path = raw_dir / name
+        if name not in files:
+            raise DataError(f"{path}: not among the receipt's files; run `download` for this part again")
         if not path.is_file() or path.stat().st_size != files[name]["bytes"]:
             raise DataError(f"{path}: absent or changed since `download`; run `download` for this part again")
         hashes[kind] = [files[name]["sha256"], member]
@@ -239,19 +251,6 @@ def _row(
         row[f"slices_with_{name}"] = 0 if marked is None else int((marked == value).any(axis=(1, 2)).sum())
     content = str(native.shape).encode() + np.ascontiguousarray(native).tobytes()
     return {**row, "image_digest": hashlib.sha256(content).hexdigest()[:32]}
-
-
-def _warn_affine(where: str, header: Header, own: Header) -> None:
-    """Say where a label's header places it elsewhere than the image's; the image's geometry is used."""
-    x, y, z = (n - 1 for n in reversed(header_shape(header)))
-    corners = np.array([[i, j, k, 1] for i in (0, x) for j in (0, y) for k in (0, z)], float)
-    apart = np.linalg.norm(corners @ (header.get_best_affine() - own.get_best_affine()).T, axis=1).max()
-    if apart > AFFINE_TOLERANCE_MM:
-        logger.warning(
-            "%s: its affine places it %.1f mm from the image; same grid, so the image's is used",
-            where,
-            apart,
-        )
 
 
 def _check_other_parts(index: pd.DataFrame, output: Path) -> None:

@@ -156,6 +156,9 @@ DENSE_LOOKING = 0.5
 CONTRADICTION = 0.2
 """More of the strokes than this on another class than the dense label's is worth a warning."""
 
+FOREIGN = 0.5
+"""More of the structures' strokes than this on another class: flipped, misnamed values, or another case's."""
+
 
 def check(scribble: np.ndarray, classes: Sequence[str], where: str, label: np.ndarray | None = None) -> None:
     """Refuse what cannot be a scribble and warn of what is odd.
@@ -167,7 +170,7 @@ def check(scribble: np.ndarray, classes: Sequence[str], where: str, label: np.nd
         label: dense labels of the same volume, if any.
 
     Raises:
-        DataError: no stroke at all, or none of a structure.
+        DataError: no stroke at all, none of a structure, or most strokes contradict the dense label.
     """
     marked = scribble != UNLABELLED
     drawn = marked & (scribble != BACKGROUND)
@@ -190,13 +193,21 @@ def check(scribble: np.ndarray, classes: Sequence[str], where: str, label: np.nd
     if bare.any():
         slices = np.flatnonzero(bare).tolist()
         logger.warning("%s: slices %s have strokes, but none of background", where, slices)
-    known = None if label is None else marked & (label != UNLABELLED)
-    if (
-        known is not None
-        and known.any()
-        and (wrong := float((scribble != label)[known].mean())) > CONTRADICTION
-    ):
-        logger.warning("%s: %.0f %% of the strokes contradict the dense label", where, 100 * wrong)
+    if label is not None:
+        _compare(scribble, label, marked & (label != UNLABELLED), where)
+
+
+def _compare(scribble: np.ndarray, label: np.ndarray, known: np.ndarray, where: str) -> None:
+    """Strokes against the dense label on the ``known`` voxels."""
+    wrong, drawn = (scribble != label) & known, known & (scribble != BACKGROUND)
+    if drawn.any() and (share := float(wrong[drawn].mean())) > FOREIGN:
+        raise DataError(
+            f"{where}: {100 * share:.0f} % of the structures' strokes contradict the dense label; is it "
+            "another "
+            "case's, flipped, or are scribble_values wrong? Correct it, or take one of the two files away"
+        )
+    if known.any() and (share := float(wrong[known].mean())) > CONTRADICTION:
+        logger.warning("%s: %.0f %% of the strokes contradict the dense label", where, 100 * share)
 
 
 def slice_fractions(scribble: np.ndarray, classes: Sequence[str]) -> dict[str, list[float]]:

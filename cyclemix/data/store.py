@@ -6,10 +6,12 @@ deviation so that it compresses; that is far below the noise of any scan.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import math
+import tokenize
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,13 +20,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cyclemix.atomic import replacing
+from cyclemix.atomic import write_bytes
+from cyclemix.data.reading import DAMAGED, LARGEST_BYTES, read_up_to
 
 logger = logging.getLogger(__name__)
 
 FORMAT = "cyclemix-case-1"
 IMAGE_STEP = 1.0 / 64.0
 """Grey levels are rounded to this many standard deviations before compression."""
+
+REDO = "delete it and run `prepare` again"
+
+HEADER_BYTES = 4096
+"""More than the header of an array's file holds."""
+
+MEMBERS = ("meta", "image", "scribble", "label")
 
 OPTIONAL = {"scribble", "label"}
 """Arrays that a case may lack."""
@@ -48,6 +58,8 @@ class Geometry:
     """Native pixels a prepared pixel along (rows, columns)."""
     header: bytes
     """NIfTI-1 header block (348 bytes) of the upstream image."""
+    slice_axis: int = 3
+    """Axis of the stored upstream array along which the slices lie."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +102,9 @@ def save_case(path: Path, case: PreparedCase, receipt: Mapping[str, Any] | None 
             if array.shape != case.image.shape:
                 raise ValueError(f"{path}: {name} has shape {array.shape}, the image {case.image.shape}")
             arrays[name] = array.astype(np.uint8)
-    with replacing(path) as partial, partial.open("wb") as stream:
-        text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-        np.savez_compressed(stream, meta=text, **arrays)  # type: ignore[arg-type]
+    text, stream = np.frombuffer(json.dumps(meta).encode(), np.uint8), io.BytesIO()
+    np.savez_compressed(stream, meta=text, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, stream.getbuffer())
 
 
 def load_case(path: Path) -> PreparedCase:
@@ -102,24 +114,31 @@ def load_case(path: Path) -> PreparedCase:
         ValueError: the file is missing, truncated, damaged or not a prepared case; names the file.
     """
     meta, arrays = _read(path, ("image", "scribble", "label"))
-    shape = meta["geometry"]
-    geometry = Geometry(
-        native_shape=tuple(shape["native_shape"]),
-        spacing_mm=tuple(shape["spacing_mm"]),
-        origin_yx=tuple(shape["origin_yx"]),
-        scale_yx=tuple(shape["scale_yx"]),
-        header=bytes.fromhex(shape["header"]),
-    )
-    return PreparedCase(
-        case=meta["case"],
-        subject=meta["subject"],
-        frame=meta["frame"],
-        group=meta["group"],
-        image=arrays["image"].astype(np.float32),
-        scribble=arrays.get("scribble"),
-        label=arrays.get("label"),
-        geometry=geometry,
-    )
+    wrong = int((~np.isfinite(arrays["image"])).sum())
+    if wrong:
+        raise ValueError(f"{path}: {wrong} pixels are not finite; {REDO}")
+    try:
+        shape = meta["geometry"]
+        geometry = Geometry(
+            native_shape=tuple(shape["native_shape"]),
+            spacing_mm=tuple(shape["spacing_mm"]),
+            origin_yx=tuple(shape["origin_yx"]),
+            scale_yx=tuple(shape["scale_yx"]),
+            header=bytes.fromhex(shape["header"]),
+            slice_axis=shape.get("slice_axis", 3),
+        )
+        return PreparedCase(
+            case=meta["case"],
+            subject=meta["subject"],
+            frame=meta["frame"],
+            group=meta["group"],
+            image=arrays["image"].astype(np.float32),
+            scribble=arrays.get("scribble"),
+            label=arrays.get("label"),
+            geometry=geometry,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: damaged or not a prepared case ({error!r}); {REDO}") from error
 
 
 def load_mask(path: Path) -> np.ndarray:
@@ -139,10 +158,11 @@ def stored_receipt(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        return dict(_read(path, ("image", "scribble", "label"))[0]["receipt"])
+        receipt = _read(path, ("image", "scribble", "label"))[0].get("receipt")
     except ValueError as error:
         logger.warning("%s", error)
         return None
+    return receipt if isinstance(receipt, dict) else None
 
 
 def read_index(paths: Sequence[Path]) -> pd.DataFrame:
@@ -155,9 +175,12 @@ def read_index(paths: Sequence[Path]) -> pd.DataFrame:
     for path in map(Path, paths):
         if not path.is_file():
             raise ValueError(f"{path}: no such index; run `prepare` for this part first")
-        table = pd.read_csv(path, dtype=TEXT_COLUMNS, na_filter=False)
-        if "case" not in table.columns or table.empty:
-            raise ValueError(f"{path}: expected a table with a column `case` and at least one row")
+        try:
+            table = pd.read_csv(path, dtype=TEXT_COLUMNS, na_filter=False)
+        except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
+            raise ValueError(f"{path}: damaged or not a table ({error}); {REDO}") from error
+        if not {"case", "subject"} <= set(table.columns) or table.empty:
+            raise ValueError(f"{path}: expected a table with columns case, subject, ... and a row; {REDO}")
         tables.append(table.assign(path=[str(path.parent / f"{case}.npz") for case in table["case"]]))
     if not tables:
         raise ValueError("no index given; expected at least one index_{part}.csv")
@@ -187,15 +210,35 @@ def check_duplicates(index: pd.DataFrame, where: str) -> None:
 
 
 def _read(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    redo = "delete it and run `prepare` again"
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            meta = json.loads(bytes(stored["meta"]).decode())
-            arrays = {name: stored[name] for name in names if name in stored.files}
+        with zipfile.ZipFile(path) as stored:
+            there = set(stored.namelist())
+            if foreign := there - {f"{name}.npy" for name in MEMBERS}:
+                raise ValueError(f"it holds {', '.join(sorted(foreign))}")
+            meta = json.loads(_array(stored, "meta").tobytes())
+            arrays = {name: _array(stored, name) for name in names if f"{name}.npy" in there}
     except FileNotFoundError:
         raise ValueError(f"{path}: no such prepared case; run `prepare`") from None
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: damaged or not a prepared case ({error}); {redo}") from error
+    except (*DAMAGED, KeyError, TypeError, SyntaxError, tokenize.TokenError) as error:
+        raise ValueError(f"{path}: damaged or not a prepared case ({error}); {REDO}") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT or (set(names) - OPTIONAL) - set(arrays):
-        raise ValueError(f"{path}: not a prepared case of this version (expected format {FORMAT}); {redo}")
+        raise ValueError(f"{path}: not a prepared case of this version (expected format {FORMAT}); {REDO}")
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if len(set(shapes.values())) > 1 or any(len(shape) != 3 for shape in shapes.values()):
+        raise ValueError(f"{path}: expected arrays of one shape (D,H,W), got {shapes}; {REDO}")
     return meta, arrays
+
+
+def _array(stored: zipfile.ZipFile, name: str) -> np.ndarray:
+    """An array of the archive, its checksum compared; memory grows with what is there, not the promise."""
+    with stored.open(f"{name}.npy") as stream:
+        content = read_up_to(stream, LARGEST_BYTES)  # to the end, so that the checksum is compared first
+    start = io.BytesIO(content[:HEADER_BYTES])
+    version = np.lib.format.read_magic(start)
+    if version != (1, 0):
+        raise ValueError(f"{name} has version {version} of the npy format, expected (1, 0)")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(start)
+    if dtype.kind not in "uif" or start.tell() + math.prod(shape) * dtype.itemsize != len(content):
+        raise ValueError(f"{name} promises {shape} values of {dtype}, but holds {len(content)} bytes")
+    values = np.frombuffer(content, dtype, offset=start.tell())
+    return values.reshape(shape, order="F" if fortran else "C")

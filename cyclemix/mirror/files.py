@@ -16,6 +16,7 @@ import pandas as pd
 
 from cyclemix import layout, provenance
 from cyclemix.config import modules_of
+from cyclemix.data.receipts import pick_fold
 from cyclemix.mirror.record import BestModel, RunKey, RunRecord, finite, flatten, rounded
 from cyclemix.provenance import file_digest
 
@@ -80,7 +81,7 @@ def evaluated_on(folds: Path, fold: int, metrics: Path) -> str:
         ValueError: in neither.
     """
     scored = set(pd.read_csv(metrics, usecols=["subject"], dtype=str)["subject"])
-    lists = json.loads(folds.read_text())["folds"][fold]
+    lists = pick_fold(folds, fold)
     for name in ("test", "val"):
         if scored <= set(lists[name]):
             return name
@@ -160,8 +161,9 @@ def run_params(config: Path, key: RunKey) -> dict[str, str]:
 
 
 def provenance_tags(values: Mapping[str, Any]) -> dict[str, str]:
-    """A provenance as tags; the commit also under the name that MLflow shows as the version."""
-    tags = {f"provenance.{name}": text for name, text in flatten(values).items()}
+    """A provenance as tags, without the hashes of files; the commit also as the version that MLflow shows."""
+    short = {name: value for name, value in values.items() if name not in ("inputs", "outputs", "seal")}
+    tags = {f"provenance.{name}": text for name, text in flatten(short).items()}
     commit = values.get("commit")
     if commit:
         tags["mlflow.source.git.commit"] = str(commit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from numpy.typing import NDArray
 from cyclemix import layout
 from cyclemix.config import UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, cardiac_phase, read_native, source_parts
+from cyclemix.data.native import move_slices
+from cyclemix.data.receipts import read_receipt
 from cyclemix.plots.overlays import Group, Panel, crop_box, pick_slices
 from cyclemix.plots.runs import Runs
 from cyclemix.statistics import AVERAGE, patient_means
@@ -56,7 +57,7 @@ def open_source(runs: Runs, part: str) -> Source:
 
 def read_receipts(paths: Sequence[Path]) -> dict[str, Mapping[str, Any]]:
     """Entries of ``raw_{part}.json`` files by case."""
-    return {entry["case"]: entry for path in paths for entry in json.loads(path.read_text())["cases"]}
+    return {entry["case"]: entry for path in paths for entry in read_receipt(path)["cases"]}
 
 
 def pick_subjects(per_case: pd.DataFrame, judge: str) -> dict[str, str]:
@@ -97,7 +98,10 @@ def group_of(source: Source, subject: str, title: str, predictions: Mapping[str,
         raise ValueError(
             f"case {case}: an overlay needs image and dense label; {source.spec.label} gives it neither"
         )
-    predicted = {label: read_labels(folder / f"{case}.nii.gz") for label, folder in predictions.items()}
+    predicted = {
+        label: read_labels(folder / f"{case}.nii.gz", source.spec.slice_axis)
+        for label, folder in predictions.items()
+    }
     spacing = source.spacing(case)
     box = crop_box((truth > 0) & (truth != UNLABELLED), spacing)
     panels = [
@@ -115,15 +119,15 @@ def group_of(source: Source, subject: str, title: str, predictions: Mapping[str,
     return Group("\n".join(filter(None, (title, subject, rest))), panels)
 
 
-def read_labels(path: Path) -> NDArray[np.integer]:
-    """A predicted volume (D,H,W).
+def read_labels(path: Path, slice_axis: int = 3) -> NDArray[np.integer]:
+    """A predicted volume (D,H,W), slices first.
 
     Raises:
         ValueError: it is not there.
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such prediction; run `predict` for this method, fold and seed first")
-    return np.asarray(nibabel.Nifti1Image.from_filename(path).dataobj).T
+    return move_slices(np.asarray(nibabel.Nifti1Image.from_filename(path).dataobj).T, slice_axis)
 
 
 def training_strip(runs: Runs, count: int) -> list[Panel]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gzip
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
+
+from cyclemix.config import Grid
+from cyclemix.data import download, prepare
+from cyclemix.data.store import read_index
 
 OWN = """\
 title: Own
@@ -54,3 +60,50 @@ def write_own(folder: Path, cases: Sequence[str] = ("a1", "a2"), extra: str = ""
     spec_file = folder / "own.yaml"
     spec_file.write_text(OWN.format(root=root) + extra)
     return spec_file
+
+
+GRID = Grid(spacing_mm=1.0, crop_px=32)
+
+
+class Lab:
+    """The data set ``OWN`` in a folder, and the two stages on it."""
+
+    def __init__(self, folder: Path, **options: object) -> None:
+        self.folder = folder
+        self.root = folder / "scans"
+        self.spec_file = write_own(folder, **options)  # type: ignore[arg-type]
+        self.index = folder / "data" / "prepared" / "index_all.csv"
+
+    def prepare(self, threads: int = 2) -> pd.DataFrame:
+        """Both stages; the index."""
+        self.download()
+        return self.prepare_only(threads)
+
+    def download(self) -> Path:
+        """The first stage; its receipt."""
+        receipt = self.folder / "data" / "raw_all.json"
+        download.run(self.spec_file, "all", receipt)
+        return receipt
+
+    def prepare_only(self, threads: int = 2) -> pd.DataFrame:
+        """The second stage; the index."""
+        prepare.run(self.spec_file, "all", self.folder / "data" / "raw_all.json", GRID, self.index, threads)
+        return read_index([self.index])
+
+    def npz(self, case: str) -> Path:
+        return self.index.with_name(f"{case}.npz")
+
+
+def edit_header(path: Path, **fields: object) -> None:
+    """Overwrite fields of a ``.nii.gz``'s NIfTI-1 header, its voxels untouched."""
+    content = gzip.decompress(path.read_bytes())
+    header = nib.Nifti1Header(content[:348], check=False)
+    for name, value in fields.items():
+        header[name] = value
+    path.write_bytes(gzip.compress(header.binaryblock + content[348:]))
+
+
+def edit_voxels(path: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Replace the array (D,H,W) of a NIfTI file by ``change`` of it, its affine kept."""
+    image = nib.load(path)
+    nib.save(nib.Nifti1Image(change(np.asarray(image.dataobj).T).T, image.affine), path)

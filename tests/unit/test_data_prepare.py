@@ -11,36 +11,14 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from data_files import write_case, write_nifti, write_own
+from data_files import GRID, Lab, write_case, write_nifti
 
-from cyclemix.config import UNLABELLED, Grid, Protocol
+from cyclemix.config import UNLABELLED, Protocol
 from cyclemix.data import download, prepare, split
 from cyclemix.data.datasets import cardiac_phase, load_dataset, supports
 from cyclemix.data.native import DataError
 from cyclemix.data.store import load_case, read_index
 from cyclemix.strict import ConfigError
-
-GRID = Grid(spacing_mm=1.0, crop_px=32)
-
-
-class Lab:
-    """The data set ``OWN`` in a folder, and the two stages on it."""
-
-    def __init__(self, folder: Path, **options: object) -> None:
-        self.folder = folder
-        self.root = folder / "scans"
-        self.spec_file = write_own(folder, **options)  # type: ignore[arg-type]
-        self.index = folder / "data" / "prepared" / "index_all.csv"
-
-    def prepare(self, threads: int = 2) -> pd.DataFrame:
-        """Both stages; the index."""
-        receipt = self.folder / "data" / "raw_all.json"
-        download.run(self.spec_file, "all", receipt)
-        prepare.run(self.spec_file, "all", receipt, GRID, self.index, threads)
-        return read_index([self.index])
-
-    def npz(self, case: str) -> Path:
-        return self.index.with_name(f"{case}.npz")
 
 
 def test_index_and_arrays_by_hand(tmp_path: Path) -> None:
@@ -288,6 +266,9 @@ def test_the_example_of_ones_own_data_runs(tmp_path: Path, repository: Path) -> 
     for number, subject in enumerate(subjects):
         for frame in ("ed", "es"):
             write_case(scans, f"{subject}_{frame}", seed=2 * number + (frame == "es"))
+            strokes = scans / "scribbles" / f"{subject}_{frame}.nii.gz"
+            array = np.asarray(nib.load(strokes).dataobj).T
+            write_nifti(strokes, np.where(array == 3, 4, array).astype(np.uint8))  # 4 is background there
     spec, data = load_dataset(spec_file), tmp_path / "results" / "ours"
     download.run(spec_file, "all", data / "raw_all.json")
     prepare.run(spec_file, "all", data / "raw_all.json", spec.grid, data / "p" / "index_all.csv", 2)

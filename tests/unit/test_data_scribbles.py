@@ -102,7 +102,16 @@ def test_oddities_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     check(dense, ["RV"], "s.nii")
     assert "100 % of the pixels are labelled, much for a scribble" in caplog.text
     caplog.clear()
-    truth = np.where(volume() == 1, 2, 0).astype(np.uint8)
+    truth = np.where(volume() == 1, 1, 0).astype(np.uint8)
+    truth[0, 0, :4] = 2
     check(volume(), CLASSES, "s.nii", truth)
-    # 8 RV pixels and 2 MYO pixels of 20 contradict
-    assert "s.nii: 50 % of the strokes contradict the dense label" in caplog.messages
+    # 4 background pixels and 2 MYO pixels of 20 contradict, of the structures' strokes 2 of 10
+    assert "s.nii: 30 % of the strokes contradict the dense label" in caplog.messages
+
+
+def test_strokes_that_mostly_contradict_the_label_are_refused() -> None:
+    truth = np.where(volume() == 1, 2, 0).astype(np.uint8)
+    with pytest.raises(
+        DataError, match=r"s\.nii: 100 % of the structures' strokes contradict the dense label"
+    ):
+        check(volume(), CLASSES, "s.nii", truth)

@@ -209,7 +209,7 @@ def test_foreign_values_are_refused(toy):
 
 
 def test_what_the_lists_ask_for_must_be_there(toy):
-    with pytest.raises(ValueError, match=r"no list 'test' in fold 1; it holds folds 0\.\.0"):
+    with pytest.raises(ValueError, match=r"no fold 1; it holds folds 0\.\.0"):
         toy.run(fold=1)
     with pytest.raises(ValueError, match=r"raw_test\.json: no files of p3, .*download that part first"):
         toy.run(evaluate_on="val")
