@@ -28,18 +28,6 @@ from cyclemix.options import spread
 from cyclemix.strict import validate
 
 LOCAL = ("git", "cd", "source", "module", "export", "ssh", "tail", "grep", "sha256sum", "pre-commit")
-    "git",
-    "cd",
-    "source",
-    "module",
-    "export",
-    "ssh",
-    "tail",
-    "grep",
-    "sha256sum",
-    "pre-commit",
-    "apptainer",
-)
 CLUSTER = ("apptainer", "squeue", "sinfo", "sacct", "sacctmgr", "scontrol")
 EXTERNAL = frozenset({*LOCAL, *CLUSTER})
 """Programs of the shell, the site and the cluster: bash reads the line, nothing more can be checked here."""
