@@ -23,12 +23,12 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: run resume test test-server test-browser test-cluster screenshots install install-dev install-ui install-browser
-.PHONY: lint format schema lock ui mlflow-server clean bench help
+.PHONY: lint format schema lock audit ui mlflow-server clean bench help
 .DEFAULT_GOAL := help
 
 help:
 	@grep -E '^# make' Makefile | cut -c3-
-	@echo "also: install, resume, test-server, test-browser, test-cluster, screenshots, lint, format, schema, lock, ui,"
+	@echo "also: install, resume, test-server, test-browser, test-cluster, screenshots, lint, format, schema, lock, audit, ui,"
 	@echo "      mlflow-server, bench, clean"
 
 run: install
@@ -116,8 +116,18 @@ lock: install
 	$(PIP) uv
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python envs/lock.py $(UPGRADE)
 
+# Known vulnerabilities of the locked packages; a report, so it never fails for what it finds.
+audit: $(VENV)/.installed-audit
+	$(BIN)/python envs/audit.py $(VENV)/audit/bin/pip-audit
+
+# Apart from the project's packages, so that the auditor's own do not count.
+$(VENV)/.installed-audit: | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	@touch $@
+
 ui: install-ui
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///results/mlflow/mlflow.db
+	$(BIN)/mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///results/mlflow/mlflow.db
 
 # For clusters: clients speak HTTP only, also for artifacts, so they need not see these folders. Anyone who reaches
 # the port may read and write: docs/tracking.md. One worker: sqlite has one writer, and the supervisor of several

@@ -260,12 +260,15 @@ def tabulate(
     study: StudyJson,
     output_dir: OutputDir,
     tracking: TrackingJson = None,
+    allow_mixed: Annotated[
+        bool, typer.Option("--allow-mixed", help="average runs of different code, config, data or lock")
+    ] = False,
 ) -> None:
     """Write the tables of a data set: scores, intervals, significance, comparison with published numbers."""
     from cyclemix import tables as stage
     from cyclemix.config import Tracking
 
-    stage.run(results, dataset_file, read_json(study, "--study"), output_dir)
+    stage.run(results, dataset_file, read_json(study, "--study"), output_dir, allow_mixed=allow_mixed)
     if tracking is not None:
         from cyclemix.tracking import mirror_summary
 

@@ -86,6 +86,28 @@ def check(
 
 
 @commands.command()
+def verify(
+    results: Annotated[Path, typer.Argument(help="a study's results folder")] = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="the report as JSON")] = False,
+) -> None:
+    """Check every hash, record and mean of a results folder; name what was altered, is missing or foreign.
+
+    Reads every file of the study once. Exit status 1 where something is wrong. docs/trust.md says more.
+
+    \b
+    Examples:
+      cyclemix verify
+      cyclemix verify results --json > report.json
+    """
+    from cyclemix import verify as check
+
+    report = check.run(results)
+    typer.echo(report.as_json() if as_json else report.as_text())
+    if report.problems:
+        raise typer.Exit(1)
+
+
+@commands.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="folder of images, labels and scribbles")],
     name: Annotated[str, typer.Option(help="what the data set is called in studies and tables")],

@@ -133,6 +133,9 @@ def _own_row(
     if inference != study.study["inference"]:
         tags.append("other inference")
         detail = f"{detail}; inference: {inference_words(inference)}"
+    if label in study.mixed:
+        tags.append("mixed runs")
+        detail = f"{detail}; its runs differ in code, configuration, data or lock"
     cells = [_own_cell(study, label, column, best) for column in columns]
     average = _summary_row(study, label, ("dice", AVERAGE))
     if average is None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from cyclemix.strict import ConfigError, StrictModel, load_json, load_yaml, nearest, validate
+from cyclemix.urls import has_password
 
 UNLABELLED = 255
 """Label of a pixel that no annotator marked, or outside the image; no loss term may read it as a class."""
@@ -211,10 +212,26 @@ class Study(StrictModel):
     compare_to: str = Field("cyclemix", description="label that significance is tested against")
     mirror: str | None = Field(None, description="folder or URL holding upstream files under <host>/<path>")
     results: str = Field("results", description="where everything is written")
+    allow_mixed: bool = Field(
+        False,
+        description="average runs of a row that differ in code, config, data or lock, and mark the row",
+    )
     tracking: Tracking = Field(Tracking(), description="the MLflow mirror")
     container: str | None = Field(
         None, description="image that jobs run in with --sdm apptainer, e.g. envs/cyclemix.sif; null = none"
     )
+
+    @model_validator(mode="after")
+    def _without_passwords(self) -> Study:
+        """Jobs' command lines, logs and the report show what a study file says."""
+        if self.mirror is not None and has_password(self.mirror):
+            raise ValueError("mirror holds credentials; put them into ~/.netrc and take them out here")
+        if self.tracking.uri is not None and has_password(self.tracking.uri):
+            raise ValueError(
+                "tracking.uri holds credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+                "or MLFLOW_TRACKING_URI to the whole address, and take them out here"
+            )
+        return self
 
     @model_validator(mode="after")
     def _unique(self) -> Study:

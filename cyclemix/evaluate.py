@@ -23,10 +23,11 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
+from cyclemix import chain
 from cyclemix.config import BACKGROUND, UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.data.native import header_spacing, move_slices, read_native, slices_first, split_reference
-from cyclemix.data.records import check_unchanged, pick_fold, read_receipt
+from cyclemix.data.receipts import check_unchanged, pick_fold, read_receipt
 from cyclemix.metrics import dice, surface_metrics
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 
@@ -57,7 +58,7 @@ def run(
     output: Path,
     threads: int | None = None,
 ) -> None:
-    """Score every predicted case of a fold; write ``output`` and ``metrics_by_level.csv`` beside it.
+    """Score every predicted case of a fold; write ``output``, ``metrics_by_level.csv`` and their record.
 
     Args:
         dataset_file: the data set's YAML file.
@@ -82,7 +83,12 @@ def run(
         scored = list(pool.map(lambda entry: score_case(spec, raw, entry, predictions), cases))
     write_csv(pd.DataFrame([row for rows, _ in scored for row in rows], columns=COLUMNS), output)
     levels = pd.DataFrame([row for _, rows in scored for row in rows], columns=LEVEL_COLUMNS)
-    write_csv(levels, output.with_name("metrics_by_level.csv"))
+    by_level = output.with_name("metrics_by_level.csv")
+    write_csv(levels, by_level)
+    files = [predictions / f"{entry['case']}.nii.gz" for entry in cases]
+    truth = spec.model_dump(mode="json", include={"classes", "label_values"})
+    made = chain.made_by("evaluate", fold=fold, evaluate_on=evaluate_on, **truth)
+    chain.write(output.with_name(chain.METRICS), made, [receipt, folds, *files], [output, by_level])
     log.info("%s: scored %d cases of fold %d (%s)", output, len(cases), fold, evaluate_on)
 
 

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 
 from cyclemix.atomic import write_text
+from cyclemix.urls import without_password
 
 
 class ConfigError(ValueError):
@@ -196,4 +197,5 @@ def _describe(model: type[BaseModel], item: Any) -> str:
     if item["type"] == "missing":
         return f"missing key {key}"
     message = item["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}" + ("" if isinstance(found, dict) else f", got {found!r}")
+    shown = "" if isinstance(found, dict) else f", got {found!r}"
+    return without_password(f"{key}: {message}{shown}")

@@ -18,10 +18,10 @@ from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from cyclemix import checkpoint, provenance
+from cyclemix import chain, checkpoint, provenance
 from cyclemix.atomic import write_text
 from cyclemix.config import RunConfig, Training, load_run_config, modules_of
-from cyclemix.data.records import check_known, pick_fold
+from cyclemix.data.receipts import check_known, pick_fold
 from cyclemix.data.store import read_index
 from cyclemix.device import acquire
 from cyclemix.domain import describe
@@ -94,6 +94,7 @@ def run(
             state = _resume(engine, output_dir, digest, device)
             _loop(engine, state, volumes, output_dir, execution, reporter)
             _finish(engine, state, train_cases["path"], output_dir, origin)
+            _record(output_dir, origin, [config, folds, *index, *paths])
         status = "FINISHED"
     except Interrupted:
         status = "KILLED"
@@ -147,6 +148,7 @@ def _check_classes(settings: RunConfig, train: pd.DataFrame, folds: Path, fold: 
 
 def _masks(cases: pd.DataFrame, fold: dict[str, list[str]], train: pd.DataFrame, folds: Path) -> pd.DataFrame:
     """Cases that lend their masks: none of a scribbled patient, by whatever name."""
+    check_known(fold["masks"], set(cases["subject"]), folds, "the prepared index")
     rows = cases[cases["subject"].isin(fold["masks"]) & cases["supervision"].isin(("full", "both"))]
     rows = rows[~rows["person"].isin(train["person"])]
     if rows.empty:
@@ -241,7 +243,7 @@ class _SigtermFlag:
 
 
 def _finish(engine: Engine, state: State, cases: Iterable[str], folder: Path, origin: dict[str, Any]) -> None:
-    """Write the declared outputs; ``model.pt`` last, so that it vouches for the others."""
+    """Write history and model; complete ``origin``."""
     write_text(folder / "history.csv", pd.DataFrame(state.history).to_csv(index=False, float_format="%.6g"))
     origin |= {
         "device": engine.device_name,
@@ -252,11 +254,17 @@ def _finish(engine: Engine, state: State, cases: Iterable[str], folder: Path, or
         "best_val_dice": state.best_dice,
         "training_seconds": round(state.seconds, 1),
         "resumed_at_steps": state.resumed_at_steps,
+        "threads": state.threads,
     }
-    write_text(folder / "provenance.json", json.dumps(origin, indent=2, sort_keys=True) + "\n")
     engine.net.load_state_dict(_require(state.best_model))
     model = Model(engine.net, engine.settings, describe(cases), origin)
     save_model(folder / "model.pt", model, state.best_step, state.best_dice)
+
+
+def _record(folder: Path, origin: dict[str, Any], inputs: Sequence[str | Path]) -> None:
+    """Write ``provenance.json``, last, so that it vouches for the others."""
+    outputs = [folder / "model.pt", folder / "history.csv"]
+    chain.write(folder / chain.NAME, {"stage": "train", **origin}, inputs, outputs)
 
 
 def _require(model: dict[str, Tensor] | None) -> dict[str, Tensor]:

@@ -67,12 +67,13 @@ rule tabulate:
         digest=get_truth_digest,
         code=stage_code("tables"),
         study=get_study,
+        mixed="--allow-mixed" if PLAN.study.allow_mixed else "",
         tracking=get_tracking,
         results=get_results,
         output_dir=lambda wildcards, output: Path(output.summary).parent,
     shell:
         "python -m cyclemix tabulate --results {params.results:q} --dataset-file {input.dataset_file:q}"
-        " --study {params.study:q} --output-dir {params.output_dir:q}"
+        " --study {params.study:q} --output-dir {params.output_dir:q} {params.mixed}"
         " --tracking {params.tracking:q} 2> {log:q}"
 
 

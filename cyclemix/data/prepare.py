@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from cyclemix import chain
 from cyclemix.atomic import sweep, write_text
 from cyclemix.config import BACKGROUND, UNLABELLED, Grid
 from cyclemix.data.alignment import on_image_grid
@@ -33,7 +34,7 @@ from cyclemix.data.native import (
     split_reference,
     to_classes,
 )
-from cyclemix.data.records import check_unchanged, read_receipt
+from cyclemix.data.receipts import check_unchanged, read_receipt
 from cyclemix.data.resample import image_to_grid, label_to_grid, make_geometry, outside, scribble_to_grid
 from cyclemix.data.scribbles import check, slice_fractions
 from cyclemix.data.spec import DatasetSpec, Kind
@@ -72,7 +73,8 @@ class _Notes:
 def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, threads: int = 1) -> None:
     """Prepare the cases of ``receipt`` beside ``output`` and write the index ``output`` in case order.
 
-    ``scribbles_{part}.csv`` beside it says which fraction of each slice is labelled, by class.
+    ``scribbles_{part}.csv`` beside it says which fraction of each slice is labelled, by class;
+    ``provenance_{part}.json`` holds the hashes of what was read and written.
 
     Args:
         dataset_file: ``config/datasets/<label>.yaml``.
@@ -116,6 +118,9 @@ def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, 
     scribbles = output.with_name(f"scribbles_{part}.csv")
     write_text(scribbles, _slice_table(notes).to_csv(index=False, lineterminator="\n"))
     write_text(output, index.to_csv(index=False, lineterminator="\n"))
+    stored = [output.parent / f"{case}.npz" for case in index["case"]]
+    made = chain.made_by("data.prepare", grid=grid.model_dump())
+    chain.write(chain.prepared(output), made, [receipt], [output, scribbles, *stored])
     logger.info("%s: %d cases, %d slices", output, len(index), int(index["n_slices"].sum()))
 
 

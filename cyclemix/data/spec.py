@@ -6,12 +6,13 @@ A laboratory's own images need such a file and no code; the descriptions of the 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from cyclemix.config import BACKGROUND, UNLABELLED, Grid
 from cyclemix.strict import ConfigError, StrictModel
@@ -85,8 +86,18 @@ class RootPatterns(StrictModel):
 class Upstream(StrictModel):
     """One place on the web."""
 
-    url: str = Field(pattern=r"^https?://[^/]+/", description="base address; a file is url + path")
+    url: str = Field(description="base address, https; a file is url + path")
     manifest: str = Field(description="TSV (path, bytes, sha256), beside this file or relative to it")
+
+    @field_validator("url")
+    @classmethod
+    def _https(cls, url: str) -> str:
+        if not re.match(r"https://[^/@]+/", url):
+            raise ValueError(
+                "expected https://HOST/... without credentials; for plain http, a folder or a host that asks "
+                "for a password name a `mirror` in the study"
+            )
+        return url
 
 
 class CardiacFrames(StrictModel):

@@ -114,6 +114,9 @@ def load_case(path: Path) -> PreparedCase:
         ValueError: the file is missing, truncated, damaged or not a prepared case; names the file.
     """
     meta, arrays = _read(path, ("image", "scribble", "label"))
+    wrong = int((~np.isfinite(arrays["image"])).sum())
+    if wrong:
+        raise ValueError(f"{path}: {wrong} pixels are not finite; {REDO}")
     try:
         shape = meta["geometry"]
         geometry = Geometry(

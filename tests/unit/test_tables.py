@@ -298,6 +298,7 @@ def test_writing_twice_gives_the_same_bytes(toy):
         *(f"{name}.csv" for name in ("per_case", "summary", "significance", "clinical", "levels")),
         "clinical_per_patient.csv",
         *("comparison.md", "comparison.tex", "comparison.html", "comparison_readme.md", "overview.rst"),
+        "provenance.json",
     }
 
 
@@ -328,3 +329,55 @@ def test_a_study_without_runs_says_why(toy):
     toy.study["methods"] = {"maag": block("scribble+masks", reason="no masks")}
     with pytest.raises(ValueError, match="no method runs on toy; every one is n/a: maag: no masks"):
         toy.run()
+
+
+def with_digests(toy: Toy, label: str, seed: int, **changes: object) -> None:
+    """Let a run's provenance hold digests and the hash of one data file."""
+    path = run_dir(toy.results, "toy", label, 0, seed) / "provenance.json"
+    made = json.loads(path.read_text()) | {
+        "code_digest": "c0de",
+        "config_digest": "c0f1",
+        "lock_digest": "10c4",
+    }
+    made |= {"stage": "train", "inputs": {"../../../../data/toy/folds.json": "f01d" + "0" * 60}} | changes
+    path.write_text(json.dumps(made))
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"code_digest": "beef"}, r"code_digest of train: beef \(fold0_seed1\), c0de \(fold0_seed0\)"),
+        ({"config_digest": "beef"}, r"config_digest of train: beef \(fold0_seed1\), c0f1 \(fold0_seed0\)"),
+        ({"lock_digest": "beef"}, r"lock_digest of train: 10c4 \(fold0_seed0\), beef \(fold0_seed1\)"),
+        (
+            {"inputs": {"../../../../data/toy/folds.json": "beef" + "0" * 60}},
+            r"data/toy/folds.json: beef0{12} \(fold0_seed1\), f01d0{12} \(fold0_seed0\)",
+        ),
+    ],
+)
+def test_a_row_of_mixed_runs_is_refused(toy: Toy, changes: dict[str, object], line: str) -> None:
+    for seed in (0, 1):
+        with_digests(toy, "unet_pce", seed, **(changes if seed else {}))
+    with pytest.raises(ValueError, match=line) as caught:
+        toy.run()
+    text = str(caught.value)
+    assert "runs/toy/unet_pce: the runs of row unet_pce were made from different things:" in text
+    assert "Delete the folders of the odd runs and run the study again, or set `allow_mixed: true`" in text
+    assert not toy.output.exists()
+
+
+def test_runs_of_other_devices_and_rows_of_other_code_are_not_mixed(toy: Toy) -> None:
+    for seed, device in ((0, "cpu"), (1, "NVIDIA H100")):
+        with_digests(toy, "unet_pce", seed, device=device, hardware={"cores": seed}, commit=str(seed))
+        with_digests(toy, "cyclemix", seed, code_digest="other", config_digest="other")
+    toy.run()
+    assert "mixed" not in toy.text("comparison.md")
+
+
+def test_mixed_runs_may_be_allowed_and_are_marked(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
+    for seed in (0, 1):
+        with_digests(toy, "unet_pce", seed, lock_digest=f"lock{seed}")
+    tables.run(toy.results, toy.dataset, toy.study, toy.output, toy.published, allow_mixed=True)
+    assert "lock_digest of train: lock0 (fold0_seed0), lock1 (fold0_seed1)" in caplog.text
+    assert row_of(toy.text("comparison.md"), "unet\\_pce")[0].startswith("unet\\_pce *(mixed runs)*")
+    assert json.loads(toy.text("provenance.json"))["settings"]["mixed"] == ["unet_pce"]
