@@ -58,6 +58,8 @@ class Geometry:
     """Native pixels a prepared pixel along (rows, columns)."""
     header: bytes
     """NIfTI-1 header block (348 bytes) of the upstream image."""
+    slice_axis: int = 3
+    """Axis of the stored upstream array along which the slices lie."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,9 @@ def load_case(path: Path) -> PreparedCase:
         ValueError: the file is missing, truncated, damaged or not a prepared case; names the file.
     """
     meta, arrays = _read(path, ("image", "scribble", "label"))
+    wrong = int((~np.isfinite(arrays["image"])).sum())
+    if wrong:
+        raise ValueError(f"{path}: {wrong} pixels are not finite; {REDO}")
     try:
         shape = meta["geometry"]
         geometry = Geometry(
@@ -120,6 +125,7 @@ def load_case(path: Path) -> PreparedCase:
             origin_yx=tuple(shape["origin_yx"]),
             scale_yx=tuple(shape["scale_yx"]),
             header=bytes.fromhex(shape["header"]),
+            slice_axis=shape.get("slice_axis", 3),
         )
         return PreparedCase(
             case=meta["case"],
