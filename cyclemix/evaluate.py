@@ -27,7 +27,7 @@ from cyclemix import chain
 from cyclemix.config import BACKGROUND, UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.data.native import header_spacing, read_native, split_reference
-from cyclemix.data.records import check_unchanged, pick_fold, read_receipt
+from cyclemix.data.receipts import check_unchanged, pick_fold, read_receipt
 from cyclemix.metrics import dice, surface_metrics
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 

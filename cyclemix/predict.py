@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from cyclemix import chain
 from cyclemix.config import Inference, Training
-from cyclemix.data.records import check_known, pick_fold
+from cyclemix.data.receipts import check_known, pick_fold
 from cyclemix.data.store import load_case, read_index
 from cyclemix.device import acquire
 from cyclemix.inference import save_labels, segment_volume

@@ -15,7 +15,7 @@ from cyclemix import (
     chain,
     clinical,
     comparison,
-    mixed,
+    mixed_runs,
     overview,
     published,
     render_html,
@@ -24,7 +24,7 @@ from cyclemix import (
 )
 from cyclemix.captions import Study
 from cyclemix.data.datasets import DatasetSpec, load_dataset
-from cyclemix.data.records import pick_fold
+from cyclemix.data.receipts import pick_fold
 from cyclemix.layout import data_dir, method_dir, run_dir
 from cyclemix.provenance import file_digest
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
@@ -106,7 +106,7 @@ def _check_mixed(results: Path, dataset: str, study: Mapping[str, Any], allowed:
     folders: dict[str, list[Path]] = {}
     for label, fold, seed in _runs(study):
         folders.setdefault(label, []).append(run_dir(results, dataset, label, fold, seed))
-    found = {label: mixed.differences(results, runs) for label, runs in folders.items()}
+    found = {label: mixed_runs.differences(results, runs) for label, runs in folders.items()}
     found = {label: lines for label, lines in found.items() if lines}
     for label, lines in found.items():
         where = method_dir(results, dataset, label)

@@ -21,7 +21,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from cyclemix import chain, checkpoint, provenance
 from cyclemix.atomic import write_text
 from cyclemix.config import RunConfig, Training, load_run_config, modules_of
-from cyclemix.data.records import check_known, pick_fold
+from cyclemix.data.receipts import check_known, pick_fold
 from cyclemix.data.store import read_index
 from cyclemix.device import acquire
 from cyclemix.domain import describe
@@ -148,6 +148,7 @@ def _check_classes(settings: RunConfig, train: pd.DataFrame, folds: Path, fold: 
 
 def _masks(cases: pd.DataFrame, fold: dict[str, list[str]], train: pd.DataFrame, folds: Path) -> pd.DataFrame:
     """Cases that lend their masks: none of a scribbled patient, by whatever name."""
+    check_known(fold["masks"], set(cases["subject"]), folds, "the prepared index")
     rows = cases[cases["subject"].isin(fold["masks"]) & cases["supervision"].isin(("full", "both"))]
     rows = rows[~rows["person"].isin(train["person"])]
     if rows.empty:

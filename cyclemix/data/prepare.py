@@ -33,7 +33,7 @@ from cyclemix.data.native import (
     split_reference,
     to_classes,
 )
-from cyclemix.data.records import check_unchanged, read_receipt
+from cyclemix.data.receipts import check_unchanged, read_receipt
 from cyclemix.data.resample import image_to_grid, label_to_grid, make_geometry, outside, scribble_to_grid
 from cyclemix.data.scribbles import check, slice_fractions
 from cyclemix.data.spec import DatasetSpec, Kind

@@ -16,7 +16,7 @@ import pandas as pd
 
 from cyclemix import layout, provenance
 from cyclemix.config import modules_of
-from cyclemix.data.records import pick_fold
+from cyclemix.data.receipts import pick_fold
 from cyclemix.mirror.record import BestModel, RunKey, RunRecord, finite, flatten, rounded
 from cyclemix.provenance import file_digest
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cyclemix import layout
 from cyclemix.config import UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, cardiac_phase, read_native, source_parts
-from cyclemix.data.records import read_receipt
+from cyclemix.data.receipts import read_receipt
 from cyclemix.plots.overlays import Group, Panel, crop_box, pick_slices
 from cyclemix.plots.runs import Runs
 from cyclemix.statistics import AVERAGE, patient_means

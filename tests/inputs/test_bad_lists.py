@@ -16,7 +16,7 @@ import pytest
 from data_files import Lab, edit_voxels, write_nifti, write_own
 
 from cyclemix.config import Recipe, RunConfig
-from cyclemix.data import records
+from cyclemix.data import receipts
 from cyclemix.data.cases import list_cases, remote_files
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.store import load_case, read_index
@@ -99,7 +99,7 @@ def folds(content: object) -> Action:
     def act(folder: Path) -> object:
         text = content if isinstance(content, str) else json.dumps({"folds": content})
         (folder / "folds.json").write_text(text)
-        return records.read_folds(folder / "folds.json")
+        return receipts.read_folds(folder / "folds.json")
 
     return act
 
