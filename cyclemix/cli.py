@@ -289,3 +289,22 @@ def figures(
         from cyclemix.tracking import mirror_figures
 
         mirror_figures(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)
+
+
+@app.command(rich_help_panel=STAGES)
+def efficiency(
+    results: Results,
+    dataset_file: DatasetFile,
+    study: StudyJson,
+    output_dir: OutputDir,
+    tracking: TrackingJson = None,
+) -> None:
+    """Draw Dice against the effort of annotation, where the study sweeps it."""
+    from cyclemix import efficiency as stage
+    from cyclemix.config import Tracking
+
+    stage.run(results, dataset_file, read_json(study, "--study"), output_dir)
+    if tracking is not None:
+        from cyclemix.tracking import mirror_figures
+
+        mirror_figures(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)

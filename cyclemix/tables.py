@@ -14,6 +14,7 @@ import pandas as pd
 from cyclemix import (
     clinical,
     comparison,
+    effort,
     mixed_runs,
     overview,
     published,
@@ -48,6 +49,7 @@ def run(
 
     ``per_case.csv``, ``summary.csv``, ``significance.csv``; ``clinical.csv``, ``clinical_per_patient.csv``
     and ``levels.csv`` (a header alone where the data set has no ED and ES frames, or no heart);
+    ``efficiency.csv`` (a header alone where the study sweeps no annotations);
     ``comparison.{md,tex,html}``; ``comparison_readme.md``, the scores and the verified published numbers;
     ``overview.rst``, our own scores for the first page of the report; ``provenance.json``, the hashes of all
     these and of the runs' files.
@@ -92,6 +94,7 @@ def run(
     )
     tables = {"per_case": per_case, "clinical_per_patient": patients, "clinical": made.agreement}
     tables |= {"summary": made.summary, "significance": made.significance, "levels": made.levels}
+    tables["efficiency"] = effort.table(made)
     for name, table in tables.items():
         write_csv(table, output_dir / f"{name}.csv")
     pages = _write_pages(made, published.rows_of(spec.data_label, published_file), output_dir)

@@ -254,6 +254,8 @@ def _check(spec: DatasetSpec, part: str, cases: Collection[Mapping[str, Any]]) -
                 f"{spec.label}: case {case['case']} has neither a dense label nor a scribble; correct "
                 "the patterns of `files` or take its image away"
             )
+        if case["part"] == "train" and not spec.upstream:
+            continue  # one's own training cases may be dense or scribbled, as they come
         for kind, parts in (("label", spec.dense), ("scribble", spec.scribbled)):
             if spec.official and case["part"] in parts and not case[kind]:
                 raise ConfigError(

@@ -117,7 +117,7 @@ def training(change: Callable[[Lab], object], **lists: list[str]) -> Action:
             label="row", dataset="own", method="unet_pce", supervision="scribble", classes=["RV", "LV"],
             grid={"spacing_mm": 1.0, "crop_px": 32}, config={}, training=Recipe(),
         )  # fmt: skip
-        return _cases(settings, folder / "folds.json", [lab.index], 0)
+        return _cases(settings, folder / "folds.json", [lab.index], 0, 0)
 
     return act
 

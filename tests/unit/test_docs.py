@@ -23,7 +23,10 @@ from cyclemix.strict import validate
 PAGES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    *(f"docs/{n}.md" for n in ("data", "methods", "evaluation", "tracking", "extending")),
+    *(
+        f"docs/{n}.md"
+        for n in ("data", "scribbles", "efficiency", "methods", "evaluation", "tracking", "extending")
+    ),
 )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from cyclemix import tables
-from cyclemix.layout import data_dir, run_dir
+from cyclemix import efficiency, tables
+from cyclemix.layout import data_dir, run_dir, table_dir
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 
 DATASET = """
@@ -295,7 +295,10 @@ def test_writing_twice_gives_the_same_bytes(toy):
     toy.run()
     assert {path.name: path.read_bytes() for path in toy.output.iterdir()} == first
     assert set(first) == {
-        *(f"{name}.csv" for name in ("per_case", "summary", "significance", "clinical", "levels")),
+        *(
+            f"{name}.csv"
+            for name in ("per_case", "summary", "significance", "clinical", "levels", "efficiency")
+        ),
         "clinical_per_patient.csv",
         *("comparison.md", "comparison.tex", "comparison.html", "comparison_readme.md", "overview.rst"),
         "provenance.json",
@@ -381,3 +384,58 @@ def test_mixed_runs_may_be_allowed_and_are_marked(toy: Toy, caplog: pytest.LogCa
     assert "lock_digest of train: lock0 (fold0_seed0), lock1 (fold0_seed1)" in caplog.text
     assert row_of(toy.text("comparison.md"), "unet\\_pce")[0].startswith("unet\\_pce *(mixed runs)*")
     assert json.loads(toy.text("provenance.json"))["settings"]["mixed"] == ["unet_pce"]
+
+
+def swept(toy: Toy) -> Toy:
+    """``unet_pce`` as a point of 5 subjects and a quarter of ``cyclemix``'s scribbles."""
+    for label, point in (
+        ("cyclemix", {"method": "cyclemix", "subjects": None, "fraction": 1.0}),
+        ("unet_pce", {"method": "cyclemix", "subjects": 5, "fraction": 0.25}),
+    ):
+        toy.study["methods"][label]["effort"] = point
+        for seed, pixels in enumerate((1000, 1300)):
+            path = run_dir(toy.results, "toy", label, 0, seed) / "provenance.json"
+            amounts = {"subjects": 5, "scribbled_cases": 8, "dense_cases": 2, "labelled_pixels": pixels}
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"training_data": amounts}))
+    return toy
+
+
+def test_efficiency_has_a_row_a_point_with_what_was_trained_on(toy):
+    swept(toy).run()
+    table, summary = toy.csv("efficiency"), toy.csv("summary")
+    assert list(table["label"]) == ["cyclemix", "unet_pce"]
+    assert list(table["method"]) == ["cyclemix", "cyclemix"]
+    point = table.iloc[1]
+    assert (point["subjects"], point["scribble_fraction"], point["labelled_pixels"]) == (5, 0.25, 1150)
+    dice = summary[(summary["method"] == "unet_pce") & (summary["metric"] == "dice")].set_index("structure")
+    assert point["dice"] == pytest.approx(dice.loc["Avg", "mean"])
+    assert point["ci_low"] < point["dice"] < point["ci_high"]
+    text = toy.text("comparison.md")
+    assert "Annotation efficiency" in text
+    assert "1,150" in text
+    assert "cyclemix: trained on 8 scribbled and 2 densely labelled cases." in text
+
+
+def test_without_a_sweep_there_is_a_header_and_no_word_of_it(toy):
+    toy.run()
+    assert toy.csv("efficiency").empty
+    text = toy.text("comparison.md")
+    assert "efficiency" not in text
+    assert "densely labelled" not in text
+
+
+def test_the_figure_of_a_sweep_is_drawn_from_its_table(toy, tmp_path):
+    swept(toy).run()
+    target = table_dir(toy.results, "toy")
+    target.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(ValueError, match=r"efficiency.csv: no such file; run tabulate first"):
+        efficiency.run(toy.results, toy.dataset, toy.study, tmp_path)
+    text = (toy.output / "efficiency.csv").read_text()
+    (target / "efficiency.csv").write_text(text.splitlines()[0] + "\n")
+    with pytest.raises(ValueError, match=r"no point; the study needs an `efficiency` block"):
+        efficiency.run(toy.results, toy.dataset, toy.study, tmp_path)
+    (target / "efficiency.csv").write_text(text)
+    efficiency.run(toy.results, toy.dataset, toy.study, tmp_path)
+    first = (tmp_path / "efficiency.png").read_bytes()
+    efficiency.run(toy.results, toy.dataset, toy.study, tmp_path)
+    assert (tmp_path / "efficiency.png").read_bytes() == first, "equal input, equal bytes"
