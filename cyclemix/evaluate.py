@@ -23,7 +23,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from cyclemix import records
+from cyclemix import chain
 from cyclemix.config import BACKGROUND, UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.data.native import header_spacing, read_native, split_reference
@@ -87,8 +87,8 @@ def run(
     write_csv(levels, by_level)
     files = [predictions / f"{entry['case']}.nii.gz" for entry in cases]
     truth = spec.model_dump(mode="json", include={"classes", "label_values"})
-    made = records.made_by("evaluate", fold=fold, evaluate_on=evaluate_on, **truth)
-    records.write(output.with_name(records.METRICS), made, [receipt, folds, *files], [output, by_level])
+    made = chain.made_by("evaluate", fold=fold, evaluate_on=evaluate_on, **truth)
+    chain.write(output.with_name(chain.METRICS), made, [receipt, folds, *files], [output, by_level])
     log.info("%s: scored %d cases of fold %d (%s)", output, len(cases), fold, evaluate_on)
 
 

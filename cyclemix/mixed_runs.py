@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cyclemix import records
+from cyclemix import chain
 from cyclemix.layout import data_dir
 from cyclemix.provenance import value_digest
 
@@ -37,7 +37,7 @@ def differences(results: Path, runs: Sequence[Path]) -> list[str]:
 def _made_from(results: Path, run: Path) -> dict[str, str]:
     """Digests and hashes of what made a run, by what they are of."""
     found: dict[str, str] = {}
-    for name in (records.NAME, f"predictions/{records.NAME}", records.METRICS):
+    for name in (chain.NAME, f"predictions/{chain.NAME}", chain.METRICS):
         path = run / name
         if not path.is_file():
             continue
@@ -53,7 +53,7 @@ def _made_from(results: Path, run: Path) -> dict[str, str]:
 def _data(results: Path, path: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
     """sha256 of the data files that a record names, by their place in the results folder."""
     folder = data_dir(results.absolute(), "")
-    files = {records.locate(path, name): sha256 for name, sha256 in inputs.items()}
+    files = {chain.locate(path, name): sha256 for name, sha256 in inputs.items()}
     return {
         f"data/{file.relative_to(folder).as_posix()}": sha256[:16]
         for file, sha256 in files.items()

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from cyclemix import records
+from cyclemix import chain
 from cyclemix.config import Inference, Training
 from cyclemix.data.receipts import check_known, pick_fold
 from cyclemix.data.store import load_case, read_index
@@ -62,5 +62,5 @@ def run(
             precision = trained.config.training.precision
             labels = segment_volume(trained.net, image, case.geometry, inference, precision)
             save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), case.geometry.header)
-    made = records.made_by("predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump())
-    records.write(output / records.NAME, made, [model, folds, *index, *cases["path"]], predictions)
+    made = chain.made_by("predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump())
+    chain.write(output / chain.NAME, made, [model, folds, *index, *cases["path"]], predictions)

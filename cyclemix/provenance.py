@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds the package: a clone of the project, or site-packages."""
 
 EXCLUDED = (
-    "cyclemix.records",
+    "cyclemix.chain",
     "cyclemix.cli",
     "cyclemix.commands",
     "cyclemix.config",

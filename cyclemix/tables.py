@@ -12,13 +12,13 @@ from typing import Any
 import pandas as pd
 
 from cyclemix import (
+    chain,
     clinical,
     comparison,
     effort,
     mixed_runs,
     overview,
     published,
-    records,
     render_html,
     render_text,
     statistics,
@@ -98,9 +98,9 @@ def run(
     for name, table in tables.items():
         write_csv(table, output_dir / f"{name}.csv")
     pages = _write_pages(made, published.rows_of(spec.data_label, published_file), output_dir)
-    about = records.made_by("tables", study=study, mixed=odd, published=file_digest([published_file]))
+    about = chain.made_by("tables", study=study, mixed=odd, published=file_digest([published_file]))
     outputs = [*(output_dir / f"{name}.csv" for name in tables), *pages]
-    records.write(output_dir / records.NAME, about, _sources(results, spec.label, study), outputs)
+    chain.write(output_dir / chain.NAME, about, _sources(results, spec.label, study), outputs)
     log.info("%s: tables of %d methods, %d patients", output_dir, len(made.provenance), made.n_patients)
 
 
@@ -132,9 +132,9 @@ def _few(lines: list[str]) -> list[str]:
 
 def _sources(results: Path, dataset: str, study: Mapping[str, Any]) -> list[Path]:
     """Files of the runs that the tables come from, with the records that lead further back."""
-    names = ("metrics.csv", "metrics_by_level.csv", records.NAME, records.METRICS)
+    names = ("metrics.csv", "metrics_by_level.csv", chain.NAME, chain.METRICS)
     folders = [run_dir(results, dataset, *run) for run in _runs(study)]
-    files = [folder / name for folder in folders for name in (*names, f"predictions/{records.NAME}")]
+    files = [folder / name for folder in folders for name in (*names, f"predictions/{chain.NAME}")]
     return [data_dir(results, dataset) / "folds.json", *(file for file in files if file.is_file())]
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from cyclemix import checkpoint, provenance, records
+from cyclemix import chain, checkpoint, provenance
 from cyclemix.atomic import write_text
 from cyclemix.config import RunConfig, Training, load_run_config, modules_of
 from cyclemix.data.draw import first_subjects
@@ -274,7 +274,7 @@ def _finish(engine: Engine, state: State, cases: Iterable[str], folder: Path, or
 def _record(folder: Path, origin: dict[str, Any], inputs: Sequence[str | Path]) -> None:
     """Write ``provenance.json``, last, so that it vouches for the others."""
     outputs = [folder / "model.pt", folder / "history.csv"]
-    records.write(folder / records.NAME, {"stage": "train", **origin}, inputs, outputs)
+    chain.write(folder / chain.NAME, {"stage": "train", **origin}, inputs, outputs)
 
 
 def _require(model: dict[str, Tensor] | None) -> dict[str, Tensor]:

@@ -17,27 +17,27 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cyclemix import recompute, records
+from cyclemix import chain, recompute
 from cyclemix.config import modules_of
 from cyclemix.findings import Problem, Report, remedy
 from cyclemix.provenance import code_digest
 
 RECORDS = (
     "data/*/prepared/*/provenance_*.json",
-    f"runs/*/*/fold*_seed*/{records.NAME}",
-    f"runs/*/*/fold*_seed*/predictions/{records.NAME}",
-    f"runs/*/*/fold*_seed*/{records.METRICS}",
-    f"tables/*/{records.NAME}",
+    f"runs/*/*/fold*_seed*/{chain.NAME}",
+    f"runs/*/*/fold*_seed*/predictions/{chain.NAME}",
+    f"runs/*/*/fold*_seed*/{chain.METRICS}",
+    f"tables/*/{chain.NAME}",
 )
 
 RECEIPTS = ("data/*/raw_*.json",)
 
 VOUCHED: tuple[tuple[str, Callable[[Path], Path]], ...] = (
-    ("data/*/prepared/*/index_*.csv", records.prepared),
-    ("runs/*/*/fold*_seed*/model.pt", lambda path: path.with_name(records.NAME)),
-    ("runs/*/*/fold*_seed*/predictions", lambda path: path / records.NAME),
-    ("runs/*/*/fold*_seed*/metrics.csv", lambda path: path.with_name(records.METRICS)),
-    ("tables/*/summary.csv", lambda path: path.with_name(records.NAME)),
+    ("data/*/prepared/*/index_*.csv", chain.prepared),
+    ("runs/*/*/fold*_seed*/model.pt", lambda path: path.with_name(chain.NAME)),
+    ("runs/*/*/fold*_seed*/predictions", lambda path: path / chain.NAME),
+    ("runs/*/*/fold*_seed*/metrics.csv", lambda path: path.with_name(chain.METRICS)),
+    ("tables/*/summary.csv", lambda path: path.with_name(chain.NAME)),
 )
 """What must have a record, and where that lies."""
 
@@ -87,7 +87,7 @@ def run(results: Path) -> Report:
         bytes=size,
         problems=sorted(checker.problems.values(), key=lambda problem: problem.file),
         notes=_notes(intact),
-        roots={path.parent.name: records.sha256(path) for path in tables},
+        roots={path.parent.name: chain.sha256(path) for path in tables},
     )
 
 
@@ -116,8 +116,8 @@ class _Checker:
         intact = {}
         for path in paths:
             try:
-                intact[path] = records.read(path)
-            except records.Unsealed as error:
+                intact[path] = chain.read(path)
+            except chain.Unsealed as error:
                 self.blame(path, "unrecorded", str(error).removeprefix(f"{path}: "))
             except ValueError as error:
                 self.blame(path, "altered", str(error).removeprefix(f"{path}: "))
@@ -170,7 +170,7 @@ class _Checker:
 
     def recompute(self, path: Path, record: Record) -> None:
         """The numbers of a data set's tables anew; ``path`` is their record."""
-        sources = [records.locate(path, name) for name in record["inputs"]]
+        sources = [chain.locate(path, name) for name in record["inputs"]]
         metrics = [source for source in sources if source.name == "metrics.csv"]
         per_case, summary = path.with_name("per_case.csv"), path.with_name("summary.csv")
         self._check(per_case, metrics, lambda: recompute.rows(per_case, metrics))
@@ -201,7 +201,7 @@ def _claims(intact: Mapping[Path, Record]) -> dict[Path, Claims]:
     for path, record in intact.items():
         for role, names in (("wrote", record["outputs"]), ("read", record["inputs"])):
             for name, sha256 in names.items():
-                claim = found.setdefault(records.locate(path, name), Claims())
+                claim = found.setdefault(chain.locate(path, name), Claims())
                 getattr(claim, role).setdefault(sha256, []).append(path)
     return found
 
@@ -221,7 +221,7 @@ def _hash(paths: Iterable[Path]) -> dict[Path, str | None]:
 
 
 def _sha256(path: Path) -> str | None:
-    return records.sha256(path) if path.is_file() else None
+    return chain.sha256(path) if path.is_file() else None
 
 
 def _notes(intact: Mapping[Path, Record]) -> list[str]:

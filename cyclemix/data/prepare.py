@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cyclemix import records
+from cyclemix import chain
 from cyclemix.atomic import sweep, write_text
 from cyclemix.config import BACKGROUND, UNLABELLED, Grid
 from cyclemix.data.alignment import on_image_grid
@@ -118,8 +118,8 @@ def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, 
     write_text(scribbles, _slice_table(notes).to_csv(index=False, lineterminator="\n"))
     write_text(output, index.to_csv(index=False, lineterminator="\n"))
     stored = [output.parent / f"{case}.npz" for case in index["case"]]
-    made = records.made_by("data.prepare", grid=grid.model_dump())
-    records.write(records.prepared(output), made, [receipt], [output, scribbles, *stored])
+    made = chain.made_by("data.prepare", grid=grid.model_dump())
+    chain.write(chain.prepared(output), made, [receipt], [output, scribbles, *stored])
     logger.info("%s: %d cases, %d slices", output, len(index), int(index["n_slices"].sum()))
 
 

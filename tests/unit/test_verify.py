@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tiny_study import study
 
-from cyclemix import records, verify
+from cyclemix import chain, verify
 from cyclemix.findings import target_of
 
 RUN = "runs/tiny/row/fold0_seed0"
@@ -105,11 +105,11 @@ def test_a_foreign_file_is_named(results: Path, folder: str) -> None:
 def test_what_was_made_from_an_older_file_is_stale(results: Path) -> None:
     """A model trained anew, with a right record, under predictions of the old one."""
     run = results / RUN
-    record = json.loads((run / records.NAME).read_text())
+    record = json.loads((run / chain.NAME).read_text())
     flip_a_bit(run / "model.pt")
     made = {key: value for key, value in record.items() if key not in ("inputs", "outputs", "seal")}
-    inputs = [records.locate(run / records.NAME, name) for name in record["inputs"]]
-    records.write(run / records.NAME, made, inputs, [run / "model.pt", run / "history.csv"])
+    inputs = [chain.locate(run / chain.NAME, name) for name in record["inputs"]]
+    chain.write(run / chain.NAME, made, inputs, [run / "model.pt", run / "history.csv"])
     # predictions hold the sha256 of the first model, the tables that of its record
     stale = [f"{RUN}/predictions/provenance.json", "tables/tiny/provenance.json"]
     assert problems(results) == [("stale", name) for name in stale]
@@ -122,12 +122,12 @@ def test_forged_numbers_with_a_right_seal_do_not_follow(results: Path) -> None:
     cells = lines[1].split(",")
     cells[5] = "0.99"
     summary.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
-    record = json.loads((folder / records.NAME).read_text())
+    record = json.loads((folder / chain.NAME).read_text())
     made = {key: value for key, value in record.items() if key not in ("inputs", "outputs", "seal")}
     inputs, outputs = (
-        [records.locate(folder / records.NAME, name) for name in record[key]] for key in ("inputs", "outputs")
+        [chain.locate(folder / chain.NAME, name) for name in record[key]] for key in ("inputs", "outputs")
     )
-    records.write(folder / records.NAME, made, inputs, outputs)
+    chain.write(folder / chain.NAME, made, inputs, outputs)
     (problem,) = verify.run(results).problems
     assert (problem.kind, problem.file) == ("altered", "tables/tiny/summary.csv")
     assert problem.found.startswith("mean of row, LV, dice is 0.99, ")

@@ -98,7 +98,7 @@ def test_a_real_edit_of_the_training_loop_retrains_all(finished_study: Project) 
         ("tracking", {}),
         ("cli", {}),
         ("provenance", {}),
-        ("records", {}),
+        ("chain", {}),
         ("verify", {}),
     ],
 )
