@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cyclemix.options import OutputDir, Threads, read_model
+from cyclemix.options import OutputDir, Results, Threads, read_model
 
 commands = typer.Typer()
 
@@ -75,6 +75,40 @@ def verify(
 
 
 @commands.command()
+def check(
+    dataset: Annotated[str, typer.Argument(help="NAME of config/datasets/NAME.yaml, or a YAML file")],
+    output_dir: Annotated[
+        Path | None, typer.Option(help="folder of overlays.html and report.json; results/check/NAME")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="cases read at once")] = 4,
+    results: Results = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
+) -> None:
+    """Read every case of a data set; say what is there, what is wrong and what to do.
+
+    Writes a page of overlays to look at. Exit status 1 where something would stop the workflow.
+
+    \b
+    Examples:
+      cyclemix check my_scans
+      cyclemix check config/datasets/my_scans.yaml --threads 8
+      cyclemix check my_scans --json > report.json
+    """
+    from cyclemix import check as stage
+    from cyclemix.atomic import write_text
+    from cyclemix.checking import tell
+
+    report = stage.run(stage.find_file(dataset), results, threads)
+    folder = output_dir or results / "check" / report.spec.label
+    write_text(folder / "report.json", tell.as_json(report) + "\n")
+    write_text(folder / "overlays.html", tell.page(report))
+    typer.echo(tell.as_json(report) if as_json else tell.text(report))
+    typer.echo(f"\nOverlays to look at: {folder / 'overlays.html'}", err=as_json)
+    if report.errors:
+        raise typer.Exit(1)
+
+
+@commands.command()
 def scribble(
     labels: Annotated[list[Path], typer.Argument(help="dense label files or folders of them")],
     output_dir: OutputDir,
@@ -121,12 +155,52 @@ def scribble(
 
 
 @commands.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="folder of images, labels and scribbles")],
+    name: Annotated[str, typer.Option(help="what the data set is called in studies and tables")],
+    output: Annotated[Path | None, typer.Option(help="config/datasets/NAME.yaml")] = None,
+    study: Annotated[Path | None, typer.Option(help="config/NAME.yaml")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="files read at once")] = 4,
+) -> None:
+    """Draft the YAML file of a data set, and a first study, by looking at a folder.
+
+    Images, labels and scribbles are told by the names of folders (images, labels, scribbles) or of files
+    (NAME_gt, NAME_scribble). Nothing is overwritten; guesses are marked CHECK in the drafts.
+
+    \b
+    Examples:
+      cyclemix init /data/our_scans --name our_scans
+      cyclemix init scans --name livers --output config/datasets/livers.yaml
+    """
+    from cyclemix import draft
+
+    target = output or Path("config/datasets") / f"{name}.yaml"
+    target_study = study or Path("config") / f"{name}.yaml"
+    made = draft.run(folder, name, target, target_study, threads)
+    for note in made.notes:
+        typer.echo(f"note: {note}")
+    for path in made.files:
+        typer.echo(f"wrote {path}")
+    shown = name if target.parent == Path("config/datasets") else target
+    typer.echo(f"Next: edit {target} where it says CHECK, then")
+    typer.echo(f"  cyclemix check {shown}")
+    typer.echo(f"  snakemake --cores all --configfile {target_study}")
+
+
+@commands.command()
 def methods(
     label: Annotated[str | None, typer.Argument(help="show this row with all its settings")] = None,
     file: Annotated[Path, typer.Option(help="method blocks")] = Path("config/methods.yaml"),
     as_json: Annotated[bool, typer.Option("--json", help="the list as JSON")] = False,
 ) -> None:
-    """List the labels that a study may name, or explain one of them."""
+    """List the labels that a study may name, or explain one of them.
+
+    \b
+    Examples:
+      cyclemix methods
+      cyclemix methods cyclemix
+      cyclemix methods --json
+    """
     from cyclemix import catalogue
 
     if label is not None:
@@ -140,7 +214,12 @@ def new_method(
     name: Annotated[str, typer.Argument(help="file name and label, e.g. my_method")],
     root: Annotated[Path, typer.Option(help="the project's folder")] = Path(),
 ) -> None:
-    """Write a method file, its block and its test, which pass as they are; then edit them."""
+    """Write a method file, its block and its test, which pass as they are; then edit them.
+
+    \b
+    Examples:
+      cyclemix new-method my_method
+    """
     from cyclemix import scaffold
 
     for path in scaffold.write(name, root):
@@ -153,7 +232,13 @@ def schema(
     output_dir: Annotated[Path, typer.Option(help="folder of the schemas")] = Path("workflow/schemas"),
     check: Annotated[bool, typer.Option("--check", help="only fail where a file is out of date")] = False,
 ) -> None:
-    """Write the JSON schemas of study, data set and method files from the models."""
+    """Write the JSON schemas of study, data set and method files from the models.
+
+    \b
+    Examples:
+      cyclemix schema
+      cyclemix schema --check
+    """
     from cyclemix import schemas
 
     schemas.write(output_dir, check=check)

@@ -282,6 +282,7 @@ class RunConfig(StrictModel):
     supervision: Supervision
     classes: list[str] = Field(description="structures; label value = position + 1")
     grid: Grid
+    slice_axis: int = Field(3, description="axis of the stored images along which the slices lie")
     config: dict[str, Any] = Field(description="the method's own settings, defaults filled in")
     training: Recipe
 

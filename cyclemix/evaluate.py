@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from cyclemix import chain
 from cyclemix.config import BACKGROUND, UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, load_dataset
-from cyclemix.data.native import header_spacing, read_native, split_reference
+from cyclemix.data.native import header_spacing, move_slices, read_native, slices_first, split_reference
 from cyclemix.data.receipts import check_unchanged, pick_fold, read_receipt
 from cyclemix.metrics import dice, surface_metrics
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
@@ -135,7 +135,7 @@ def score_case(
     """
     truth = read_truth(spec, raw, entry)
     path = predictions / f"{entry['case']}.nii.gz"
-    prediction = read_prediction(path, len(spec.classes))
+    prediction = read_prediction(path, len(spec.classes), spec.slice_axis)
     check_geometry(prediction, truth, path, str(entry["image"]))
     unknown = truth.labels == UNLABELLED
     pred, true = (np.where(unknown, BACKGROUND, volume.labels) for volume in (prediction, truth))
@@ -208,8 +208,8 @@ def read_truth(spec: DatasetSpec, raw: Path, entry: dict[str, Any]) -> Volume:
     return Volume(labels, spacing, np.asarray(header.get_best_affine(), dtype=np.float64))
 
 
-def read_prediction(path: Path, num_classes: int) -> Volume:
-    """A predicted volume.
+def read_prediction(path: Path, num_classes: int, slice_axis: int = 3) -> Volume:
+    """A predicted volume, slices first.
 
     Raises:
         ValueError: names the file that is missing, cannot be read or holds values beyond the classes.
@@ -218,13 +218,14 @@ def read_prediction(path: Path, num_classes: int) -> Volume:
         raise ValueError(f"{path}: no prediction for this case; run predict for this fold again")
     try:
         image = nibabel.Nifti1Image.from_filename(path)
-        labels = np.asarray(image.dataobj).T
+        labels = move_slices(np.asarray(image.dataobj).T, slice_axis)
     except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
         raise ValueError(f"{path}: not a readable NIfTI volume ({error}); run predict again") from error
     values = np.unique(labels)
     if not np.isin(values, np.arange(num_classes + 1)).all():
         raise ValueError(f"{path}: expected class values 0..{num_classes}, got {values[:8].tolist()}")
-    return Volume(labels, header_spacing(image.header), np.asarray(image.affine, dtype=np.float64))
+    spacing = slices_first(header_spacing(image.header), slice_axis)
+    return Volume(labels, spacing, np.asarray(image.affine, dtype=np.float64))
 
 
 def check_geometry(pred: Volume, truth: Volume, path: Path, upstream: str) -> None:

@@ -59,8 +59,8 @@ def run(
         for row in tqdm(list(cases.itertuples()), unit="case", disable=None):
             case = load_case(Path(str(row.path)))
             image = torch.from_numpy(case.image).float()[:, None].to(device)
-            precision = trained.config.training.precision
-            labels = segment_volume(trained.net, image, case.geometry, inference, precision)
-            save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), case.geometry.header)
+            home, precision = case.geometry, trained.config.training.precision
+            labels = segment_volume(trained.net, image, home, inference, precision)
+            save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), home.header, home.slice_axis)
     made = chain.made_by("predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump())
     chain.write(output / chain.NAME, made, [model, folds, *index, *cases["path"]], predictions)

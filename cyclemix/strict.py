@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -170,16 +170,24 @@ def _fields_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     """Names that the mapping at ``path`` may hold."""
     for key in path:
         field = model.model_fields.get(str(key))
-        options = [] if field is None else [field.annotation, *get_args(field.annotation)]
-        inner = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+        inner = None if field is None else next(_models_in(field.annotation), None)
         if inner is None:
             return []
         model = inner
     return list(model.model_fields)
 
 
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models among an annotation and, to any depth, its arguments."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
 def _describe(model: type[BaseModel], item: Any) -> str:
-    path, found = item["loc"], item["input"]
+    path = tuple(p for p in item["loc"] if not str(p).startswith("<"))  # `<...>` names a union's member
+    found = item["input"]
     key = ".".join(str(part) for part in path) or "(top level)"
     if item["type"] == "extra_forbidden":
         known = _fields_at(model, path[:-1])

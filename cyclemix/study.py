@@ -26,6 +26,7 @@ from cyclemix.config import (
     training_of,
 )
 from cyclemix.data.datasets import DatasetSpec, load_dataset, source_parts, supports
+from cyclemix.layout import data_dir
 from cyclemix.methodcheck import check_block, check_network, load_method_schemas
 from cyclemix.strict import ConfigError, validate
 from cyclemix.sweep import Point, points_of
@@ -87,7 +88,23 @@ class Plan:
 
     def grid(self, dataset: str, label: str) -> Grid:
         """The grid that a row trains on: its own, else the study's, else the data set's."""
-        return self.blocks[label].grid or self.study.grid or self.datasets[dataset].grid
+        return self.blocks[label].grid or self.study.grid or self._own_grid(self.datasets[dataset])
+
+    def _own_grid(self, spec: DatasetSpec) -> Grid:
+        """The data set's grid; `auto` is looked up where it was kept, or derived from the files and kept."""
+        if isinstance(spec.grid, Grid):
+            return spec.grid
+        if spec.label not in self._derived:
+            from cyclemix.data import autogrid  # numpy and nibabel, which no other check of a study needs
+
+            kept = data_dir(self.study.results, spec.label)
+            self._derived[spec.label] = autogrid.resolve(spec, kept)
+        return self._derived[spec.label]
+
+    @cached_property
+    def _derived(self) -> dict[str, Grid]:
+        """Grids of data sets with `auto`, by label, as they are asked for."""
+        return {}
 
     @cached_property
     def grids(self) -> dict[str, Grid]:

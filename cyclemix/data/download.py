@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 TRIES = 5
 FIRST_PAUSE_SECONDS = 1.0
+MOST_PAUSE_SECONDS = 120.0
 FINAL_STATUS = range(400, 500)
 RETRIED_STATUS = (408, 425, 429)
 
@@ -91,7 +92,7 @@ def generate(spec: DatasetSpec, part: str, raw_dir: Path, threads: int) -> None:
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
         done = pool.map(write, subjects)
-        list(tqdm(done, f"{spec.label} {part}", len(subjects), unit="heart", disable=None))
+        list(tqdm(done, f"{spec.label} {part}", len(subjects), unit="subject", disable=None))
 
 
 def fetch(files: Iterable[RemoteFile], raw_dir: Path, mirror: str | None, threads: int, title: str) -> None:
@@ -144,10 +145,17 @@ def _ensure(file: RemoteFile, raw_dir: Path, obtain: Callable[[RemoteFile, Path]
         except (Wrong, requests.RequestException) as error:
             if not with_retry or _is_final(error):
                 raise DownloadError(_explain(file, error)) from error
-            pause = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
-            text = without_password(str(error))
+            pause, text = _pause(error, attempt), without_password(str(error))
             logger.warning("%s: %s; try %d of %d in %.0f s", file.path, text, attempt + 1, TRIES, pause)
             time.sleep(pause)
+
+
+def _pause(error: Exception, attempt: int) -> float:
+    """Seconds until the next try: twice the last pause, or what the server asks for in ``Retry-After``."""
+    response = getattr(error, "response", None)
+    asked = "" if response is None else response.headers.get("Retry-After", "")
+    own = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
+    return min(MOST_PAUSE_SECONDS, max(own, float(asked))) if asked.isdigit() else own
 
 
 def _verify(path: Path, file: RemoteFile, origin: str) -> None:

@@ -28,6 +28,7 @@ from cyclemix.data.native import (
     DataError,
     Header,
     load_volume,
+    move_slices,
     read_native,
     reference_path,
     split_reference,
@@ -133,7 +134,7 @@ def prepare_case(
     """
     native, spacing, header = read_native(spec, raw_dir, entry, "image")
     depth, height, width = native.shape
-    geometry = make_geometry((depth, height, width), spacing, header, grid)
+    geometry = make_geometry((depth, height, width), spacing, header, grid, spec.slice_axis)
     image = normalise(native, geometry, grid.crop_px, reference_path(raw_dir, entry, "image"))
     labels: dict[Kind, np.ndarray] = {
         kind: _read_label(spec, raw_dir, entry, kind, geometry) for kind in LABELS if entry.get(kind)
@@ -161,6 +162,7 @@ def _read_label(
     where = reference_path(raw_dir, entry, kind)
     array, own = load_volume(raw_dir, entry, kind)
     array = on_image_grid(array, own, Header(geometry.header), kind, where)
+    array = move_slices(array, spec.slice_axis)
     classes = to_classes(array, spec, kind, where)
     if kind == "label" and not ((classes != BACKGROUND) & (classes != UNLABELLED)).any():
         raise DataError(f"{where}: dense label without any structure; correct it or take the case away")
