@@ -1,5 +1,6 @@
 # make run       the default study, from nothing
 # make test      every test, from nothing
+# make docs      the documentation, into site/index.html, which needs no network
 # make test-browser   MLflow, report and tables in a real browser (installs Chromium with apt where there is none)
 # PYTHON names an interpreter >= 3.11, e.g. make run PYTHON=python3.12
 
@@ -22,14 +23,14 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 # Waiting threads sleep; see the Snakefile.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run resume test test-server test-browser test-cluster screenshots install install-dev install-ui install-browser
-.PHONY: lint format schema lock ui mlflow-server clean bench help
+.PHONY: run resume test soak test-server test-browser test-cluster test-docs screenshots install install-dev install-ui
+.PHONY: install-browser install-docs docs lint format schema lock audit ui mlflow-server clean bench help
 .DEFAULT_GOAL := help
 
 help:
 	@grep -E '^# make' Makefile | cut -c3-
-	@echo "also: install, resume, test-server, test-browser, test-cluster, screenshots, lint, format, schema, lock, ui,"
-	@echo "      mlflow-server, bench, clean"
+	@echo "also: install, resume, soak, test-server, test-browser, test-cluster, test-docs, screenshots, lint, format, schema,"
+	@echo "      lock, audit, ui, mlflow-server, bench, clean"
 
 run: install
 	$(BIN)/snakemake --cores $(CORES) $(PROFILE) --report $(REPORT) --report-after-run $(ARGS)
@@ -44,6 +45,10 @@ resume: install
 
 test: install-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# An hour of random kills, deletions and flipped bits; e.g. ARGS='--minutes 10 --seed 1'.
+soak: install-dev
+	$(BIN)/python tests/faults/soak.py $(ARGS)
 
 test-browser: install-browser
 	CYCLEMIX_NEED_BROWSER=1 $(BIN)/python -m pytest tests/browser $(ARGS)
@@ -75,7 +80,17 @@ install: $(VENV)/.installed
 test-server: install-dev install-ui
 	$(BIN)/python -m pytest tests/server $(ARGS)
 
+# Every command of the documentation, and the tutorials for real, in small; then the site.
+test-docs: install-dev install-docs
+	$(BIN)/python -m pytest tests/docs $(ARGS)
+
+docs: install-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Documentation: site/index.html"
+
 install-dev: $(VENV)/.installed-dev
+
+install-docs: $(VENV)/.installed-docs
 
 install-ui: $(VENV)/.installed-ui
 
@@ -94,6 +109,10 @@ $(VENV)/.installed-dev: envs/requirements-dev.lock $(VENV)/.installed
 
 $(VENV)/.installed-ui: envs/requirements-ui.lock $(VENV)/.installed
 	$(PIP) -r envs/requirements-ui.lock
+	@touch $@
+
+$(VENV)/.installed-docs: envs/requirements-docs.lock $(VENV)/.installed
+	$(PIP) -r envs/requirements-docs.lock
 	@touch $@
 
 lint: install-dev
@@ -116,8 +135,18 @@ lock: install
 	$(PIP) uv
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python envs/lock.py $(UPGRADE)
 
+# Known vulnerabilities of the locked packages; a report, so it never fails for what it finds.
+audit: $(VENV)/.installed-audit
+	$(BIN)/python envs/audit.py $(VENV)/audit/bin/pip-audit
+
+# Apart from the project's packages, so that the auditor's own do not count.
+$(VENV)/.installed-audit: | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	@touch $@
+
 ui: install-ui
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///results/mlflow/mlflow.db
+	$(BIN)/mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///results/mlflow/mlflow.db
 
 # For clusters: clients speak HTTP only, also for artifacts, so they need not see these folders. Anyone who reaches
 # the port may read and write: docs/tracking.md. One worker: sqlite has one writer, and the supervisor of several
@@ -132,5 +161,5 @@ bench: install-dev
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; done
 
 clean:
-	rm -rf results .snakemake
+	rm -rf results .snakemake site
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -63,6 +63,7 @@ rule all:
     input:
         expand(f"{RESULTS}/tables/{{dataset}}/comparison.html", dataset=PLAN.study.datasets),
         expand(f"{RESULTS}/figures/{{dataset}}/boxplot.png", dataset=PLAN.study.datasets),
+        get_swept(),
 
 
 rule data:

@@ -27,6 +27,7 @@ class Study:
         summary, significance, agreement, levels: tables as they are written to CSV.
         n_patients, n_cases: what was scored.
         n_scored: structures scored over all runs, by method.
+        mixed: methods whose runs differ in code, configuration, data or lock.
     """
 
     dataset: str
@@ -43,6 +44,7 @@ class Study:
     n_patients: int
     n_cases: int
     n_scored: Mapping[str, int]
+    mixed: tuple[str, ...] = ()
 
     @property
     def on_official_test(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import logging
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import torch
 
+from cyclemix import torch_file
 from cyclemix.atomic import replacing
 
 log = logging.getLogger(__name__)
@@ -45,10 +45,9 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Write ``checkpoint.pt``; the one before becomes ``checkpoint.previous.pt``."""
-    current = folder / NAME
+    current, content = folder / NAME, torch_file.to_bytes(state)
     with replacing(current) as partial:
-        with partial.open("wb") as stream:
-            torch.save(state, stream)
+        partial.write_bytes(content)
         if current.is_file():
             current.replace(folder / PREVIOUS)
 
@@ -64,9 +63,9 @@ def load(folder: Path, digest: str, device: torch.device) -> dict[str, Any] | No
         if not path.is_file():
             continue
         try:
-            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError, OSError) as error:
-            log.warning("%s cannot be read (%s); looking for the one before", path, type(error).__name__)
+            state: dict[str, Any] = torch_file.load(path, device)
+        except (torch_file.Damaged, OSError) as error:
+            log.warning("%s cannot be read (%s); looking for the one before", path, error)
             continue
         if state.get("digest") == digest:
             return state

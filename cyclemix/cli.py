@@ -7,8 +7,11 @@ study starts here.
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -49,13 +52,16 @@ class _Silent:
 
 
 STAGES = "Stages of the workflow"
-EXIT_CODES = "Exit status: 0 done, 1 refused with a message, 2 wrong usage."
+EXIT_CODES = (
+    "Exit status: 0 done, 1 refused or found wrong, 2 wrong usage, 130 interrupted, 143 stopped by SIGTERM."
+)
+INTERRUPTED = 130
+"""128 + SIGINT, as shells say it."""
 
 app = typer.Typer(
     help="Cardiac MR segmentation from scribbles.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -75,6 +81,7 @@ def main() -> None:
     """Run the command line; what a user can mend ends with one message and exit status 1."""
     form = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form, datefmt="%H:%M:%S")
+    signal.signal(signal.SIGTERM, _stop)
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
         app(args=spread(arguments), prog_name="cyclemix")
@@ -83,6 +90,18 @@ def main() -> None:
             raise
         typer.echo(f"cyclemix: error: {error}", err=True)
         sys.exit(1)
+    except KeyboardInterrupt:  # while a stage is imported; inside of it typer does the same
+        sys.exit(INTERRUPTED)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Say so and die of the signal at once: finished files are kept, the rest is made again.
+
+    A training catches the signal itself and writes a checkpoint.
+    """
+    logging.getLogger(__name__).warning("SIGTERM: stopped; the same command goes on from what is finished")
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -257,12 +276,15 @@ def tabulate(
     study: StudyJson,
     output_dir: OutputDir,
     tracking: TrackingJson = None,
+    allow_mixed: Annotated[
+        bool, typer.Option("--allow-mixed", help="average runs of different code, config, data or lock")
+    ] = False,
 ) -> None:
     """Write the tables of a data set: scores, intervals, significance, comparison with published numbers."""
     from cyclemix import tables as stage
     from cyclemix.config import Tracking
 
-    stage.run(results, dataset_file, read_json(study, "--study"), output_dir)
+    stage.run(results, dataset_file, read_json(study, "--study"), output_dir, allow_mixed=allow_mixed)
     if tracking is not None:
         from cyclemix.tracking import mirror_summary
 
@@ -279,6 +301,25 @@ def figures(
 ) -> None:
     """Draw the figures of a data set."""
     from cyclemix import figures as stage
+    from cyclemix.config import Tracking
+
+    stage.run(results, dataset_file, read_json(study, "--study"), output_dir)
+    if tracking is not None:
+        from cyclemix.tracking import mirror_figures
+
+        mirror_figures(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)
+
+
+@app.command(rich_help_panel=STAGES)
+def efficiency(
+    results: Results,
+    dataset_file: DatasetFile,
+    study: StudyJson,
+    output_dir: OutputDir,
+    tracking: TrackingJson = None,
+) -> None:
+    """Draw Dice against the effort of annotation, where the study sweeps it."""
+    from cyclemix import efficiency as stage
     from cyclemix.config import Tracking
 
     stage.run(results, dataset_file, read_json(study, "--study"), output_dir)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from cyclemix import effort
 from cyclemix.captions import DIGITS, METRIC_TITLES, Study, caption, count, duration, facts, inference_words
 from cyclemix.page import EMPTY, Cell, Columns, Group, Kind, Page, Row, Table
 from cyclemix.published import CHECKED, PublishedRow
@@ -36,7 +37,8 @@ def build(study: Study, published: Sequence[PublishedRow]) -> Page:
     """
     beside = [row for row in published if not apart(study, row)]
     tables = [_scores(study, beside), *_published_tables(study, published)]
-    tables += significance_tables(study) + clinical_tables(study) + level_tables(study)
+    tables += effort.tables(study) + significance_tables(study)
+    tables += clinical_tables(study) + level_tables(study)
     return Page(f"{study.title}: comparison", facts(study), tuple(tables))
 
 
@@ -133,6 +135,9 @@ def _own_row(
     if inference != study.study["inference"]:
         tags.append("other inference")
         detail = f"{detail}; inference: {inference_words(inference)}"
+    if label in study.mixed:
+        tags.append("mixed runs")
+        detail = f"{detail}; its runs differ in code, configuration, data or lock"
     cells = [_own_cell(study, label, column, best) for column in columns]
     average = _summary_row(study, label, ("dice", AVERAGE))
     if average is None:
@@ -217,6 +222,7 @@ def _score_notes(study: Study, beside: Sequence[PublishedRow], sources: Mapping[
         "the volume's diagonal in mm.",
         "Training: mean wall time of a run.",
     ]
+    notes += effort.mixed_notes(study)
     return (*notes, *test_notes(study), *verified_notes(study), *_source_notes(beside, sources))
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from cyclemix.strict import ConfigError, StrictModel, load_json, load_yaml, nearest, validate
+from cyclemix.urls import has_password
 
 UNLABELLED = 255
 """Label of a pixel that no annotator marked, or outside the image; no loss term may read it as a class."""
@@ -134,6 +135,14 @@ class Recipe(StrictModel):
     )
     validate_every_steps: int = Field(100, ge=1, description="steps between validations")
     augmentation: Augmentation = Field(Augmentation(), description="random changes of a slice")
+    subjects: int | None = Field(
+        None,
+        ge=1,
+        description="training subjects, drawn by the run's seed alike for all rows; null = all",
+    )
+    scribble_fraction: float = Field(
+        1.0, gt=0, le=1, description="connected part of each scribble that is kept; dense labels stay whole"
+    )
     compile: bool = Field(
         False, description="torch.compile the network (CUDA; pays for runs over some minutes)"
     )
@@ -190,10 +199,29 @@ class MethodBlock(StrictModel):
 
 
 def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, (str, int)) else value
+    return [value] if isinstance(value, (str, int, float)) else value
 
 
 Labels = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+class Efficiency(StrictModel):
+    """A sweep of how much is annotated: every method, number of subjects and part of a scribble."""
+
+    methods: Labels | None = Field(None, description="labels to sweep; null = all of the study's methods")
+    subjects: Annotated[
+        list[Annotated[int, Field(ge=1)] | Literal["all"]], BeforeValidator(_as_list), Field(min_length=1)
+    ] = Field(["all"], description="numbers of training subjects; all = each")
+    scribble_fractions: Annotated[
+        list[Annotated[float, Field(ge=0.01, le=1)]], BeforeValidator(_as_list), Field(min_length=1)
+    ] = Field([1.0], description="parts of each scribble, in whole percent; dense labels stay whole")
+
+    @model_validator(mode="after")
+    def _whole_percent(self) -> Efficiency:
+        odd = [part for part in self.scribble_fractions if abs(100 * part - round(100 * part)) > 1e-9]
+        if odd:
+            raise ValueError(f"scribble_fractions must be whole percents such as 0.25, got {odd[0]:g}")
+        return self
 
 
 class Study(StrictModel):
@@ -209,12 +237,31 @@ class Study(StrictModel):
     inference: Inference = Field(Inference(), description="how trained networks are applied")
     grid: Grid | None = Field(None, description="grid for all data sets; null = each data set's own")
     compare_to: str = Field("cyclemix", description="label that significance is tested against")
+    efficiency: Efficiency | None = Field(
+        None, description="a sweep of training subjects and parts of scribbles; null = none"
+    )
     mirror: str | None = Field(None, description="folder or URL holding upstream files under <host>/<path>")
     results: str = Field("results", description="where everything is written")
+    allow_mixed: bool = Field(
+        False,
+        description="average runs of a row that differ in code, config, data or lock, and mark the row",
+    )
     tracking: Tracking = Field(Tracking(), description="the MLflow mirror")
     container: str | None = Field(
         None, description="image that jobs run in with --sdm apptainer, e.g. envs/cyclemix.sif; null = none"
     )
+
+    @model_validator(mode="after")
+    def _without_passwords(self) -> Study:
+        """Jobs' command lines, logs and the report show what a study file says."""
+        if self.mirror is not None and has_password(self.mirror):
+            raise ValueError("mirror holds credentials; put them into ~/.netrc and take them out here")
+        if self.tracking.uri is not None and has_password(self.tracking.uri):
+            raise ValueError(
+                "tracking.uri holds credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+                "or MLFLOW_TRACKING_URI to the whole address, and take them out here"
+            )
+        return self
 
     @model_validator(mode="after")
     def _unique(self) -> Study:
@@ -235,6 +282,7 @@ class RunConfig(StrictModel):
     supervision: Supervision
     classes: list[str] = Field(description="structures; label value = position + 1")
     grid: Grid
+    slice_axis: int = Field(3, description="axis of the stored images along which the slices lie")
     config: dict[str, Any] = Field(description="the method's own settings, defaults filled in")
     training: Recipe
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -16,6 +17,23 @@ from cyclemix.inference import autocast, build_network, probabilities, resolved_
 from cyclemix.methods.base import Batch, Network
 from cyclemix.ops.augment import augment, draw_motion
 from cyclemix.slices import Slices, Volume
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Pending:
+    """What a step leaves on the device for the next `Engine.check`.
+
+    Attributes:
+        values: (T+1,) weighted loss terms and the gradient's norm before clipping.
+        image_sums: (B,) sum of each augmented image, which is finite where the image is.
+        index: (B,) the batch's slices.
+    """
+
+    values: Tensor
+    image_sums: Tensor
+    index: Tensor
 
 
 @dataclass
@@ -32,7 +50,8 @@ class State:
     resumed_at_steps: list[int] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     counted: int = 0
-    pending: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    pending: list[Pending] = field(default_factory=list)
+    threads: list[int] = field(default_factory=lambda: [torch.get_num_threads()])
 
 
 class Engine:
@@ -79,21 +98,29 @@ class Engine:
         """Draw, augment, take one optimizer step and average the weights; never waits for the device."""
         self.parts.train()
         batch = self._draw(state.step)
+        image_sums = batch.image.flatten(1).sum(1)
         with autocast(self.device, self.recipe.precision):
             losses = self.method.losses(self.forward, batch, self.generator)
         self.terms = list(losses)
         values = torch.stack([value.float() for value in losses.values()])
         self.optimizer.zero_grad(set_to_none=True)
         values.sum().backward()
-        if self.recipe.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.parts.parameters(), self.recipe.gradient_clip, foreach=True)
+        norm = self._clip_gradient()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, state.step)
         self.optimizer.step()
         state.step += 1
         move_towards(self.average, self.net, ema_weight(self.recipe.ema_decay, state.step))
         self.method.after_step(self.net, self.average, self.slices, state.step)
-        state.pending.append((values.detach(), batch.index))
+        state.pending.append(Pending(torch.cat([values.detach(), norm[None]]), image_sums, batch.index))
+
+    def _clip_gradient(self) -> Tensor:
+        """The gradient's norm, after which it is no larger than the recipe allows."""
+        limit = self.recipe.gradient_clip
+        if limit is not None:
+            return nn.utils.clip_grad_norm_(self.parts.parameters(), limit, foreach=True)
+        gradients = [p.grad for p in self.parts.parameters() if p.grad is not None]
+        return nn.utils.get_total_norm(gradients, foreach=True)
 
     def _draw(self, step: int) -> Batch:
         """A random batch, augmented."""
@@ -114,27 +141,39 @@ class Engine:
         return torch.randint(count, (self.recipe.batch_size,), generator=self.generator, device=self.device)
 
     def check(self, state: State) -> None:
-        """Add up the terms since the last look and stop at the first that is not finite.
+        """Add up the terms since the last look and stop at the first step with a value that is not finite.
 
         Raises:
-            FloatingPointError: names step, term and the batch's cases.
+            FloatingPointError: names the step; the input, loss term or gradient; and the cases.
         """
         if not state.pending:
             return
-        values = torch.stack([value for value, _ in state.pending]).cpu()
-        bad = (~values.isfinite()).nonzero()
-        if len(bad):
-            row, column = (int(i) for i in bad[0])
-            step = state.step - len(values) + row + 1
-            cases = sorted({self.slices.case[int(i)] for i in state.pending[row][1].cpu()})
-            raise FloatingPointError(
-                f"step {step}: loss term {self.terms[column]} is {float(values[row, column])}; "
-                f"cases of the batch: {', '.join(cases)}. Lower training.learning_rate or look at the images"
-            )
-        for term, total in zip(self.terms, values.sum(0).tolist(), strict=True):
+        values = torch.stack([step.values for step in state.pending]).cpu()
+        sums = torch.stack([step.image_sums for step in state.pending]).cpu()
+        bad = ~(values.isfinite().all(1) & sums.isfinite().all(1))
+        if bad.any():
+            row = int(bad.nonzero()[0])
+            text = self._explain(state.pending[row], values[row], sums[row])
+            raise FloatingPointError(f"step {state.step - len(values) + row + 1}: {text}")
+        for term, total in zip(self.terms, values[:, :-1].sum(0).tolist(), strict=True):
             state.sums[term] = state.sums.get(term, 0.0) + total
         state.counted += len(values)
         state.pending.clear()
+
+    def _explain(self, step: Pending, values: Tensor, sums: Tensor) -> str:
+        """What of a step is not finite: the input, else a term, else the gradient."""
+        index = step.index.cpu()
+        cases = sorted({self.slices.case[int(i)] for i in index[~sums.isfinite()]})
+        if cases:
+            advice = "Look at the images and at training.augmentation"
+            return f"the augmented image is not finite; cases: {', '.join(cases)}. {advice}"
+        names = [*(f"loss term {term}" for term in self.terms), "the norm of the gradient"]
+        column = int((~values.isfinite()).nonzero()[0])
+        cases = sorted({self.slices.case[int(i)] for i in index})
+        return (
+            f"{names[column]} is {float(values[column])}; "
+            f"cases of the batch: {', '.join(cases)}. Lower training.learning_rate or look at the images"
+        )
 
     def validate(self, state: State, volumes: list[Volume]) -> dict[str, float]:
         """Score the averaged weights on the prepared grid, keep them when best, add a row to the history."""
@@ -182,6 +221,14 @@ class Engine:
         self.generator.set_state(saved["generator"].cpu())
         state = State(digest=saved["digest"], **saved["state"])
         state.resumed_at_steps = [*state.resumed_at_steps, state.step]
+        threads = torch.get_num_threads()
+        if threads not in state.threads:
+            text = (
+                "resuming on %d threads what began on %s: sums are added in another order, so the model may "
+            )
+            text += "differ in its last bits from that of an undisturbed run"
+            log.warning(text, threads, ", ".join(map(str, state.threads)))
+            state.threads = [*state.threads, threads]
         return state
 
 

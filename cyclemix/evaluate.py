@@ -23,10 +23,11 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
+from cyclemix import chain
 from cyclemix.config import BACKGROUND, UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, load_dataset
-from cyclemix.data.native import header_spacing, read_native, split_reference
-from cyclemix.data.records import check_unchanged, pick_fold, read_receipt
+from cyclemix.data.native import header_spacing, move_slices, read_native, slices_first, split_reference
+from cyclemix.data.receipts import check_unchanged, pick_fold, read_receipt
 from cyclemix.metrics import dice, surface_metrics
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 
@@ -57,7 +58,7 @@ def run(
     output: Path,
     threads: int | None = None,
 ) -> None:
-    """Score every predicted case of a fold; write ``output`` and ``metrics_by_level.csv`` beside it.
+    """Score every predicted case of a fold; write ``output``, ``metrics_by_level.csv`` and their record.
 
     Args:
         dataset_file: the data set's YAML file.
@@ -82,7 +83,12 @@ def run(
         scored = list(pool.map(lambda entry: score_case(spec, raw, entry, predictions), cases))
     write_csv(pd.DataFrame([row for rows, _ in scored for row in rows], columns=COLUMNS), output)
     levels = pd.DataFrame([row for _, rows in scored for row in rows], columns=LEVEL_COLUMNS)
-    write_csv(levels, output.with_name("metrics_by_level.csv"))
+    by_level = output.with_name("metrics_by_level.csv")
+    write_csv(levels, by_level)
+    files = [predictions / f"{entry['case']}.nii.gz" for entry in cases]
+    truth = spec.model_dump(mode="json", include={"classes", "label_values"})
+    made = chain.made_by("evaluate", fold=fold, evaluate_on=evaluate_on, **truth)
+    chain.write(output.with_name(chain.METRICS), made, [receipt, folds, *files], [output, by_level])
     log.info("%s: scored %d cases of fold %d (%s)", output, len(cases), fold, evaluate_on)
 
 
@@ -129,7 +135,7 @@ def score_case(
     """
     truth = read_truth(spec, raw, entry)
     path = predictions / f"{entry['case']}.nii.gz"
-    prediction = read_prediction(path, len(spec.classes))
+    prediction = read_prediction(path, len(spec.classes), spec.slice_axis)
     check_geometry(prediction, truth, path, str(entry["image"]))
     unknown = truth.labels == UNLABELLED
     pred, true = (np.where(unknown, BACKGROUND, volume.labels) for volume in (prediction, truth))
@@ -202,8 +208,8 @@ def read_truth(spec: DatasetSpec, raw: Path, entry: dict[str, Any]) -> Volume:
     return Volume(labels, spacing, np.asarray(header.get_best_affine(), dtype=np.float64))
 
 
-def read_prediction(path: Path, num_classes: int) -> Volume:
-    """A predicted volume.
+def read_prediction(path: Path, num_classes: int, slice_axis: int = 3) -> Volume:
+    """A predicted volume, slices first.
 
     Raises:
         ValueError: names the file that is missing, cannot be read or holds values beyond the classes.
@@ -212,13 +218,14 @@ def read_prediction(path: Path, num_classes: int) -> Volume:
         raise ValueError(f"{path}: no prediction for this case; run predict for this fold again")
     try:
         image = nibabel.Nifti1Image.from_filename(path)
-        labels = np.asarray(image.dataobj).T
+        labels = move_slices(np.asarray(image.dataobj).T, slice_axis)
     except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
         raise ValueError(f"{path}: not a readable NIfTI volume ({error}); run predict again") from error
     values = np.unique(labels)
     if not np.isin(values, np.arange(num_classes + 1)).all():
         raise ValueError(f"{path}: expected class values 0..{num_classes}, got {values[:8].tolist()}")
-    return Volume(labels, header_spacing(image.header), np.asarray(image.affine, dtype=np.float64))
+    spacing = slices_first(header_spacing(image.header), slice_axis)
+    return Volume(labels, spacing, np.asarray(image.affine, dtype=np.float64))
 
 
 def check_geometry(pred: Volume, truth: Volume, path: Path, upstream: str) -> None:

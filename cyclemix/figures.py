@@ -148,7 +148,7 @@ def draw_overlays(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
     scribbled = any(panel.scribble is not None for group in groups for panel in group.panels)
     strip = [] if scribbled else cases.training_strip(runs, 2 + len(shown))
     structures = {name: runs.spec.classes.index(name) + 1 for name in runs.spec.structures}
-    note = f"Seed {runs.seeds[0]}; native grid, cropped around the heart."
+    note = f"Seed {runs.seeds[0]}; native grid, cropped around the structures."
     left_out = [label for label in runs.labels if label not in shown]
     note += f" Not shown: {', '.join(left_out)}." if left_out else ""
     note += " Methods were not trained on these scribbles." if scribbled else ""

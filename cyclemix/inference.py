@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyclemix.atomic import replacing
+from cyclemix.atomic import write_bytes
 from cyclemix.config import BACKGROUND, UNLABELLED, Inference, Recipe
+from cyclemix.data.native import move_slices
 from cyclemix.data.store import Geometry
 from cyclemix.networks import build
 from cyclemix.ops.components import largest_component
@@ -120,28 +121,27 @@ def volume_dice(prediction: Tensor, truth: Tensor, num_classes: int) -> Tensor:
     return torch.stack(scores)
 
 
-def save_labels(path: Path, labels: np.ndarray, header_block: bytes) -> None:
-    """Write (D,H,W) labels as uint8 NIfTI with the upstream shape, affine and spacing, atomically."""
-    _save(path, labels.astype(np.uint8), header_block)
+def save_labels(path: Path, labels: np.ndarray, header_block: bytes, slice_axis: int = 3) -> None:
+    """Write (D,H,W) labels as uint8 NIfTI with the upstream axes, shape, affine and spacing, atomically."""
+    _save(path, labels.astype(np.uint8), header_block, slice_axis)
 
 
-def save_map(path: Path, values: np.ndarray, header_block: bytes) -> None:
+def save_map(path: Path, values: np.ndarray, header_block: bytes, slice_axis: int = 3) -> None:
     """Write (D,H,W) or, a channel each, (D,C,H,W) values as float32 NIfTI in the upstream geometry."""
     axes = (0, 2, 3, 1) if values.ndim == 4 else (0, 1, 2)
     volume = values.astype(np.float32).transpose(
         axes
     )  # (D,H,W[,C]); reversing the first three gives x,y,z[,C]
-    _save(path, volume, header_block)
+    _save(path, volume, header_block, slice_axis)
 
 
-def _save(path: Path, volume: np.ndarray, header_block: bytes) -> None:
+def _save(path: Path, volume: np.ndarray, header_block: bytes, slice_axis: int) -> None:
     header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(header_block), check=False)
     header.set_data_dtype(volume.dtype)
     header.set_slope_inter(1, 0)
-    data = np.ascontiguousarray(volume.swapaxes(0, 2))
+    data = np.ascontiguousarray(move_slices(volume, slice_axis, back=True).swapaxes(0, 2))
     image = nibabel.Nifti1Image(data, header.get_best_affine(), header)
-    with replacing(path) as partial:
-        partial.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
+    write_bytes(path, gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
 
 
 def build_network(recipe: Recipe, num_classes: int) -> nn.Module:

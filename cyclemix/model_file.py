@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import nn
 
-from cyclemix.atomic import replacing
+from cyclemix import torch_file
+from cyclemix.atomic import write_bytes
 from cyclemix.config import RunConfig
 from cyclemix.data.prepare import CLIP_PERCENT, VERSION
 from cyclemix.domain import Domain
@@ -50,8 +49,7 @@ def save_model(path: Path, model: Model, step: int, val_dice: float) -> None:
         "val_dice": val_dice,
         "state_dict": {k: v.detach().cpu().contiguous() for k, v in model.net.state_dict().items()},
     }
-    with replacing(path) as partial, partial.open("wb") as stream:  # a stream: no file name enters the bytes
-        torch.save(content, stream)
+    write_bytes(path, torch_file.to_bytes(content))
 
 
 def load_model(path: Path, device: torch.device) -> Model:
@@ -61,13 +59,11 @@ def load_model(path: Path, device: torch.device) -> Model:
         ConfigError: damaged, not a file that `save_model` wrote, or of another way to prepare images.
         FileNotFoundError: no such file.
     """
-    content = io.BytesIO(path.read_bytes())
     try:
-        saved: Any = torch.load(content, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, ValueError, UnpicklingError) as error:
-        first = str(error).partition("\n")[0]
+        saved: Any = torch_file.load(path, device)
+    except torch_file.Damaged as error:
         raise ConfigError(
-            f"{path}: damaged, or not a model of this project ({first}); expected a model.pt, train it again"
+            f"{path}: damaged, or not a model of this project ({error}); expected a model.pt, train it again"
         ) from error
     wanted = ("config", "preparation", "domain", "origin", "state_dict")
     missing = wanted if not isinstance(saved, dict) else [key for key in wanted if key not in saved]

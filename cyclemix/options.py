@@ -57,3 +57,21 @@ def read_model(model: type[Model], text: str, option: str) -> Model:
     from cyclemix.strict import validate
 
     return validate(model, read_json(text, option), option)
+
+
+def read_per_value(text: str, option: str, at_least: float) -> tuple[float, dict[int, float]]:
+    """``2,3=1.5`` -> 2.0 for all, 1.5 for label value 3; 1.0 for all where only single values are named."""
+    every, single = max(1.0, at_least), {}
+    try:
+        for word in filter(None, text.replace(" ", "").split(",")):
+            value, equals, number = word.rpartition("=")
+            if equals:
+                single[int(value)] = float(number)
+            else:
+                every = float(number)
+    except ValueError:
+        raise ValueError(f"{option}: expected numbers as in 2 or 1,3=2, got {text!r}") from None
+    wrong = [number for number in (every, *single.values()) if not at_least <= number < float("inf")]
+    if wrong:
+        raise ValueError(f"{option}: expected {at_least:g} or more, got {wrong[0]:g}")
+    return every, single

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from cyclemix import chain
 from cyclemix.config import Inference, Training
-from cyclemix.data.records import check_known, pick_fold
+from cyclemix.data.receipts import check_known, pick_fold
 from cyclemix.data.store import load_case, read_index
 from cyclemix.device import acquire
 from cyclemix.inference import save_labels, segment_volume
@@ -30,7 +31,7 @@ def run(
     execution: Training,
     output: Path,
 ) -> None:
-    """Write ``{case}.nii.gz`` (uint8 labels) for every evaluated case into ``output``.
+    """Write ``{case}.nii.gz`` (uint8 labels) for every evaluated case into ``output``, and their record.
 
     Args:
         model: ``model.pt``.
@@ -50,15 +51,16 @@ def run(
         )
     check_known(subjects, known, folds, "the prepared index")
     output.mkdir(parents=True, exist_ok=True)
-    for stale in {path.name for path in output.glob("*.nii.gz")} - {
-        f"{case}.nii.gz" for case in cases["case"]
-    }:
-        (output / stale).unlink()
+    predictions = [output / f"{case}.nii.gz" for case in cases["case"]]
+    for stale in set(output.glob("*.nii.gz")) - set(predictions):
+        stale.unlink()
     with acquire(execution.device, execution.jobs_per_gpu) as device:
         trained = load_model(model, device)
         for row in tqdm(list(cases.itertuples()), unit="case", disable=None):
             case = load_case(Path(str(row.path)))
             image = torch.from_numpy(case.image).float()[:, None].to(device)
-            precision = trained.config.training.precision
-            labels = segment_volume(trained.net, image, case.geometry, inference, precision)
-            save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), case.geometry.header)
+            home, precision = case.geometry, trained.config.training.precision
+            labels = segment_volume(trained.net, image, home, inference, precision)
+            save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), home.header, home.slice_axis)
+    made = chain.made_by("predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump())
+    chain.write(output / chain.NAME, made, [model, folds, *index, *cases["path"]], predictions)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds the package: a clone of the project, or site-packages."""
 
 EXCLUDED = (
+    "cyclemix.chain",
     "cyclemix.cli",
     "cyclemix.commands",
     "cyclemix.config",
@@ -143,6 +145,12 @@ def file_digest(paths: Iterable[str | Path]) -> str:
     return hashlib.sha256(repr(digests).encode()).hexdigest()[:16]
 
 
+def value_digest(values: Any) -> str:
+    """Digest of what can be written as JSON; 16 hex digits."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def collect(config: Path, data: Iterable[str | Path], modules: Sequence[str]) -> dict[str, Any]:
     """All that a training should be traced back to, for ``provenance.json``.
 
@@ -151,17 +159,22 @@ def collect(config: Path, data: Iterable[str | Path], modules: Sequence[str]) ->
         data: the prepared cases that it reads.
         modules: what it loads by name, as `config.modules_of` says.
     """
-    lock = ROOT / "envs" / "requirements.lock"
     return {
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
         "code_digest": code_digest("cyclemix.train", modules),
         "config_digest": file_digest([config]),
         "data_digest": file_digest(data),
-        "lock_digest": file_digest([lock]) if lock.is_file() else None,
+        "lock_digest": lock_digest(),
         "hardware": hardware(),
         "versions": versions(),
     }
+
+
+def lock_digest() -> str | None:
+    """Digest of ``envs/requirements.lock``; None where the package does not run from a clone."""
+    lock = ROOT / "envs" / "requirements.lock"
+    return file_digest([lock]) if lock.is_file() else None
 
 
 def versions() -> dict[str, str | None]:

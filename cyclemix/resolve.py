@@ -46,6 +46,7 @@ def run(
         supervision=block.supervision,
         classes=dataset.classes,
         grid=grid,
+        slice_axis=dataset.slice_axis,
         config=settings.model_dump(mode="json"),
         training=training,
     )

@@ -173,11 +173,12 @@ def _load(paths: Sequence[Path], device: torch.device) -> list[Model]:
 
 
 def _read(path: Path, models: Sequence[Model]) -> _Image:
-    native, spacing_mm, header = read_image(path)
+    axis = models[0].config.slice_axis
+    native, spacing_mm, header = read_image(path, axis)
     depth, height, width = native.shape
     prepared = {}
     for grid in {model.config.grid.name: model.config.grid for model in models}.values():
-        geometry = make_geometry((depth, height, width), spacing_mm, header, grid)
+        geometry = make_geometry((depth, height, width), spacing_mm, header, grid, axis)
         prepared[grid.name] = normalise(native, geometry, grid.crop_px, str(path)), geometry
     first = models[0].config.grid.name
     alike = [model.domain for model in models if model.config.grid.name == first]
@@ -216,12 +217,16 @@ def _segment(
             probs.append(mean.cpu().numpy())
         if extras.uncertainty:
             doubts.append(uncertainty(mean).cpu().numpy())
-    whole = np.concatenate(labels)
-    save_labels(target.with_name(target.name + ".nii.gz"), whole, image.header)
+    whole, axis = np.concatenate(labels), models[0].config.slice_axis
+    save_labels(target.with_name(target.name + ".nii.gz"), whole, image.header, axis)
     if extras.probabilities:
-        save_map(target.with_name(target.name + "_probabilities.nii.gz"), np.concatenate(probs), image.header)
+        save_map(
+            target.with_name(target.name + "_probabilities.nii.gz"), np.concatenate(probs), image.header, axis
+        )
     if extras.uncertainty:
-        save_map(target.with_name(target.name + "_uncertainty.nii.gz"), np.concatenate(doubts), image.header)
+        save_map(
+            target.with_name(target.name + "_uncertainty.nii.gz"), np.concatenate(doubts), image.header, axis
+        )
     return whole
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cyclemix.config import BACKGROUND, UNLABELLED, RunConfig
+from cyclemix.data.keep import keep_fraction
 from cyclemix.data.store import load_case, load_mask
 from cyclemix.strict import ConfigError
 
@@ -24,12 +26,14 @@ class Slices:
         target: (N,H,W) uint8, class values, 255 = unlabelled.
         case: case of each slice, for messages.
         masks: (M,H,W) uint8 dense masks of other patients; None but for ``supervision: scribble+masks``.
+        amounts: how much was annotated, for `provenance.json`.
     """
 
     image: Tensor
     target: Tensor
     case: list[str]
     masks: Tensor | None = None
+    amounts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,34 +46,52 @@ class Volume:
 
 
 def load_slices(
-    cases: pd.DataFrame, settings: RunConfig, device: torch.device, masks: pd.DataFrame | None = None
+    cases: pd.DataFrame,
+    settings: RunConfig,
+    device: torch.device,
+    masks: pd.DataFrame | None = None,
+    seed: int = 0,
 ) -> Slices:
     """Slices that carry at least one label; the others can teach a supervised term nothing.
 
+    A case without a scribble lends its dense labels to rows that learn from scribbles.
+
     Args:
         masks: cases that lend their dense masks alone, never their images.
+        seed: decides which part of a scribble is kept where ``training.scribble_fraction`` is below 1.
 
     Raises:
         ConfigError: a case lacks the labels, or no slice of any case has one.
     """
     images, targets, names = [], [], []
-    kind = "label" if settings.supervision == "full" else "scribble"
+    counts = {"scribbled_cases": 0, "dense_cases": 0, "unmarked_slices": 0}
+    fraction = settings.training.scribble_fraction
     for row in cases.itertuples():
         case = load_case(Path(str(row.path)))
-        target = case.label if kind == "label" else case.scribble
+        scribbled = settings.supervision != "full" and case.scribble is not None
+        target = case.scribble if scribbled else case.label
         if target is None:
+            kind = "label" if settings.supervision == "full" else "scribble or label"
             raise ConfigError(
                 f"{row.path}: expected a {kind} for {settings.label}, found none; prepare it again"
             )
+        if scribbled and fraction < 1:
+            target = keep_fraction(target, fraction, case.case, seed)
         keep = (target != UNLABELLED).any(axis=(1, 2))
         images.append(case.image[keep])
         targets.append(target[keep])
         names += [case.case] * int(keep.sum())
+        counts["scribbled_cases" if scribbled else "dense_cases"] += 1
+        counts["unmarked_slices"] += int((~keep).sum())
     if not names:
-        raise ConfigError(f"{settings.dataset}: no slice of {len(cases)} training cases has a {kind}")
+        raise ConfigError(f"{settings.dataset}: no slice of {len(cases)} training cases has a label")
     image = torch.from_numpy(np.concatenate(images)).float()[:, None].to(device)
-    labels = torch.from_numpy(np.concatenate(targets)).to(device)
-    return Slices(image, labels, names, None if masks is None else _load_masks(masks, device))
+    marks = np.concatenate(targets)
+    labelled = int((marks != UNLABELLED).sum())
+    subjects = int(cases["subject"].nunique())
+    amounts = {"subjects": subjects, **counts, "slices": len(names), "labelled_pixels": labelled}
+    lent = None if masks is None else _load_masks(masks, device)
+    return Slices(image, torch.from_numpy(marks).to(device), names, lent, amounts)
 
 
 def _load_masks(cases: pd.DataFrame, device: torch.device) -> Tensor:

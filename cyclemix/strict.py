@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 
 from cyclemix.atomic import write_text
+from cyclemix.urls import without_password
 
 
 class ConfigError(ValueError):
@@ -169,16 +170,24 @@ def _fields_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     """Names that the mapping at ``path`` may hold."""
     for key in path:
         field = model.model_fields.get(str(key))
-        options = [] if field is None else [field.annotation, *get_args(field.annotation)]
-        inner = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+        inner = None if field is None else next(_models_in(field.annotation), None)
         if inner is None:
             return []
         model = inner
     return list(model.model_fields)
 
 
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models among an annotation and, to any depth, its arguments."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
 def _describe(model: type[BaseModel], item: Any) -> str:
-    path, found = item["loc"], item["input"]
+    path = tuple(p for p in item["loc"] if not str(p).startswith("<"))  # `<...>` names a union's member
+    found = item["input"]
     key = ".".join(str(part) for part in path) or "(top level)"
     if item["type"] == "extra_forbidden":
         known = _fields_at(model, path[:-1])
@@ -188,4 +197,5 @@ def _describe(model: type[BaseModel], item: Any) -> str:
     if item["type"] == "missing":
         return f"missing key {key}"
     message = item["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}" + ("" if isinstance(found, dict) else f", got {found!r}")
+    shown = "" if isinstance(found, dict) else f", got {found!r}"
+    return without_password(f"{key}: {message}{shown}")

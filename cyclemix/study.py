@@ -9,7 +9,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ from cyclemix.config import (
     training_of,
 )
 from cyclemix.data.datasets import DatasetSpec, load_dataset, source_parts, supports
+from cyclemix.layout import data_dir
 from cyclemix.methodcheck import check_block, check_network, load_method_schemas
 from cyclemix.strict import ConfigError, validate
+from cyclemix.sweep import Point, points_of
 
 SHOWN_ONLY = {"title", "terms", "table_order", "cardiac_frames", "group_table", "grid"}
 """Keys of a data set that neither raw nor prepared files depend on."""
@@ -45,12 +47,14 @@ class Plan:
         datasets: data sets by label, and the sources of views.
         blocks: method blocks by label, those of the study only.
         folder: the project's folder, which holds ``config/``.
+        points: the rows of the study's sweep of annotations by label; they are among its methods.
     """
 
     study: Study
     datasets: Mapping[str, DatasetSpec]
     blocks: Mapping[str, MethodBlock]
     folder: Path
+    points: Mapping[str, Point] = field(default_factory=dict)
 
     def dataset_file(self, label: str) -> Path:
         """The data set's YAML file."""
@@ -64,6 +68,16 @@ class Plan:
         """Rows that run on a data set, in the study's order."""
         return [label for label in self.study.methods if self.reason(dataset, label) is None]
 
+    def shown(self, dataset: str) -> list[str]:
+        """Rows that the figures compare: those with all annotations, where there are any."""
+        labels = self.labels(dataset)
+        whole = [label for label in labels if label not in self.points or self.points[label].whole]
+        return whole or labels
+
+    def swept(self, dataset: str) -> bool:
+        """Whether the study sweeps the annotations of a data set."""
+        return any(label in self.points for label in self.labels(dataset))
+
     def training(self, label: str) -> Training:
         """The row's training settings."""
         return training_of(self.study, label, self.blocks[label])
@@ -74,7 +88,23 @@ class Plan:
 
     def grid(self, dataset: str, label: str) -> Grid:
         """The grid that a row trains on: its own, else the study's, else the data set's."""
-        return self.blocks[label].grid or self.study.grid or self.datasets[dataset].grid
+        return self.blocks[label].grid or self.study.grid or self._own_grid(self.datasets[dataset])
+
+    def _own_grid(self, spec: DatasetSpec) -> Grid:
+        """The data set's grid; `auto` is looked up where it was kept, or derived from the files and kept."""
+        if isinstance(spec.grid, Grid):
+            return spec.grid
+        if spec.label not in self._derived:
+            from cyclemix.data import autogrid  # numpy and nibabel, which no other check of a study needs
+
+            kept = data_dir(self.study.results, spec.label)
+            self._derived[spec.label] = autogrid.resolve(spec, kept)
+        return self._derived[spec.label]
+
+    @cached_property
+    def _derived(self) -> dict[str, Grid]:
+        """Grids of data sets with `auto`, by label, as they are asked for."""
+        return {}
 
     @cached_property
     def grids(self) -> dict[str, Grid]:
@@ -132,8 +162,12 @@ class Plan:
         used = {"kind", "folds", "seed"} if protocol.kind == "kfold" else {"kind"}
         return compact(protocol.model_dump(mode="json", include=used))
 
-    def table_json(self, dataset: str) -> str:
-        """The study as ``cyclemix tabulate`` and ``figures`` take it, rows that do not run included."""
+    def table_json(self, dataset: str, labels: Iterable[str] | None = None) -> str:
+        """The study as ``cyclemix tabulate`` and ``figures`` take it, rows that do not run included.
+
+        Args:
+            labels: the rows; None = all.
+        """
         rows = {
             label: {
                 **block.model_dump(
@@ -141,8 +175,10 @@ class Plan:
                 ),
                 "inference": self.inference(label).model_dump(mode="json"),
                 "reason": self.reason(dataset, label),
+                **({"effort": asdict(self.points[label])} if label in self.points else {}),
             }
             for label, block in self.blocks.items()
+            if labels is None or label in labels
         }
         study = self.study
         return compact(
@@ -184,22 +220,43 @@ def plan(values: Mapping[str, Any], folder: Path, where: str = "study") -> Plan:
     check_methods(study, known, f"{where}: methods")
     if study.compare_to not in known:
         raise ConfigError(f"{where}: compare_to: no method {study.compare_to!r}; known: {', '.join(known)}")
-    blocks = {label: known[label] for label in study.methods}
+    points = points_of(study, known, where)
+    study = study.model_copy(update={"methods": list(dict.fromkeys([*study.methods, *points]))})
+    blocks = {
+        label: points[label].block(known[points[label].method]) if label in points else known[label]
+        for label in study.methods
+    }
     schemas = load_method_schemas(folder)
     for label, block in blocks.items():
         check_block(label, block, schemas, folder)
-    made = Plan(study, _datasets(study, folder, where), blocks, folder)
+    made = Plan(study, _datasets(study, folder, where), blocks, folder, points)
     for label in study.methods:
         check_network(label, made.training(label).network, blocks[label].method, schemas)
         made.inference(label)
     for dataset in study.datasets:
         made.evaluated_part(dataset)
+        _check_subjects(made, dataset, where)
         if not made.labels(dataset):
             reasons = {made.reason(dataset, label) for label in study.methods}
             raise ConfigError(
                 f"{where}: no method of the study can run on {dataset}: {'; '.join(map(str, reasons))}"
             )
     return made
+
+
+def _check_subjects(plan: Plan, dataset: str, where: str) -> None:
+    """Refuse more training subjects than the official list has; folds are counted when they are drawn."""
+    spec = plan.datasets[dataset]
+    listed = spec.official.get("train", [])
+    if plan.study.protocol.kind != "official":
+        return
+    for label in plan.labels(dataset):
+        count = plan.training(label).subjects
+        if count is not None and count > len(listed):
+            raise ConfigError(
+                f"{where}: {label}: {count} training subjects, but {dataset} has {len(listed)}; lower "
+                "training.subjects or efficiency.subjects"
+            )
 
 
 def _datasets(study: Study, folder: Path, where: str) -> dict[str, DatasetSpec]:

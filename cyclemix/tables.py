@@ -11,11 +11,23 @@ from typing import Any
 
 import pandas as pd
 
-from cyclemix import clinical, comparison, overview, published, render_html, render_text, statistics
+from cyclemix import (
+    chain,
+    clinical,
+    comparison,
+    effort,
+    mixed_runs,
+    overview,
+    published,
+    render_html,
+    render_text,
+    statistics,
+)
 from cyclemix.captions import Study
 from cyclemix.data.datasets import DatasetSpec, load_dataset
-from cyclemix.data.records import pick_fold
-from cyclemix.layout import data_dir, run_dir
+from cyclemix.data.receipts import pick_fold
+from cyclemix.layout import data_dir, method_dir, run_dir
+from cyclemix.provenance import file_digest
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 from cyclemix.strict import write_if_changed
 
@@ -31,13 +43,16 @@ def run(
     study: Mapping[str, Any],
     output_dir: Path,
     published_file: Path = published.PATH,
+    allow_mixed: bool = False,
 ) -> None:
     """Write the tables of one data set into ``output_dir``.
 
     ``per_case.csv``, ``summary.csv``, ``significance.csv``; ``clinical.csv``, ``clinical_per_patient.csv``
     and ``levels.csv`` (a header alone where the data set has no ED and ES frames, or no heart);
+    ``efficiency.csv`` (a header alone where the study sweeps no annotations);
     ``comparison.{md,tex,html}``; ``comparison_readme.md``, the scores and the verified published numbers;
-    ``overview.rst``, our own scores for the first page of the report.
+    ``overview.rst``, our own scores for the first page of the report; ``provenance.json``, the hashes of all
+    these and of the runs' files.
 
     Args:
         results: the results folder.
@@ -47,12 +62,15 @@ def run(
             rows is not that of ``methods``.
         output_dir: the folder to write to.
         published_file: the published numbers.
+        allow_mixed: average runs that differ in code, configuration, data or lock; the row is marked.
 
     Raises:
-        ValueError: a run's file is missing or has other columns, or the study names no run at all.
+        ValueError: a run's file is missing or has other columns, the study names no run at all, or the runs
+            of a row are mixed.
     """
     spec = load_dataset(dataset_file)
     study = {**study, "methods": _ordered(study)}
+    odd = _check_mixed(results, spec.label, study, allow_mixed)
     per_case = read_runs(results, spec.label, study, "metrics.csv", COLUMNS)
     per_level = read_runs(results, spec.label, study, "metrics_by_level.csv", LEVEL_COLUMNS)
     supervision = {label: block["supervision"] for label, block in study["methods"].items()}
@@ -72,24 +90,69 @@ def run(
         n_patients=per_case["subject"].nunique(),
         n_cases=per_case["case"].nunique(),
         n_scored={str(label): len(rows) for label, rows in per_case.groupby("method")},
+        mixed=odd,
     )
     tables = {"per_case": per_case, "clinical_per_patient": patients, "clinical": made.agreement}
     tables |= {"summary": made.summary, "significance": made.significance, "levels": made.levels}
+    tables["efficiency"] = effort.table(made)
     for name, table in tables.items():
         write_csv(table, output_dir / f"{name}.csv")
-    _write_pages(made, published.rows_of(spec.data_label, published_file), output_dir)
+    pages = _write_pages(made, published.rows_of(spec.data_label, published_file), output_dir)
+    about = chain.made_by("tables", study=study, mixed=odd, published=file_digest([published_file]))
+    outputs = [*(output_dir / f"{name}.csv" for name in tables), *pages]
+    chain.write(output_dir / chain.NAME, about, _sources(results, spec.label, study), outputs)
     log.info("%s: tables of %d methods, %d patients", output_dir, len(made.provenance), made.n_patients)
 
 
-def _write_pages(study: Study, papers: list[published.PublishedRow], folder: Path) -> None:
+def _check_mixed(results: Path, dataset: str, study: Mapping[str, Any], allowed: bool) -> tuple[str, ...]:
+    """Labels of mixed rows; raises where there are some and they are not ``allowed``."""
+    folders: dict[str, list[Path]] = {}
+    for label, fold, seed in _runs(study):
+        folders.setdefault(label, []).append(run_dir(results, dataset, label, fold, seed))
+    found = {label: mixed_runs.differences(results, runs) for label, runs in folders.items()}
+    found = {label: lines for label, lines in found.items() if lines}
+    for label, lines in found.items():
+        where = method_dir(results, dataset, label)
+        text = "\n  ".join(
+            [f"{where}: the runs of row {label} were made from different things:", *_few(lines)]
+        )
+        if not allowed:
+            raise ValueError(
+                f"{text}\nDelete the folders of the odd runs and run the study again, or set "
+                "`allow_mixed: true` in the study file (--allow-mixed) to average them and mark the row"
+            )
+        log.warning("%s", text)
+    return tuple(found)
+
+
+def _few(lines: list[str]) -> list[str]:
+    rest = [f"... and {len(lines) - 6} more"] if len(lines) > 6 else []
+    return lines[:6] + rest
+
+
+def _sources(results: Path, dataset: str, study: Mapping[str, Any]) -> list[Path]:
+    """Files of the runs that the tables come from, with the records that lead further back."""
+    names = ("metrics.csv", "metrics_by_level.csv", chain.NAME, chain.METRICS)
+    folders = [run_dir(results, dataset, *run) for run in _runs(study)]
+    files = [folder / name for folder in folders for name in (*names, f"predictions/{chain.NAME}")]
+    return [data_dir(results, dataset) / "folds.json", *(file for file in files if file.is_file())]
+
+
+def _write_pages(study: Study, papers: list[published.PublishedRow], folder: Path) -> list[Path]:
+    """Write the pages; returns their files."""
     page = comparison.build(study, papers)
     verified = comparison.build(study, [paper for paper in papers if paper.checked == "yes"])
     readme = replace(verified, tables=comparison.score_tables(verified))
-    write_if_changed(folder / "comparison.md", render_text.markdown(page))
-    write_if_changed(folder / "comparison_readme.md", render_text.markdown(readme))
-    write_if_changed(folder / "comparison.tex", render_text.latex(page))
-    write_if_changed(folder / "comparison.html", render_html.html(page))
-    write_if_changed(folder / "overview.rst", overview.build(study))
+    pages = {
+        "comparison.md": render_text.markdown(page),
+        "comparison_readme.md": render_text.markdown(readme),
+        "comparison.tex": render_text.latex(page),
+        "comparison.html": render_html.html(page),
+        "overview.rst": overview.build(study),
+    }
+    for name, text in pages.items():
+        write_if_changed(folder / name, text)
+    return [folder / name for name in pages]
 
 
 def read_runs(

@@ -28,7 +28,8 @@ from cyclemix.mirror import files
 from cyclemix.mirror.live import RunMirror
 from cyclemix.mirror.record import RunRecord
 from cyclemix.mirror.store import Store, import_mlflow
-from cyclemix.mirror.uri import first_line, without_password
+from cyclemix.mirror.uri import first_line
+from cyclemix.urls import without_password
 
 __all__ = [
     "RunMirror",

@@ -18,10 +18,11 @@ from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from cyclemix import checkpoint, provenance
+from cyclemix import chain, checkpoint, provenance
 from cyclemix.atomic import write_text
 from cyclemix.config import RunConfig, Training, load_run_config, modules_of
-from cyclemix.data.records import check_known, pick_fold
+from cyclemix.data.draw import first_subjects
+from cyclemix.data.receipts import check_known, pick_fold
 from cyclemix.data.store import read_index
 from cyclemix.device import acquire
 from cyclemix.domain import describe
@@ -74,7 +75,7 @@ def run(
         FloatingPointError: a loss term became NaN or infinite; names step, term and cases.
     """
     settings = load_run_config(config)
-    train_cases, val_cases, mask_cases = _cases(settings, folds, index, fold)
+    train_cases, val_cases, mask_cases = _cases(settings, folds, index, fold, seed)
     output_dir.mkdir(parents=True, exist_ok=True)
     cases = [train_cases, val_cases] + ([] if mask_cases is None else [mask_cases])
     paths = [path for rows in cases for path in rows["path"]]
@@ -88,12 +89,17 @@ def run(
             checkpoint.exclusive(output_dir),
             acquire(execution.device, execution.jobs_per_gpu) as device,
         ):
-            slices = load_slices(train_cases, settings, device, mask_cases)
+            slices = load_slices(train_cases, settings, device, mask_cases, seed)
+            log.info(
+                "training data: %s", ", ".join(f"{number} {what}" for what, number in slices.amounts.items())
+            )
+            origin["training_data"] = dict(slices.amounts)
             volumes = load_volumes(val_cases, device)
             engine = Engine(settings, seed, slices)
             state = _resume(engine, output_dir, digest, device)
             _loop(engine, state, volumes, output_dir, execution, reporter)
             _finish(engine, state, train_cases["path"], output_dir, origin)
+            _record(output_dir, origin, [config, folds, *index, *paths])
         status = "FINISHED"
     except Interrupted:
         status = "KILLED"
@@ -103,13 +109,16 @@ def run(
 
 
 def _cases(
-    settings: RunConfig, folds: Path, index: Sequence[Path], fold: int
+    settings: RunConfig, folds: Path, index: Sequence[Path], fold: int, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
-    """Rows of the prepared index for the fold's training and validation subjects, and for unpaired masks."""
+    """Rows of the prepared index for the fold's training and validation subjects, and for unpaired masks.
+
+    In rows that learn from scribbles a training case without one counts with its dense labels.
+    """
     lists = pick_fold(folds, fold)
     cases = read_index(index)
     check_known([*lists["train"], *lists["val"]], set(cases["subject"]), folds, "the prepared index")
-    wanted = ("full", "both") if settings.supervision == "full" else ("scribble", "both")
+    wanted = ("full", "both") if settings.supervision == "full" else ("scribble", "both", "full")
     train = cases[cases["subject"].isin(lists["train"])]
     val = cases[cases["subject"].isin(lists["val"])]
     for rows, name, kinds in ((train, "training", wanted), (val, "validation", ("full", "both"))):
@@ -121,6 +130,9 @@ def _cases(
                 f"on {settings.dataset} (found: {found})"
             )
     train = train[train["supervision"].isin(wanted)]
+    if (count := settings.training.subjects) is not None:
+        where = f"{folds}: fold {fold} of {settings.dataset}"
+        train = train[train["subject"].isin(first_subjects(train, count, seed, where))]
     _check_classes(settings, train, folds, fold)
     masks = _masks(cases, lists, train, folds) if settings.supervision == "scribble+masks" else None
     return train, val[val["supervision"].isin(("full", "both"))], masks
@@ -132,10 +144,9 @@ def _check_classes(settings: RunConfig, train: pd.DataFrame, folds: Path, fold: 
     Raises:
         ConfigError: names the fold, the structures and the remedy.
     """
-    kind, prefix = (
-        ("dense label", "slices_with") if settings.supervision == "full" else ("scribble", "scribble")
-    )
-    columns = {name: f"{prefix}_{name}" for name in settings.classes}
+    # The index counts slices of the scribble, or of the dense label where a case has no scribble.
+    kind = "dense label" if settings.supervision == "full" else "scribble"
+    columns = {name: f"slices_with_{name}" for name in settings.classes}
     absent = [name for name, column in columns.items() if column in train and not (train[column] > 0).any()]
     if absent:
         raise ConfigError(
@@ -242,7 +253,7 @@ class _SigtermFlag:
 
 
 def _finish(engine: Engine, state: State, cases: Iterable[str], folder: Path, origin: dict[str, Any]) -> None:
-    """Write the declared outputs; ``model.pt`` last, so that it vouches for the others."""
+    """Write history and model; complete ``origin``."""
     write_text(folder / "history.csv", pd.DataFrame(state.history).to_csv(index=False, float_format="%.6g"))
     origin |= {
         "device": engine.device_name,
@@ -253,11 +264,17 @@ def _finish(engine: Engine, state: State, cases: Iterable[str], folder: Path, or
         "best_val_dice": state.best_dice,
         "training_seconds": round(state.seconds, 1),
         "resumed_at_steps": state.resumed_at_steps,
+        "threads": state.threads,
     }
-    write_text(folder / "provenance.json", json.dumps(origin, indent=2, sort_keys=True) + "\n")
     engine.net.load_state_dict(_require(state.best_model))
     model = Model(engine.net, engine.settings, describe(cases), origin)
     save_model(folder / "model.pt", model, state.best_step, state.best_dice)
+
+
+def _record(folder: Path, origin: dict[str, Any], inputs: Sequence[str | Path]) -> None:
+    """Write ``provenance.json``, last, so that it vouches for the others."""
+    outputs = [folder / "model.pt", folder / "history.csv"]
+    chain.write(folder / chain.NAME, {"stage": "train", **origin}, inputs, outputs)
 
 
 def _require(model: dict[str, Tensor] | None) -> dict[str, Tensor]:

@@ -75,7 +75,8 @@ def main() -> None:
     """Write all locks and the conda environment."""
     options = sys.argv[1:]
     base = compile_lock("requirements.lock", [], options)
-    compile_lock("requirements-dev.lock", ["dev"], options, base)
+    dev = compile_lock("requirements-dev.lock", ["dev"], options, base)
+    compile_lock("requirements-docs.lock", ["docs"], options, dev)
     compile_lock("requirements-ui.lock", ["ui"], options, base)
     compile_lock("requirements-browser.lock", ["dev", "ui", "browser"], options, base)
     (ENVS / "cyclemix.yaml").write_text(conda_environment(base))

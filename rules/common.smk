@@ -164,11 +164,12 @@ def get_truth_digest(wildcards):
 # Tables and figures
 
 
-def runs(dataset, name):
+def runs(dataset, name, labels=None):
     """One file of every run on a data set; rows that are n/a there have none."""
     return [
         f"{RESULTS}/runs/{dataset}/{label}/fold{fold}_seed{seed}/{name}"
         for label in PLAN.labels(dataset)
+        if labels is None or label in labels
         for fold in PLAN.study.protocol.selected_folds
         for seed in PLAN.study.seeds
     ]
@@ -186,12 +187,20 @@ def get_provenance(wildcards):
     return runs(wildcards.dataset, "provenance.json")
 
 
-def get_histories(wildcards):
-    return runs(wildcards.dataset, "history.csv")
+def get_shown(name):
+    """One file of every run that the figures compare: a sweep's rows of fewer annotations have their own."""
+    return lambda wildcards: runs(wildcards.dataset, name, PLAN.shown(wildcards.dataset))
 
 
-def get_predictions(wildcards):
-    return runs(wildcards.dataset, "predictions")
+def get_shown_study(wildcards):
+    rows = [label for label in PLAN.blocks if label not in PLAN.points or PLAN.points[label].whole]
+    return PLAN.table_json(wildcards.dataset, {*rows, *PLAN.shown(wildcards.dataset)})
+
+
+def get_swept():
+    """The figures of the sweeps of annotations."""
+    swept = [dataset for dataset in PLAN.study.datasets if PLAN.swept(dataset)]
+    return expand(f"{RESULTS}/figures/{{dataset}}/efficiency.png", dataset=swept)
 
 
 def get_study(wildcards):

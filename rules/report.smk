@@ -47,6 +47,7 @@ rule tabulate:
             subcategory="All methods: tables",
             labels={"item": "base, middle, apex"},
         ),
+        efficiency=f"{RESULTS}/tables/{{dataset}}/efficiency.csv",
         overview=f"{RESULTS}/tables/{{dataset}}/overview.rst",
         per_case=f"{RESULTS}/tables/{{dataset}}/per_case.csv",
         per_patient=f"{RESULTS}/tables/{{dataset}}/clinical_per_patient.csv",
@@ -67,22 +68,23 @@ rule tabulate:
         digest=get_truth_digest,
         code=stage_code("tables"),
         study=get_study,
+        mixed="--allow-mixed" if PLAN.study.allow_mixed else "",
         tracking=get_tracking,
         results=get_results,
         output_dir=lambda wildcards, output: Path(output.summary).parent,
     shell:
         "python -m cyclemix tabulate --results {params.results:q} --dataset-file {input.dataset_file:q}"
-        " --study {params.study:q} --output-dir {params.output_dir:q}"
+        " --study {params.study:q} --output-dir {params.output_dir:q} {params.mixed}"
         " --tracking {params.tracking:q} 2> {log:q}"
 
 
 rule figures:
     input:
         dataset_file=ancient(get_dataset_file),
-        metrics=get_metrics,
-        levels=get_levels,
-        histories=get_histories,
-        predictions=get_predictions,
+        metrics=get_shown("metrics.csv"),
+        levels=get_shown("metrics_by_level.csv"),
+        histories=get_shown("history.csv"),
+        predictions=get_shown("predictions"),
     output:
         overlays=report(
             f"{RESULTS}/figures/{{dataset}}/overlays.png",
@@ -142,11 +144,46 @@ rule figures:
     params:
         digest=get_truth_digest,
         code=stage_code("figures"),
-        study=get_study,
+        study=get_shown_study,
         tracking=get_tracking,
         results=get_results,
         output_dir=lambda wildcards, output: Path(output.boxplot).parent,
     shell:
         "python -m cyclemix figures --results {params.results:q} --dataset-file {input.dataset_file:q}"
+        " --study {params.study:q} --output-dir {params.output_dir:q}"
+        " --tracking {params.tracking:q} 2> {log:q}"
+
+
+rule efficiency:
+    input:
+        dataset_file=ancient(get_dataset_file),
+        table=f"{RESULTS}/tables/{{dataset}}/efficiency.csv",
+    output:
+        figure=report(
+            f"{RESULTS}/figures/{{dataset}}/efficiency.png",
+            caption="../workflow/report/efficiency.rst",
+            category="{dataset}",
+            subcategory="All methods: figures",
+            labels={"item": "scores by annotation effort"},
+        ),
+        vector=f"{RESULTS}/figures/{{dataset}}/efficiency.svg",
+    log:
+        f"{RESULTS}/logs/efficiency/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/efficiency/{{dataset}}.tsv"
+    conda:
+        "../envs/cyclemix.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=stage_code("efficiency"),
+        study=get_study,
+        tracking=get_tracking,
+        results=get_results,
+        output_dir=lambda wildcards, output: Path(output.figure).parent,
+    shell:
+        "python -m cyclemix efficiency --results {params.results:q} --dataset-file {input.dataset_file:q}"
         " --study {params.study:q} --output-dir {params.output_dir:q}"
         " --tracking {params.tracking:q} 2> {log:q}"

@@ -109,11 +109,16 @@ def _same_spacing(own: Header, image: Header, kind: str, where: str) -> None:
         )
 
 
-def _warn_of_shift(own: Header, image: Header, where: str) -> None:
-    """Say where a label's header places it elsewhere than the image's; the image's geometry is used."""
+def shift_mm(own: Header, image: Header) -> float:
+    """How far two headers place the corners of the image's volume apart."""
     x, y, z = (n - 1 for n in reversed(header_shape(image)))
     corners = np.array([[i, j, k, 1] for i in (0, x) for j in (0, y) for k in (0, z)], float)
-    apart = np.linalg.norm(corners @ (_affine(image) - _affine(own)).T, axis=1).max()
+    return float(np.linalg.norm(corners @ (_affine(image) - _affine(own)).T, axis=1).max())
+
+
+def _warn_of_shift(own: Header, image: Header, where: str) -> None:
+    """Say where a label's header places it elsewhere than the image's; the image's geometry is used."""
+    apart = shift_mm(own, image)
     if apart > AFFINE_TOLERANCE_MM:
         logger.warning(
             "%s: its affine places it %.1f mm from the image; same grid, so the image's is used",

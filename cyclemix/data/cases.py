@@ -15,7 +15,16 @@ from cyclemix.strict import ConfigError
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-TOKENS = {"subject": r"[^/]+?", "frame": r"[^/_]+?", "part": r".+?"}
+TOKENS = {"subject": r"[^/]+?", "frame": r"[^/_]+?", "part": r".+?", "folder": r".+?"}
+
+
+@dataclass(frozen=True, order=True)
+class Identity:
+    """What an image's path says: whose it is, which frame, and the folders that ``{folder}`` stands for."""
+
+    subject: str
+    frame: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,8 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
 
     Returns:
         Dicts with case, subject, frame, part, image, label, scribble; the last three relative to ``raw_dir``
-        or absolute (a ``root`` of one's own), None where the case has no such file.
+        or absolute (a ``root`` of one's own), None where the case has no such file. Where the slices do not
+        lie along the third axis, slice_axis as well.
 
     Raises:
         ConfigError: a part that the data set does not list, a subject without images, labels that should be
@@ -92,27 +102,56 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
         )
     places = _Places.of(spec, raw_dir)
     cases: dict[str, dict[str, Any]] = {}
-    for subject, frame in places.identities():
-        official = spec.part_of(subject)
+    folders: dict[str, str] = {}
+    subjects = set()
+    for identity in places.identities():
+        case, subject = case_name(spec, identity), subject_name(spec, identity)
+        subjects.add(subject)
+        if folders.setdefault(case, identity.folder) != identity.folder:
+            raise ConfigError(
+                f"{spec.label}: two images are named {case}, in {folders[case]} and in {identity.folder}; "
+                f'tell them apart by the folder, case: "{{folder}}_{spec.case}"'
+            )
+        official = None if {case, subject} & {*spec.exclude} else spec.part_of(subject)
         if official is not None and part in (official, "all"):
-            entry = places.entry(subject, frame, official)
-            if entry["case"] in cases:
-                first = cases[entry["case"]]["image"]
+            if case in cases:
+                first, second = cases[case]["image"], places.entry(identity, official)["image"]
                 raise ConfigError(
-                    f"{spec.label}: case {entry['case']} is two images, {first} and {entry['image']}; put "
-                    f"{{frame}} "
-                    "into `case`, or rename one"
+                    f"{spec.label}: case {case} is two images, {first} and {second}; put {{frame}} into "
+                    "`case`, or rename one"
                 )
-            cases[entry["case"]] = entry
+            cases[case] = places.entry(identity, official)
+    if unknown := {*spec.exclude} - folders.keys() - subjects:
+        raise ConfigError(
+            f"{spec.label}: exclude names {', '.join(sorted(unknown))}, neither a case nor a subject here; "
+            "take it out or correct it"
+        )
     _check(spec, part, cases.values())
     return [cases[name] for name in sorted(cases)]
 
 
-def expand(spec: DatasetSpec, pattern: str, subject: str, frame: str, part: str) -> str:
+def expand(spec: DatasetSpec, pattern: str, identity: Identity, part: str) -> str:
     """Fill a pattern's placeholders in."""
-    case = spec.case.format(subject=subject, frame=frame)
-    folder = spec.folders.get(part, part)  # type: ignore[call-overload]
-    return pattern.format(case=case, subject=subject, frame=frame, part=folder)
+    names = {"subject": identity.subject, "frame": identity.frame, "folder": identity.folder}
+    names["case"] = _case_in_files(spec).format(**names)
+    return pattern.format(part=spec.folders.get(part, part), **names)  # type: ignore[call-overload]
+
+
+def case_name(spec: DatasetSpec, identity: Identity) -> str:
+    """The case's name; of ``{folder}`` it takes the folders joined by hyphens."""
+    folder = identity.folder.replace("/", "-")
+    return spec.case.format(subject=identity.subject, frame=identity.frame, folder=folder)
+
+
+def subject_name(spec: DatasetSpec, identity: Identity) -> str:
+    """The subject's name, with the folder in front where the case's has it too."""
+    folder = identity.folder.replace("/", "-")
+    return f"{folder}_{identity.subject}" if "{folder}" in spec.case else identity.subject
+
+
+def _case_in_files(spec: DatasetSpec) -> str:
+    """What {case} stands for in patterns: its own name, whose folders stand in front of the file's."""
+    return spec.case.removeprefix("{folder}_")
 
 
 def match(spec: DatasetSpec, pattern: str) -> re.Pattern[str]:
@@ -122,13 +161,15 @@ def match(spec: DatasetSpec, pattern: str) -> re.Pattern[str]:
         ConfigError: an unknown placeholder, or none that tells the subject.
     """
     text, seen = "", set()
-    for i, piece in enumerate(PLACEHOLDER.split(pattern.partition("::")[0].replace("{case}", spec.case))):
+    for i, piece in enumerate(
+        PLACEHOLDER.split(pattern.partition("::")[0].replace("{case}", _case_in_files(spec)))
+    ):
         if i % 2 == 0:
             text += re.escape(piece)
         elif piece not in TOKENS:
             raise ConfigError(
-                f"{spec.label}: unknown placeholder {{{piece}}} in {pattern!r}; known: case, part, "
-                "subject, frame"
+                f"{spec.label}: unknown placeholder {{{piece}}} in {pattern!r}; known: case, "
+                "subject, frame, part, folder"
             )
         elif piece in seen:
             text += f"(?P={piece})"
@@ -166,8 +207,8 @@ class _Places:
                 return own, self.root
         return getattr(files, kind), None if self.spec.upstream else (self.root or self.raw_dir)
 
-    def identities(self) -> list[tuple[str, str]]:
-        """(subject, frame) of every image, from the manifests or else from the folder."""
+    def identities(self) -> list[Identity]:
+        """Who every image is of, from the manifests or else from the folder."""
         spec = self.spec
         if spec.upstream:
             names, where, pattern = list(self.remote), "the manifests", spec.files.image
@@ -192,28 +233,28 @@ class _Places:
                     )
         return sorted(found)
 
-    def entry(self, subject: str, frame: str, part: str) -> dict[str, Any]:
+    def entry(self, identity: Identity, part: str) -> dict[str, Any]:
         """One case of the receipt; files that are not there are None."""
-        case = self.spec.case.format(subject=subject, frame=frame)
-        entry: dict[str, Any] = {"case": case, "subject": subject, "frame": frame, "part": part}
+        case, subject = case_name(self.spec, identity), subject_name(self.spec, identity)
+        entry: dict[str, Any] = {"case": case, "subject": subject, "frame": identity.frame, "part": part}
+        if self.spec.slice_axis != 3:
+            entry["slice_axis"] = self.spec.slice_axis
         for kind in ("image", "label", "scribble"):
             pattern, folder = self.pattern(kind)
-            path = "" if pattern is None else expand(self.spec, pattern, subject, frame, part)
+            path = "" if pattern is None else expand(self.spec, pattern, identity, part)
             there = _file(path) in self.remote if folder is None else (folder / _file(path)).is_file()
             outside = folder is not None and folder == self.root
             entry[kind] = (str(folder / path) if outside else path) if path and there else None  # type: ignore[operator]
         return entry
 
 
-def _identities(
-    spec: DatasetSpec, expression: re.Pattern[str], names: Iterable[str]
-) -> dict[tuple[str, str], str]:
-    """(subject, frame) -> file name of those that the pattern matches.
+def _identities(spec: DatasetSpec, expression: re.Pattern[str], names: Iterable[str]) -> dict[Identity, str]:
+    """Who -> file name of those that the pattern matches.
 
     Raises:
         ConfigError: two files are one subject's frame, or a name holds what no table or reference can.
     """
-    found: dict[tuple[str, str], str] = {}
+    found: dict[Identity, str] = {}
     for name in names:
         if not (hit := expression.fullmatch(name)):
             continue
@@ -223,12 +264,12 @@ def _identities(
                 "UTF-8; "
                 "rename the file"
             )
-        identity = hit["subject"], hit.groupdict().get("frame", "")
+        groups = hit.groupdict()
+        identity = Identity(hit["subject"], groups.get("frame", ""), groups.get("folder", ""))
         if identity in found:
+            who = " ".join(filter(None, (identity.folder, identity.subject, identity.frame)))
             raise ConfigError(
-                f"{spec.label}: {found[identity]} and {name} are both {' '.join(filter(None, identity))}; "
-                "rename or "
-                "remove one"
+                f"{spec.label}: {found[identity]} and {name} are both {who}; rename or remove one"
             )
         found[identity] = name
     return found
@@ -241,7 +282,7 @@ def _file(reference: str) -> str:
 def _check(spec: DatasetSpec, part: str, cases: Collection[Mapping[str, Any]]) -> None:
     """Every listed subject has images, every image what its list promises."""
     wanted = spec.subjects if part == "all" else spec.official[part]  # type: ignore[index]
-    missing = sorted(set(wanted) - {case["subject"] for case in cases})
+    missing = sorted(set(wanted) - {case["subject"] for case in cases} - {*spec.exclude})
     if missing:
         raise ConfigError(
             f"{spec.label}: no image of {', '.join(missing[:8])} (list {part}); correct `official` or `files`"
@@ -254,6 +295,8 @@ def _check(spec: DatasetSpec, part: str, cases: Collection[Mapping[str, Any]]) -
                 f"{spec.label}: case {case['case']} has neither a dense label nor a scribble; correct "
                 "the patterns of `files` or take its image away"
             )
+        if case["part"] == "train" and not spec.upstream:
+            continue  # one's own training cases may be dense or scribbled, as they come
         for kind, parts in (("label", spec.dense), ("scribble", spec.scribbled)):
             if spec.official and case["part"] in parts and not case[kind]:
                 raise ConfigError(

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cyclemix.config import Protocol
-from cyclemix.data.spec import DatasetSpec, Kind
+from cyclemix.data.spec import DatasetSpec, Kind, read_table
 from cyclemix.strict import ConfigError, load_yaml, validate
 
 if TYPE_CHECKING:
     import numpy as np
+
+PARTS = ("train", "val", "masks", "test")
 
 __all__ = ["DatasetSpec", "cardiac_phase", "load_dataset", "read_native", "source_parts", "supports"]
 
@@ -31,14 +33,15 @@ def load_dataset(path: Path) -> DatasetSpec:
     if values.get("source") in (None, "null"):
         if values.get("merge"):
             raise ConfigError(f"{path}: merge is for views; name the `source` or give `official` lists")
-        return validate(DatasetSpec, {**values, **identity}, str(path))
+        return validate(DatasetSpec, {**values, **_split(values, path), **identity}, str(path))
     source_path = path.with_name(f"{values['source']}.yaml")
     if not source_path.is_file():
         raise ConfigError(f"{path}: source {values['source']!r} has no file {source_path}")
     source = load_dataset(source_path)
     if source.source:
         raise ConfigError(f"{path}: source {source.label} is itself a view; name {source.source} instead")
-    values = {**load_yaml(source_path), **values, **identity}
+    own_table = _split(values, path)
+    values = {**load_yaml(source_path), "official": source.official, **values, **own_table, **identity}
     if values.get("merge"):
         values["official"] = _merged(values["merge"], source, path)
     return validate(DatasetSpec, values, str(path))
@@ -119,3 +122,27 @@ def _merged(merge: Any, source: DatasetSpec, path: Path) -> dict[str, list[str]]
             known = ", ".join(source.official)
             raise ConfigError(f"{path}: merge names {unknown[0]!r}; {source.label} has {known}")
     return {part: [s for name in parts for s in source.official[name]] for part, parts in merge.items()}
+
+
+def _split(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The official lists that ``split_table`` holds; empty where the file names none.
+
+    Raises:
+        ConfigError: a table that cannot be used, or one beside `official`.
+    """
+    name = values.get("split_table")
+    if name in (None, "null"):
+        return {}
+    if values.get("official"):
+        raise ConfigError(f"{path}: split_table and official both list the subjects; keep one")
+    table = (path.parent / str(name)).expanduser()
+    lists: dict[str, list[str]] = {}
+    for number, row in enumerate(read_table(table, ("subject", "split"), "split_table"), 2):
+        part = row["split"].lower()
+        if part and part not in PARTS:
+            raise ConfigError(
+                f"{table}: line {number}: split must be {', '.join(PARTS)} or empty, got {row['split']!r}"
+            )
+        if part and row["subject"] not in lists.setdefault(part, []):
+            lists[part].append(row["subject"])
+    return {"official": lists}

@@ -21,18 +21,20 @@ import requests
 from tqdm import tqdm
 
 from cyclemix.atomic import replacing, sweep, write_text
-from cyclemix.data import phantom
+from cyclemix.data import phantom, web
 from cyclemix.data.cases import RemoteFile, list_cases, remote_files
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.native import split_reference
 from cyclemix.data.spec import DatasetSpec
+from cyclemix.data.web import Wrong
 from cyclemix.strict import ConfigError
+from cyclemix.urls import without_password
 
 logger = logging.getLogger(__name__)
 
 TRIES = 5
 FIRST_PAUSE_SECONDS = 1.0
-TIMEOUT_SECONDS = 60
+MOST_PAUSE_SECONDS = 120.0
 FINAL_STATUS = range(400, 500)
 RETRIED_STATUS = (408, 425, 429)
 
@@ -90,7 +92,7 @@ def generate(spec: DatasetSpec, part: str, raw_dir: Path, threads: int) -> None:
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
         done = pool.map(write, subjects)
-        list(tqdm(done, f"{spec.label} {part}", len(subjects), unit="heart", disable=None))
+        list(tqdm(done, f"{spec.label} {part}", len(subjects), unit="subject", disable=None))
 
 
 def fetch(files: Iterable[RemoteFile], raw_dir: Path, mirror: str | None, threads: int, title: str) -> None:
@@ -140,43 +142,43 @@ def _ensure(file: RemoteFile, raw_dir: Path, obtain: Callable[[RemoteFile, Path]
                 origin = obtain(file, partial)
                 _verify(partial, file, origin)
             return
-        except (_Wrong, requests.RequestException) as error:
+        except (Wrong, requests.RequestException) as error:
             if not with_retry or _is_final(error):
                 raise DownloadError(_explain(file, error)) from error
-            pause = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
-            logger.warning("%s: %s; try %d of %d in %.0f s", file.path, error, attempt + 1, TRIES, pause)
+            pause, text = _pause(error, attempt), without_password(str(error))
+            logger.warning("%s: %s; try %d of %d in %.0f s", file.path, text, attempt + 1, TRIES, pause)
             time.sleep(pause)
 
 
-class _Wrong(Exception):
-    """What came is not what the manifest says."""
-
-    def __init__(self, message: str, final: bool = False) -> None:
-        super().__init__(message)
-        self.final = final
+def _pause(error: Exception, attempt: int) -> float:
+    """Seconds until the next try: twice the last pause, or what the server asks for in ``Retry-After``."""
+    response = getattr(error, "response", None)
+    asked = "" if response is None else response.headers.get("Retry-After", "")
+    own = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
+    return min(MOST_PAUSE_SECONDS, max(own, float(asked))) if asked.isdigit() else own
 
 
 def _verify(path: Path, file: RemoteFile, origin: str) -> None:
     size = path.stat().st_size
     if size != file.bytes:
-        raise _Wrong(f"{origin} gave {size} bytes, expected {file.bytes}", final="://" not in origin)
+        raise Wrong(f"{origin} gave {size} bytes, expected {file.bytes}", final="://" not in origin)
     actual = _sha256(path)
     if actual != file.sha256:
-        raise _Wrong(f"{origin} has sha256 {actual}, expected {file.sha256}", final="://" not in origin)
+        raise Wrong(f"{origin} has sha256 {actual}, expected {file.sha256}", final="://" not in origin)
 
 
 def _explain(file: RemoteFile, error: Exception) -> str:
     advice = "check the network and run again (finished files are kept)"
-    if isinstance(error, _Wrong):
+    if isinstance(error, Wrong):
         advice = "the copy there is damaged or another version; replace it or choose another mirror"
     elif _is_final(error):
         advice = "the file is not served there; check the manifest's address or the mirror"
-    return f"{file.path}: {error}; {advice}"
+    return f"{file.path}: {without_password(str(error))}; {advice}"
 
 
 def _is_final(error: Exception) -> bool:
     """True where another try cannot help."""
-    if isinstance(error, _Wrong):
+    if isinstance(error, Wrong):
         return error.final
     response = getattr(error, "response", None)
     status = 0 if response is None else response.status_code
@@ -187,9 +189,10 @@ def _source(mirror: str | None) -> Callable[[RemoteFile, Path], str]:
     """How a file is got: a function (file, path to write) -> where it came from."""
     if mirror is None or "://" in mirror:
         if mirror is not None and not mirror.startswith(("http://", "https://")):
-            raise ConfigError(f"mirror: expected a folder or an http(s) address, got {mirror!r}")
+            shown = without_password(mirror)
+            raise ConfigError(f"mirror: expected a folder or an http(s) address, got {shown!r}")
         base = None if mirror is None else mirror.rstrip("/")
-        return lambda file, path: _from_web(_address(file, base), path)
+        return lambda file, path: _from_web(_address(file, base), path, file.bytes)
     folder = Path(mirror).expanduser()
     if not folder.is_dir():
         raise ConfigError(f"mirror: no such folder {folder} (from {Path.cwd()})")
@@ -206,18 +209,14 @@ def _mirror_path(file: RemoteFile) -> str:
     return f"{parts.netloc}{parts.path}"
 
 
-def _from_web(url: str, path: Path) -> str:
-    # identity: a transparent gzip of the server's would be unpacked and then miss the manifest's hash
-    downloader = pooch.HTTPDownloader(
-        chunk_size=1 << 18, timeout=TIMEOUT_SECONDS, headers={"Accept-Encoding": "identity"}
-    )
-    downloader(url, str(path), None)
-    return url
+def _from_web(url: str, path: Path, most_bytes: int) -> str:
+    web.fetch(url, path, most_bytes)
+    return without_password(url)
 
 
 def _from_folder(origin: Path, path: Path) -> str:
     if not origin.is_file():
-        raise _Wrong(f"the mirror has no {origin}", final=True)
+        raise Wrong(f"the mirror has no {origin}", final=True)
     shutil.copyfile(origin, path)
     return str(origin)
 

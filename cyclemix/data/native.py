@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,14 +24,22 @@ __all__ = [
     "header_shape",
     "header_spacing",
     "load_volume",
+    "move_slices",
     "parse_header",
     "read_geometry",
     "read_image",
     "read_native",
     "reference_path",
+    "slices_first",
     "split_reference",
     "to_classes",
 ]
+
+
+ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
+"""MetaImage and NRRD, which `cyclemix.data.itk` reads."""
+
+_Size = TypeVar("_Size", int, float)
 
 
 def read_native(
@@ -46,9 +54,10 @@ def read_native(
         kind: which of the case's files.
 
     Returns:
-        The array (D,H,W) - the NIfTI array transposed, nothing reoriented; float32 grey values for an image,
-        uint8 values after the data set's table (0 background, 1.. classes, 255 unlabelled) for labels -, the
-        voxel size (dz,dy,dx) in mm and the 348-byte NIfTI-1 header, both of the case's IMAGE geometry.
+        The array (D,H,W) - the NIfTI array transposed, nothing reoriented but the ``slice_axis`` of the case,
+        which comes first; float32 grey values for an image, uint8 values after the data set's table
+        (0 background, 1.. classes, 255 unlabelled) for labels -, the voxel size (dz,dy,dx) in mm and the
+        348-byte NIfTI-1 header, both of the case's IMAGE geometry.
 
     Raises:
         DataError: the file is absent, truncated, not finite, of another shape than the geometry says or holds
@@ -57,10 +66,24 @@ def read_native(
     array, own = load_volume(raw_dir, entry, kind)
     header = own if kind == "image" and own is not None else read_geometry(spec, raw_dir, entry)
     where = reference_path(raw_dir, entry, kind)
-    array = on_image_grid(array, own, header, kind, where)
+    axis = entry.get("slice_axis", 3)
+    array = move_slices(on_image_grid(array, own, header, kind, where), axis)
+    spacing = slices_first(header_spacing(header), axis)
     if kind == "image":
-        return _finite(array, where), header_spacing(header), header.binaryblock
-    return to_classes(array, spec, kind, where), header_spacing(header), header.binaryblock
+        return _finite(array, where), spacing, header.binaryblock
+    return to_classes(array, spec, kind, where), spacing, header.binaryblock
+
+
+def slices_first(sizes: tuple[_Size, _Size, _Size], slice_axis: int) -> tuple[_Size, _Size, _Size]:
+    """Sizes of the axes (third, second, first) of a stored array -> of (D,H,W)."""
+    order = [3 - slice_axis, *(i for i in range(3) if i != 3 - slice_axis)]
+    return sizes[order[0]], sizes[order[1]], sizes[order[2]]
+
+
+def move_slices(array: np.ndarray, slice_axis: int, back: bool = False) -> np.ndarray:
+    """Stored axes (third, second, first, ...) -> (D,H,W, ...), or back; a view."""
+    ends = (3 - slice_axis, 0)
+    return np.moveaxis(array, *(ends[::-1] if back else ends))
 
 
 def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Header:
@@ -71,12 +94,21 @@ def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) ->
     path, inside = split_reference(where)
     if inside and Path(path).is_file() and not is_archive(path):
         raise DataError(f"{where}: holds no geometry; files.geometry must name a kind whose files are NIfTI")
+    if where.lower().endswith(ITK_SUFFIXES):
+        from cyclemix.data import itk  # SimpleITK takes long to import, and few data sets need it
+
+        return itk.header(where)
     return parse_header(read_start(where), where)
 
 
 def load_volume(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> tuple[np.ndarray, Header | None]:
-    """The untouched array (D,H,W) and its own header (None for HDF5)."""
+    """The untouched array, axes (third, second, first) as stored, and its own header (None for HDF5)."""
     where = reference_path(raw_dir, entry, kind)
+    if where.lower().endswith(ITK_SUFFIXES):
+        from cyclemix.data import itk
+
+        volume, own = itk.load(where)
+        return _three_axes(volume, where), own
     path, member = split_reference(where)
     if member and not is_archive(path):
         return _three_axes(read_hdf5(Path(path), member), where), None
@@ -84,7 +116,7 @@ def load_volume(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> tuple[np
     return _three_axes(array, where), header
 
 
-def read_image(path: Path) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
+def read_image(path: Path, slice_axis: int = 3) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
     """An image of no data set: array (D,H,W), spacing (dz,dy,dx) mm and NIfTI-1 header block.
 
     Raises:
@@ -93,7 +125,8 @@ def read_image(path: Path) -> tuple[np.ndarray, tuple[float, float, float], byte
     array, header = load_volume(Path(), {"case": path.name, "image": str(path)}, "image")
     if header is None:
         raise DataError(f"{path}: expected a NIfTI image, got an array without geometry")
-    return _finite(array, str(path)), header_spacing(header), header.binaryblock
+    spacing = slices_first(header_spacing(header), slice_axis)
+    return _finite(move_slices(array, slice_axis), str(path)), spacing, header.binaryblock
 
 
 def to_classes(array: np.ndarray, spec: DatasetSpec, kind: Kind, where: str) -> np.ndarray:

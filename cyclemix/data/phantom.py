@@ -19,7 +19,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from cyclemix.atomic import replacing
+from cyclemix.atomic import write_bytes
 from cyclemix.config import UNLABELLED
 from cyclemix.data import scribbles
 from cyclemix.data.hearts import Plane, Subject, draw_subject, render_image, render_label
@@ -83,5 +83,4 @@ def _write_nifti(path: Path, array: np.ndarray, subject: Subject) -> None:
     content = gzip.compress(image.to_bytes(), compresslevel=4, mtime=0)
     if path.is_file() and path.read_bytes() == content:
         return
-    with replacing(path) as partial:
-        partial.write_bytes(content)
+    write_bytes(path, content)

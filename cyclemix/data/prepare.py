@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from cyclemix import chain
 from cyclemix.atomic import sweep, write_text
 from cyclemix.config import BACKGROUND, UNLABELLED, Grid
 from cyclemix.data.alignment import on_image_grid
@@ -27,12 +28,13 @@ from cyclemix.data.native import (
     DataError,
     Header,
     load_volume,
+    move_slices,
     read_native,
     reference_path,
     split_reference,
     to_classes,
 )
-from cyclemix.data.records import check_unchanged, read_receipt
+from cyclemix.data.receipts import check_unchanged, read_receipt
 from cyclemix.data.resample import image_to_grid, label_to_grid, make_geometry, outside, scribble_to_grid
 from cyclemix.data.scribbles import check, slice_fractions
 from cyclemix.data.spec import DatasetSpec, Kind
@@ -71,7 +73,8 @@ class _Notes:
 def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, threads: int = 1) -> None:
     """Prepare the cases of ``receipt`` beside ``output`` and write the index ``output`` in case order.
 
-    ``scribbles_{part}.csv`` beside it says which fraction of each slice is labelled, by class.
+    ``scribbles_{part}.csv`` beside it says which fraction of each slice is labelled, by class;
+    ``provenance_{part}.json`` holds the hashes of what was read and written.
 
     Args:
         dataset_file: ``config/datasets/<label>.yaml``.
@@ -115,6 +118,9 @@ def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, 
     scribbles = output.with_name(f"scribbles_{part}.csv")
     write_text(scribbles, _slice_table(notes).to_csv(index=False, lineterminator="\n"))
     write_text(output, index.to_csv(index=False, lineterminator="\n"))
+    stored = [output.parent / f"{case}.npz" for case in index["case"]]
+    made = chain.made_by("data.prepare", grid=grid.model_dump())
+    chain.write(chain.prepared(output), made, [receipt], [output, scribbles, *stored])
     logger.info("%s: %d cases, %d slices", output, len(index), int(index["n_slices"].sum()))
 
 
@@ -128,7 +134,7 @@ def prepare_case(
     """
     native, spacing, header = read_native(spec, raw_dir, entry, "image")
     depth, height, width = native.shape
-    geometry = make_geometry((depth, height, width), spacing, header, grid)
+    geometry = make_geometry((depth, height, width), spacing, header, grid, spec.slice_axis)
     image = normalise(native, geometry, grid.crop_px, reference_path(raw_dir, entry, "image"))
     labels: dict[Kind, np.ndarray] = {
         kind: _read_label(spec, raw_dir, entry, kind, geometry) for kind in LABELS if entry.get(kind)
@@ -156,6 +162,7 @@ def _read_label(
     where = reference_path(raw_dir, entry, kind)
     array, own = load_volume(raw_dir, entry, kind)
     array = on_image_grid(array, own, Header(geometry.header), kind, where)
+    array = move_slices(array, spec.slice_axis)
     classes = to_classes(array, spec, kind, where)
     if kind == "label" and not ((classes != BACKGROUND) & (classes != UNLABELLED)).any():
         raise DataError(f"{where}: dense label without any structure; correct it or take the case away")

@@ -13,14 +13,18 @@ from cyclemix.data.store import Geometry
 
 
 def make_geometry(
-    native_shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], header: bytes, grid: Grid
+    native_shape: tuple[int, int, int],
+    spacing_mm: tuple[float, float, float],
+    header: bytes,
+    grid: Grid,
+    slice_axis: int = 3,
 ) -> Geometry:
     """Geometry of a volume (D,H,W) with voxels (dz,dy,dx) mm on a grid."""
     scale = grid.spacing_mm / spacing_mm[1], grid.spacing_mm / spacing_mm[2]
     origin = tuple(
         (n - 1) / 2 - s * (grid.crop_px - 1) / 2 for n, s in zip(native_shape[1:], scale, strict=True)
     )
-    return Geometry(native_shape, spacing_mm, (origin[0], origin[1]), scale, header)
+    return Geometry(native_shape, spacing_mm, (origin[0], origin[1]), scale, header, slice_axis)
 
 
 def image_to_grid(image: np.ndarray, geometry: Geometry, size: int) -> np.ndarray:

@@ -6,12 +6,13 @@ A laboratory's own images need such a file and no code; the descriptions of the 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from cyclemix.config import BACKGROUND, UNLABELLED, Grid
 from cyclemix.strict import ConfigError, StrictModel
@@ -20,9 +21,51 @@ Kind = Literal["image", "label", "scribble"]
 OfficialPart = Literal["train", "val", "masks", "test"]
 
 
-class FilePatterns(StrictModel):
-    """Where a case's files lie. Placeholders: {case}, {subject}, {frame}, {part} (the part's folder).
+RESERVED_CLASSES = ("background", "unlabelled", "Avg")
+"""Names that mean something else in label tables and in the tables of scores."""
 
+
+class AutoGrid(StrictModel):
+    """A grid of which at least one number is derived from the images (`cyclemix.data.autogrid`)."""
+
+    spacing_mm: float | Literal["auto"] = Field(
+        "auto", description="in-plane pixel size in mm; auto = the median of the images'"
+    )
+    crop_px: int | Literal["auto"] = Field(
+        "auto",
+        description="side of the centred square crop, pixels; auto = covers all that is labelled",
+    )
+
+    @model_validator(mode="after")
+    def _numbers(self) -> AutoGrid:
+        if self.spacing_mm != "auto" and self.spacing_mm <= 0:
+            raise ValueError(f"spacing_mm must be positive or auto, got {self.spacing_mm}")
+        if self.crop_px != "auto" and (self.crop_px < 32 or self.crop_px % 4):
+            raise ValueError(f"crop_px must be auto or a multiple of 4 from 32 on, got {self.crop_px}")
+        return self
+
+
+def _spread_auto(value: Any) -> Any:
+    return {"spacing_mm": "auto", "crop_px": "auto"} if value == "auto" else value
+
+
+def _grid_kind(value: Any) -> str:
+    values = value.values() if isinstance(value, dict) else ()
+    return "<auto>" if "auto" in values or isinstance(value, AutoGrid) else "<numbers>"
+
+
+GridSetting = Annotated[
+    Annotated[Grid, Tag("<numbers>")] | Annotated[AutoGrid, Tag("<auto>")],
+    Discriminator(_grid_kind),
+    BeforeValidator(_spread_auto, json_schema_input_type=Grid | AutoGrid | Literal["auto"]),
+]
+
+
+class FilePatterns(StrictModel):
+    """Where a case's files lie.
+
+    Placeholders: {case}, {subject}, {frame}, {part} (the part's folder), {folder} (any folders in between).
+    NIfTI (.nii, .nii.gz), MetaImage (.mha, .mhd) and NRRD (.nrrd, .nhdr) are told by the ending;
     ``archive.zip::member`` reads a member of a zip, ``volume.h5::name`` an array of an HDF5 file.
     """
 
@@ -43,8 +86,18 @@ class RootPatterns(StrictModel):
 class Upstream(StrictModel):
     """One place on the web."""
 
-    url: str = Field(pattern=r"^https?://[^/]+/", description="base address; a file is url + path")
+    url: str = Field(description="base address, https; a file is url + path")
     manifest: str = Field(description="TSV (path, bytes, sha256), beside this file or relative to it")
+
+    @field_validator("url")
+    @classmethod
+    def _https(cls, url: str) -> str:
+        if not re.match(r"https://[^/@]+/", url):
+            raise ValueError(
+                "expected https://HOST/... without credentials; for plain http, a folder or a host that asks "
+                "for a password name a `mirror` in the study"
+            )
+        return url
 
 
 class CardiacFrames(StrictModel):
@@ -95,12 +148,25 @@ class DatasetSpec(StrictModel):
     scribble_values: dict[int, str] = Field(
         default_factory=dict, description="the same for scribbles; name the unlabelled value here"
     )
-    grid: Grid = Field(description="in-plane grid that suits these images")
+    slice_axis: Literal[1, 2, 3] = Field(
+        3, description="axis of the stored arrays along which the slices lie; 3 for nearly all files"
+    )
+    grid: GridSetting = Field(
+        description="in-plane grid that suits these images: numbers, or `auto` for one or both"
+    )
+    exclude: list[str] = Field(
+        default_factory=list, description="cases or subjects to leave out, whatever lies in the folder"
+    )
     subject_name: str | None = Field(
         None, description="name of a subject that `official` gives as a number, e.g. patient{:03d}"
     )
     official: dict[OfficialPart, list[str]] = Field(
         default_factory=dict, description="official lists of subjects; empty = k-fold only"
+    )
+    split_table: str | None = Field(
+        None,
+        description="CSV beside this file with columns subject, split (train, val, test or masks; empty = "
+        "left out) and perhaps group; instead of `official`",
     )
     scribbled_parts: list[str] | None = Field(
         None, description="lists whose subjects have scribbles; null = all where files.scribble is given"
@@ -133,6 +199,7 @@ class DatasetSpec(StrictModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetSpec:
+        self._check_classes()
         self._check_values("label_values", self.label_values, self.files.label)
         self._check_values("scribble_values", self.scribble_values, self.files.scribble)
         if self.table_order and sorted(self.table_order) != sorted(self.classes):
@@ -147,7 +214,22 @@ class DatasetSpec(StrictModel):
                 raise ValueError(f"{key} names {sorted(unknown)}, which `official` does not list")
         if self.kind == "files" and not self.upstream and self.root is None:
             raise ValueError("neither `upstream` nor `root` says where the files are; give one")
+        if isinstance(self.grid, AutoGrid) and (self.upstream or self.root is None):
+            raise ValueError(
+                "grid: auto is derived from the files of `root`; give numbers where they are fetched"
+            )
         return self
+
+    def _check_classes(self) -> None:
+        """Names of structures become columns, rows and file names."""
+        wrong = [name for name in self.classes if name in RESERVED_CLASSES or "/" in name or not name.strip()]
+        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if wrong or twice:
+            raise ValueError(
+                f"classes: {', '.join(map(repr, wrong or twice))} "
+                + ("cannot name a structure" if wrong else "is named twice")
+                + f"; give each its own name without '/' and other than {', '.join(RESERVED_CLASSES)}"
+            )
 
     def _check_values(self, key: str, values: Mapping[int, str], pattern: str | None) -> None:
         allowed = [*self.classes, "background", "unlabelled"]
@@ -205,15 +287,14 @@ class DatasetSpec(StrictModel):
     @cached_property
     def groups(self) -> dict[str, str]:
         """Pathology group by subject; empty where the data set names none."""
-        if self.group_table is None:
-            return {}
-        path = self.path(self.group_table)
-        with path.open(newline="") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
-        if not rows or "group" not in rows[0]:
-            raise ConfigError(f"{path}: expected a tab-separated table with a column `group`")
-        first = next(iter(rows[0]))
-        return {row[first]: row["group"] for row in rows}
+        if self.group_table is not None:
+            rows = read_table(self.path(self.group_table), ("group",), "group_table")
+            first = next(iter(rows[0]))
+            return {row[first]: row["group"] for row in rows}
+        if self.split_table is not None:
+            rows = read_table(self.path(self.split_table), ("subject",), "split_table")
+            return {row["subject"]: row["group"] for row in rows if "group" in row}
+        return {}
 
     def value_table(self, kind: Kind) -> dict[int, int]:
         """Upstream value -> value after prepare (class position + 1, 0 background, 255 unlabelled)."""
@@ -221,3 +302,27 @@ class DatasetSpec(StrictModel):
         names |= {name: i + 1 for i, name in enumerate(self.classes)}
         values = self.label_values if kind == "label" else self.scribble_values
         return {value: names[name] for value, name in values.items()}
+
+
+def read_table(path: Path, columns: tuple[str, ...], key: str) -> list[dict[str, str]]:
+    """Rows of a table with a header line; comma, semicolon or tab, as spreadsheets export it.
+
+    Raises:
+        ConfigError: no such file, no rows, or a column is not there; names the file and ``key``.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such table ({key}); correct the path, relative to the YAML file")
+    text = path.read_text(encoding="utf-8-sig")
+    head = text.partition("\n")[0]
+    delimiter = max(("\t", ";", ","), key=head.count)
+    rows = [
+        {name.strip(): (value or "").strip() for name, value in row.items() if name}
+        for row in csv.DictReader(text.splitlines(), delimiter=delimiter)
+    ]
+    missing = [name for name in columns if not rows or name not in rows[0]]
+    if missing:
+        raise ConfigError(
+            f"{path}: expected rows and the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} "
+            f"({key}), got columns {', '.join(rows[0]) if rows else head.strip() or 'none'}"
+        )
+    return rows

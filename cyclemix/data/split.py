@@ -15,6 +15,7 @@ import numpy as np
 from cyclemix.atomic import write_text
 from cyclemix.config import Protocol
 from cyclemix.data.datasets import load_dataset
+from cyclemix.data.draw import interleave
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.strict import ConfigError
 
@@ -59,7 +60,8 @@ def run(dataset_file: Path, protocol: Protocol, index: Path | None, output: Path
         settings: dict[str, Any] = {"kind": "official"}
     else:
         persons = _persons(spec, index)
-        folds = kfold(persons, protocol.folds, protocol.seed, spec.label)
+        # Official lists say who is scribbled; without them a study takes cases as they come.
+        folds = kfold(persons, protocol.folds, protocol.seed, spec.label, mixed=not spec.official)
         settings = {"kind": "kfold", "folds": protocol.folds, "seed": protocol.seed}
     for number, fold in enumerate(folds):
         check_disjoint(fold, spec, f"{spec.label}, fold {number}")
@@ -84,12 +86,13 @@ def official_fold(spec: DatasetSpec) -> Fold:
     return {part: sorted(spec.official.get(part, [])) for part in LISTS}  # type: ignore[call-overload]
 
 
-def kfold(persons: Sequence[Person], folds: int, seed: int, label: str) -> list[Fold]:
+def kfold(persons: Sequence[Person], folds: int, seed: int, label: str, mixed: bool = False) -> list[Fold]:
     """Stratified k-fold by person.
 
     Densely labelled persons rotate through the test folds, each group dealt out evenly. Of the others in the
     fold some are drawn for validation, again evenly by group. Persons without dense labels always train.
-    Where the data set has scribbles, a person without any cannot train and validates instead.
+    Where the data set has scribbles, a person without any cannot train and validates instead; if ``mixed``,
+    such persons are only drawn for validation first, and those left over train on their dense labels.
 
     Raises:
         ConfigError: fewer densely labelled persons than folds, or nobody left to train or select on.
@@ -104,11 +107,11 @@ def kfold(persons: Sequence[Person], folds: int, seed: int, label: str) -> list[
     made = []
     for number, test in enumerate(tests):
         rest = [person for person in rotating if person not in test]
-        drawn = _interleave(rest, np.random.default_rng([seed, 1, number]))
+        drawn = interleave(rest, lambda person: person.group, np.random.default_rng([seed, 1, number]))
         count = max(1, round(VALIDATION_FRACTION * len(rest)))
-        unable = [person for person in rest if has_scribbles and not person.scribbled]
+        unable = [person for person in drawn if has_scribbles and not person.scribbled]
         able = [person for person in drawn if person not in unable]
-        val = unable + able[: max(0, count - len(unable))]
+        val = (unable + able)[:count] if mixed else unable + able[: max(0, count - len(unable))]
         train = [person for person in persons if person not in test and person not in val]
         if not val or not train:
             raise ConfigError(
@@ -184,19 +187,6 @@ def _deal(persons: Iterable[Person], hands: int, rng: np.random.Generator) -> li
             dealt[turn % hands].append(groups[name][position])
             turn += 1
     return dealt
-
-
-def _interleave(persons: Iterable[Person], rng: np.random.Generator) -> list[Person]:
-    """Shuffle so that every prefix holds the groups in about their proportions."""
-    groups: dict[str, list[Person]] = defaultdict(list)
-    for person in persons:
-        groups[person.group].append(person)
-    placed: list[tuple[float, float, Person]] = []
-    for name in sorted(groups):
-        members = groups[name]
-        for rank, position in enumerate(rng.permutation(len(members))):
-            placed.append(((rank + 0.5) / len(members), float(rng.random()), members[position]))
-    return [person for *_, person in sorted(placed, key=lambda item: item[:2])]
 
 
 def _names(persons: Iterable[Person]) -> list[str]:

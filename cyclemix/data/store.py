@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cyclemix.atomic import replacing
+from cyclemix.atomic import write_bytes
 from cyclemix.data.reading import DAMAGED, LARGEST_BYTES, read_up_to
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,8 @@ class Geometry:
     """Native pixels a prepared pixel along (rows, columns)."""
     header: bytes
     """NIfTI-1 header block (348 bytes) of the upstream image."""
+    slice_axis: int = 3
+    """Axis of the stored upstream array along which the slices lie."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,9 @@ def save_case(path: Path, case: PreparedCase, receipt: Mapping[str, Any] | None 
             if array.shape != case.image.shape:
                 raise ValueError(f"{path}: {name} has shape {array.shape}, the image {case.image.shape}")
             arrays[name] = array.astype(np.uint8)
-    with replacing(path) as partial, partial.open("wb") as stream:
-        text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-        np.savez_compressed(stream, meta=text, **arrays)  # type: ignore[arg-type]
+    text, stream = np.frombuffer(json.dumps(meta).encode(), np.uint8), io.BytesIO()
+    np.savez_compressed(stream, meta=text, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, stream.getbuffer())
 
 
 def load_case(path: Path) -> PreparedCase:
@@ -112,6 +114,9 @@ def load_case(path: Path) -> PreparedCase:
         ValueError: the file is missing, truncated, damaged or not a prepared case; names the file.
     """
     meta, arrays = _read(path, ("image", "scribble", "label"))
+    wrong = int((~np.isfinite(arrays["image"])).sum())
+    if wrong:
+        raise ValueError(f"{path}: {wrong} pixels are not finite; {REDO}")
     try:
         shape = meta["geometry"]
         geometry = Geometry(
@@ -120,6 +125,7 @@ def load_case(path: Path) -> PreparedCase:
             origin_yx=tuple(shape["origin_yx"]),
             scale_yx=tuple(shape["scale_yx"]),
             header=bytes.fromhex(shape["header"]),
+            slice_axis=shape.get("slice_axis", 3),
         )
         return PreparedCase(
             case=meta["case"],

@@ -25,6 +25,7 @@ from cyclemix.methods.base import Batch, Network
 from cyclemix.methods.cyclemix import CycleMix, MixedView
 from cyclemix.ops.components import largest_component
 from cyclemix.slices import Slices
+from cyclemix.strict import ConfigError
 
 
 class CycleMixPlus(CycleMix):
@@ -55,6 +56,12 @@ class CycleMixPlus(CycleMix):
 
     def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
         """The memory of the training slices and, where it teaches, the teacher."""
+        wrong = [pair for pair in self.config.enclosed if not all(0 < v < self.num_classes for v in pair)]
+        if wrong:
+            raise ConfigError(
+                f"enclosed: {wrong[0]} names a class that the data set does not have; expected values 1 to "
+                f"{self.num_classes - 1}, correct the row's config in methods.yaml"
+            )
         self._memory = Memory(slices, self.num_classes)
         self._teacher = Teacher(net) if self.config.weight_teacher > 0 else None
         taught = {} if self._teacher is None else {"teacher": self._teacher}

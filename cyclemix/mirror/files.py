@@ -16,7 +16,7 @@ import pandas as pd
 
 from cyclemix import layout, provenance
 from cyclemix.config import modules_of
-from cyclemix.data.records import pick_fold
+from cyclemix.data.receipts import pick_fold
 from cyclemix.mirror.record import BestModel, RunKey, RunRecord, finite, flatten, rounded
 from cyclemix.provenance import file_digest
 
@@ -161,8 +161,9 @@ def run_params(config: Path, key: RunKey) -> dict[str, str]:
 
 
 def provenance_tags(values: Mapping[str, Any]) -> dict[str, str]:
-    """A provenance as tags; the commit also under the name that MLflow shows as the version."""
-    tags = {f"provenance.{name}": text for name, text in flatten(values).items()}
+    """A provenance as tags, without the hashes of files; the commit also as the version that MLflow shows."""
+    short = {name: value for name, value in values.items() if name not in ("inputs", "outputs", "seal")}
+    tags = {f"provenance.{name}": text for name, text in flatten(short).items()}
     commit = values.get("commit")
     if commit:
         tags["mlflow.source.git.commit"] = str(commit)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cyclemix import layout
+from cyclemix.atomic import replacing
 from cyclemix.config import Tracking
 from cyclemix.mirror import model, record
 from cyclemix.mirror.record import RunKey, RunRecord
@@ -56,7 +57,7 @@ def import_mlflow() -> type[MlflowClient]:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient
 
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # what fails we tell once ourselves
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # we warn once ourselves
@@ -83,8 +84,8 @@ class Store:
         database = sqlite_file(self.uri)
         if database is not None:
             ready = initialised(database)
-            if create:
-                database.parent.mkdir(parents=True, exist_ok=True)
+            if create and not ready:
+                _create(database)
             elif not ready:
                 raise RuntimeError(f"{database}: no MLflow store; `cyclemix track-sync` makes it anew")
         self.client = import_mlflow()(tracking_uri=self.uri)
@@ -245,6 +246,22 @@ def _others(tags: Mapping[str, str], shown: RunRecord) -> dict[str, str]:
         for name, value in tags.items()
         if name not in generated and (not name.startswith("mlflow.") or "note" in name)
     }
+
+
+def _create(database: Path) -> None:
+    """Make the tables beside the store's place and rename: MLflow can never use a half-made store again.
+
+    A file that is there already holds what is not ours to replace; MLflow adds its tables or refuses.
+    """
+    if database.is_file() and database.stat().st_size:
+        return
+    import_mlflow()
+    from mlflow.store.db import utils
+
+    with replacing(database) as partial:
+        engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{partial}")
+        utils._initialize_tables(engine)
+        engine.dispose()
 
 
 def _upgrade(uri: str) -> None:

@@ -1,10 +1,11 @@
-"""Tracking URIs: which sqlite file one names, whether it is a store yet, how it may be shown."""
+"""Tracking URIs: which sqlite file one names, whether it is a store yet."""
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from pathlib import Path
+
+from cyclemix.urls import without_password
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -19,11 +20,6 @@ def initialised(database: Path) -> bool:
     with sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True) as connection:
         found = connection.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchone()
     return found is not None
-
-
-def without_password(text: str) -> str:
-    """``scheme://user:secret@host`` -> ``scheme://***@host``, for logs and sentinels."""
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
 
 
 def first_line(error: BaseException) -> str:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from cyclemix import layout
 from cyclemix.config import UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, cardiac_phase, read_native, source_parts
-from cyclemix.data.records import read_receipt
+from cyclemix.data.native import move_slices
+from cyclemix.data.receipts import read_receipt
 from cyclemix.plots.overlays import Group, Panel, crop_box, pick_slices
 from cyclemix.plots.runs import Runs
 from cyclemix.statistics import AVERAGE, patient_means
@@ -97,7 +98,10 @@ def group_of(source: Source, subject: str, title: str, predictions: Mapping[str,
         raise ValueError(
             f"case {case}: an overlay needs image and dense label; {source.spec.label} gives it neither"
         )
-    predicted = {label: read_labels(folder / f"{case}.nii.gz") for label, folder in predictions.items()}
+    predicted = {
+        label: read_labels(folder / f"{case}.nii.gz", source.spec.slice_axis)
+        for label, folder in predictions.items()
+    }
     spacing = source.spacing(case)
     box = crop_box((truth > 0) & (truth != UNLABELLED), spacing)
     panels = [
@@ -115,15 +119,15 @@ def group_of(source: Source, subject: str, title: str, predictions: Mapping[str,
     return Group("\n".join(filter(None, (title, subject, rest))), panels)
 
 
-def read_labels(path: Path) -> NDArray[np.integer]:
-    """A predicted volume (D,H,W).
+def read_labels(path: Path, slice_axis: int = 3) -> NDArray[np.integer]:
+    """A predicted volume (D,H,W), slices first.
 
     Raises:
         ValueError: it is not there.
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such prediction; run `predict` for this method, fold and seed first")
-    return np.asarray(nibabel.Nifti1Image.from_filename(path).dataobj).T
+    return move_slices(np.asarray(nibabel.Nifti1Image.from_filename(path).dataobj).T, slice_axis)
 
 
 def training_strip(runs: Runs, count: int) -> list[Panel]:

@@ -23,7 +23,7 @@ GROUP_GAP_IN = 0.14
 
 @dataclass(frozen=True)
 class Panel:
-    """One slice, cropped around the heart. Arrays are (H,W); labels hold class values 1, 2, ..."""
+    """One slice, cropped around the structures. Arrays are (H,W); labels hold class values 1, 2, ..."""
 
     title: str
     image: NDArray[np.float64]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import colorsys
+import io
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -12,9 +15,10 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from cyclemix.atomic import replacing, write_text
+from cyclemix.atomic import write_bytes, write_text
 
 WIDTH_IN = 8.0
 """Width of a figure; with 7 to 9 pt type it stays legible when a README shrinks it to 800 pixels."""
@@ -100,8 +104,9 @@ def save(figure: Figure, folder: Path, name: str, *, vector: bool = False, dpi: 
     kinds = {"png": {"Software": None}} | ({"svg": {"Date": None}} if vector else {})
     paths = [folder / f"{name}.{kind}" for kind in kinds]
     for path, (kind, metadata) in zip(paths, kinds.items(), strict=True):
-        with replacing(path) as partial:
-            figure.savefig(partial, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
+        image = io.BytesIO()
+        figure.savefig(image, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
+        write_bytes(path, image.getbuffer())
     return paths
 
 
@@ -135,9 +140,15 @@ def method_colours(supervision: Mapping[str, str], compare_to: str) -> dict[str,
 
 
 def structure_colours(structures: Sequence[str]) -> dict[str, str]:
-    """A contour colour a structure."""
-    free = (colour for colour in OTHER_STRUCTURES if colour not in {CARDIAC.get(name) for name in structures})
-    return {name: CARDIAC.get(name) or next(free, QUIET) for name in structures}
+    """A contour colour a structure: the fixed ones, then hues that the golden ratio keeps apart."""
+    taken = {CARDIAC.get(name) for name in structures}
+    free = itertools.chain((colour for colour in OTHER_STRUCTURES if colour not in taken), _hues())
+    return {name: CARDIAC.get(name) or next(free) for name in structures}
+
+
+def _hues() -> Iterator[str]:
+    for number in itertools.count():
+        yield to_hex(colorsys.hsv_to_rgb((0.02 + 0.618034 * number) % 1.0, 0.55, (1.0, 0.8)[number % 2]))
 
 
 def heading(figure: Figure, title: str, subtitle: str, *, inches: float = 0.0) -> float:

@@ -1,20 +1,26 @@
-"""A study that is killed at the worst moment goes on to the same result."""
+"""Whole studies: killed, stopped, started twice; they go on to the same result."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+import stages
 import torch
-from studies import Project, copy_of_project, with_few_hearts
+from studies import ROOT, Project, copy_of_project, with_few_hearts
 
 STEPS = 100
 STUDY = (
@@ -35,14 +41,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def killed_once_it_trains(project: Project) -> None:
-    """Start the study; kill -9 Snakemake and its jobs once the training has written a checkpoint."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "models", "--config", *STUDY]
+@contextmanager
+def training(project: Project, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """The study's Snakemake, started on its models, once the training has written a checkpoint."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "models", *options, "--config", *STUDY]
     with subprocess.Popen(
         command,
         cwd=project.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         start_new_session=True,
     ) as process:
         deadline = time.monotonic() + DEADLINE_S
@@ -51,10 +59,17 @@ def killed_once_it_trains(project: Project) -> None:
                 assert process.poll() is None, "ended before its first checkpoint" + project.logs()
                 assert time.monotonic() < deadline, "no checkpoint in time" + project.logs()
                 time.sleep(0.02)
+            yield process
         finally:
-            # A job may have a process group of its own, so the whole tree is gathered before it falls apart.
-            for member in [*psutil.Process(process.pid).children(recursive=True), process]:
-                os.kill(member.pid, signal.SIGKILL)
+            if process.poll() is None:
+                send(process, signal.SIGKILL)
+
+
+def send(process: subprocess.Popen[str], number: int) -> None:
+    """A signal to a process and all below it, gathered first: a job may have a group of its own."""
+    for member in [*psutil.Process(process.pid).children(recursive=True), process]:
+        with suppress(ProcessLookupError):
+            os.kill(member.pid, number)
 
 
 def weights(project: Project) -> dict[str, torch.Tensor]:
@@ -62,8 +77,9 @@ def weights(project: Project) -> dict[str, torch.Tensor]:
     return dict(saved["state_dict"])
 
 
-def test_kill_9_in_training_then_resume_gives_the_same_model(project: Project) -> None:
-    killed_once_it_trains(project)
+def test_kill_9_and_sigterm_in_training_then_resume_give_the_same_model(project: Project) -> None:
+    with training(project) as process:
+        send(process, signal.SIGKILL)
     run = project.folder / RUN
     assert not (run / "model.pt").exists(), "killed before its end"
     stuck = project.snakemake("models", config=STUDY, check=False)
@@ -73,16 +89,88 @@ def test_kill_9_in_training_then_resume_gives_the_same_model(project: Project) -
     project.snakemake("--unlock", config=STUDY)
     project.snakemake("models", "--rerun-incomplete", config=STUDY)
     resumed = weights(project)
-    told = json.loads((run / "provenance.json").read_text())
-    assert 0 < told["resumed_at_steps"][0] < STEPS
-    assert told["steps"] == STEPS
+    check_resumed_once(run)
 
     shutil.rmtree(run)
     project.snakemake("models", config=STUDY)
     undisturbed = weights(project)
     assert json.loads((run / "provenance.json").read_text())["resumed_at_steps"] == []
-    assert resumed.keys() == undisturbed.keys()
-    assert all(torch.equal(resumed[name], undisturbed[name]) for name in resumed)
+    check_same(resumed, undisturbed)
+
+    interrupted_by_sigterm(project)
+    check_resumed_once(run)
+    check_same(weights(project), undisturbed)
+
+
+def interrupted_by_sigterm(project: Project) -> None:
+    """As a batch system ends a job: SIGTERM to Snakemake and all below; then the same command again."""
+    shutil.rmtree(project.folder / RUN)
+    with training(project) as process:
+        send(process, signal.SIGTERM)
+        said, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1, said
+    assert "Will exit after finishing currently running jobs" in said
+    log = (project.folder / "results/logs/train/phantom_unet_pce_fold0_seed0.log").read_text()
+    assert re.search(r"SIGTERM: checkpoint at step \d+; the same command goes on from it", log), log
+    assert not (project.folder / RUN / "model.pt").exists()
+    project.snakemake("models", "--rerun-incomplete", config=STUDY)  # no lock is left
+
+
+def check_resumed_once(run: Path) -> None:
+    told = json.loads((run / "provenance.json").read_text())
+    assert 0 < told["resumed_at_steps"][0] < STEPS
+    assert told["steps"] == STEPS
+
+
+def check_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_sigterm_to_snakemake_alone_lets_its_jobs_finish(project: Project) -> None:
+    shutil.rmtree(project.folder / RUN, ignore_errors=True)
+    with training(project) as process:
+        process.terminate()
+        said, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 1, said
+    assert "Will exit after finishing currently running jobs" in said
+    assert (project.folder / RUN / "model.pt").exists()
+    assert project.plan("models", config=STUDY) == {}, "no lock is left and nothing is to be done"
+
+
+def test_a_second_snakemake_on_the_same_folder_is_refused(project: Project) -> None:
+    shutil.rmtree(project.folder / RUN, ignore_errors=True)
+    with training(project) as process:
+        second = project.snakemake("models", config=STUDY, check=False)
+        said, _ = process.communicate(timeout=DEADLINE_S)
+    assert second.returncode == 1
+    assert "Directory cannot be locked" in second.stdout
+    assert process.returncode == 0, said
+    assert (project.folder / RUN / "model.pt").exists()
+
+
+def test_two_trainings_in_one_folder_wait_for_each_other(server: Any, reference: Any, tmp_path: Path) -> None:
+    job = reference.jobs["train"]
+    folder = stages.copy(reference.before["train"], tmp_path / "study")
+    run = folder / Path(next(name for name in job.made if name.endswith("model.pt"))).parent
+    run.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "cyclemix", *job.arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    both = [tmp_path / "first", tmp_path / "second"]
+    waiting = "another training writes to"
+    with (run / "train.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        processes = []
+        for log in both:
+            with log.open("w") as stream:
+                processes.append(subprocess.Popen(command, cwd=folder, stderr=stream, env=environment))
+        deadline = time.monotonic() + DEADLINE_S
+        while not all(waiting in log.read_text() for log in both):
+            assert time.monotonic() < deadline, [log.read_text() for log in both]
+            time.sleep(0.05)
+    assert [process.wait(DEADLINE_S) for process in processes] == [0, 0], [log.read_text() for log in both]
+    assert reference.wrong(folder) == []
+    assert any("resuming at step 4 of 4" in log.read_text() for log in both), "one found the other's end"
 
 
 def test_a_failing_row_leaves_the_others_running_and_shows_its_log(project: Project) -> None:

@@ -60,7 +60,7 @@ def curve(label: str, prepared: Path) -> dict[str, list[float]]:
     engine, state = Engine(settings, 0, slices), State(digest="golden")
     for _ in range(STEPS):
         engine.step(state)
-    values = torch.stack([value for value, _ in state.pending]).T.tolist()
+    values = torch.stack([step.values[:-1] for step in state.pending]).T.tolist()
     return dict(zip(engine.terms, values, strict=True))
 
 

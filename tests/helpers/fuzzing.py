@@ -96,15 +96,15 @@ def read_index(path: Path) -> Any:
 
 
 def read_folds(path: Path) -> Any:
-    from cyclemix.data import records
+    from cyclemix.data import receipts
 
-    return len(records.read_folds(path))
+    return len(receipts.read_folds(path))
 
 
 def read_receipt(path: Path) -> Any:
-    from cyclemix.data import records
+    from cyclemix.data import receipts
 
-    return len(records.read_receipt(path))
+    return len(receipts.read_receipt(path))
 
 
 def read_study(path: Path) -> Any:

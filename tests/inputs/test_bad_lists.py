@@ -16,7 +16,7 @@ import pytest
 from data_files import Lab, edit_voxels, write_nifti, write_own
 
 from cyclemix.config import Recipe, RunConfig
-from cyclemix.data import records
+from cyclemix.data import receipts
 from cyclemix.data.cases import list_cases, remote_files
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.store import load_case, read_index
@@ -99,7 +99,7 @@ def folds(content: object) -> Action:
     def act(folder: Path) -> object:
         text = content if isinstance(content, str) else json.dumps({"folds": content})
         (folder / "folds.json").write_text(text)
-        return records.read_folds(folder / "folds.json")
+        return receipts.read_folds(folder / "folds.json")
 
     return act
 
@@ -117,7 +117,7 @@ def training(change: Callable[[Lab], object], **lists: list[str]) -> Action:
             label="row", dataset="own", method="unet_pce", supervision="scribble", classes=["RV", "LV"],
             grid={"spacing_mm": 1.0, "crop_px": 32}, config={}, training=Recipe(),
         )  # fmt: skip
-        return _cases(settings, folder / "folds.json", [lab.index], 0)
+        return _cases(settings, folder / "folds.json", [lab.index], 0, 0)
 
     return act
 

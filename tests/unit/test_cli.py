@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -67,3 +68,58 @@ def test_methods_are_listed_with_their_summaries() -> None:
     assert "partial cross-entropy" in next(
         line for line in done.stdout.splitlines() if line.startswith("unet_pce ")
     )
+
+
+TYPED = ("segment", "check", "init", "methods", "new-method", "schema")
+
+
+@pytest.mark.parametrize("command", TYPED)
+def test_help_of_what_people_type_shows_examples(command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    examples = done.stdout.partition("Examples:")[2]
+    assert f"cyclemix {command}" in examples
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--nonsense",), ("nonsense",), ("check",), ("check", "a", "--threads", "0")]
+)
+def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_where_an_error_arose() -> None:
+    arguments = ("check", "nowhere")
+    assert "Traceback" not in run(*arguments).stderr
+    assert run(*arguments).returncode == 1
+    shown = run(*arguments, "--debug")
+    assert shown.returncode == 1
+    assert "Traceback" in shown.stderr
+    assert "nowhere.yaml: no such data set" in shown.stderr
+
+
+def test_methods_as_json() -> None:
+    done = run("methods", "--json")
+    rows = json.loads(done.stdout)
+    assert {"label", "method", "supervision", "summary"} <= set(rows[0])
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"set -o pipefail; {sys.executable} -m cyclemix methods | true"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_an_interruption_is_quiet_and_status_130() -> None:
+    code = (
+        "import sys, cyclemix.check, cyclemix.cli\n"
+        "def stop(*_): raise KeyboardInterrupt\n"
+        "cyclemix.check.run = stop\n"
+        "sys.argv = ['cyclemix', 'check', 'phantom']\n"
+        "cyclemix.cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from data_files import OWN, write_case, write_nifti, write_own
 
-from cyclemix.data.cases import expand, list_cases, match, remote_files
+from cyclemix.data.cases import Identity, expand, list_cases, match, remote_files
 from cyclemix.data.datasets import load_dataset
 from cyclemix.strict import ConfigError
 
@@ -162,7 +162,8 @@ def test_wrong_manifests(tmp_path: Path, lines: str, message: str) -> None:
 def test_patterns() -> None:
     spec = load_dataset(FOLDER / "mscmr.yaml")
     assert (
-        expand(spec, spec.files.image, "subject3", "", "val") == "MSCMR_dataset/val/images/subject3_DE.nii.gz"
+        expand(spec, spec.files.image, Identity("subject3"), "val")
+        == "MSCMR_dataset/val/images/subject3_DE.nii.gz"
     )
     hit = match(spec, spec.files.image).fullmatch("MSCMR_dataset/TestSet/images/subject3_DE.nii.gz")
     assert hit is not None

@@ -152,6 +152,7 @@ def test_group_table_needs_its_column(tmp_path: Path) -> None:
     (tmp_path / "groups.tsv").write_text("subject\tpathology\na\tb\n")
     spec = load_dataset(write_own(tmp_path, extra="group_table: groups.tsv\n"))
     with pytest.raises(
-        ConfigError, match=r"groups\.tsv: expected a tab-separated table with a column `group`"
+        ConfigError,
+        match=r"groups\.tsv: expected rows and the column group \(group_table\), got columns subject",
     ):
         _ = spec.groups

@@ -303,3 +303,43 @@ def test_phantom_is_generated(phantom_prepared: Path) -> None:
     assert [c["case"] for c in receipt["cases"]][::2] == ["heart001_frame01", "heart002_frame01"]
     assert len(receipt["files"]) == 2 * 2 * 3
     assert all((folder / "raw" / f["path"]).stat().st_size == f["bytes"] for f in receipt["files"])
+
+
+@pytest.mark.parametrize(
+    "url", ["http://files.example.org/v1/", "file:///etc/", "https://me:pw@host/", "ftp://x/"]
+)
+def test_upstream_files_come_over_https_alone(remote: Remote, url: str) -> None:
+    remote.spec_file.write_text(SPEC.replace("https://files.example.org/v1/", url))
+    message = (
+        r"remote\.yaml: upstream\.0\.url: expected https://HOST/\.\.\. without credentials; .* a `mirror`"
+    )
+    with pytest.raises(ConfigError, match=message) as caught:
+        remote.run()
+    assert "pw" not in str(caught.value)
+
+
+def test_no_message_of_a_download_shows_the_mirrors_password(
+    remote: Remote, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote.file(TRAIN[0]).unlink()
+    server.faults[url_path(TRAIN[1])] = [half]
+    server.faults[url_path(TRAIN[2])] = [busy]
+    with pytest.raises(DownloadError, match="404") as caught:
+        remote.run(mirror=server.url.replace("://", "://me:hunter2@"))
+    assert "hunter2" not in str(caught.value) + caplog.text
+    assert "://***@127.0.0.1" in caplog.text
+    with pytest.raises(ConfigError) as refused:
+        remote.run(mirror="ftp://me:hunter2@host")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_file_longer_than_its_manifest_says_is_not_read_to_its_end(remote: Remote, server: Server) -> None:
+    def more(handler: BaseHTTPRequestHandler, content: bytes) -> None:
+        send(handler, content + b"x" * 10)
+
+    server.faults[url_path(TRAIN[0])] = [more] * 5
+    with pytest.raises(
+        DownloadError, match=r"sends more than the \d+ bytes expected; the copy there is damaged"
+    ):
+        remote.run(mirror=server.url)
+    assert remote.there() == TRAIN[1:]

@@ -20,11 +20,8 @@ from cyclemix.data.spec import DatasetSpec
 from cyclemix.methods.base import Batch
 from cyclemix.strict import validate
 
-PAGES = (
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    *(f"docs/{n}.md" for n in ("data", "methods", "evaluation", "tracking", "extending")),
-)
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md")))
 
 
 def blocks(page: Path, language: str) -> list[str]:

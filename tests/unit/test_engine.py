@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -78,11 +79,75 @@ def test_a_loss_that_is_not_finite_names_step_term_and_cases() -> None:
     slices, _ = discs(1)
     engine, state = Engine(settings(), 0, slices), State(digest="d")
     train(engine, state, 2)
-    slices.image[:] = float("nan")
+    with_loss(engine, lambda loss: loss * float("nan"))
     with pytest.raises(
         FloatingPointError, match=r"step 3: loss term pce is nan; cases of the batch: case0\."
     ):
         train(engine, state, 4)
+
+
+def with_loss(engine: Engine, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Let the method's terms go through ``change``."""
+    plain = engine.method.losses
+    engine.method.losses = lambda *given: {key: change(value) for key, value in plain(*given).items()}  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("clip", [5.0, None])
+def test_a_gradient_that_is_not_finite_under_a_finite_loss_stops(clip: float | None) -> None:
+    slices, _ = discs(1)
+    engine, state = Engine(settings(gradient_clip=clip), 0, slices), State(digest="d")
+    train(engine, state, 2)
+    # sqrt has an infinite slope at 0, where its value is 0
+    with_loss(engine, lambda loss: loss + (loss - loss.detach()).sqrt())
+    message = r"step 3: the norm of the gradient is (nan|inf); cases of the batch: case0\."
+    with pytest.raises(FloatingPointError, match=message):
+        train(engine, state, 4)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_an_input_that_is_not_finite_names_its_own_case_alone(value: float) -> None:
+    slices, _ = discs(6)
+    engine, state = Engine(settings(batch_size=64), 0, slices), State(digest="d")
+    train(engine, state, 2)
+    slices.image[2, 0, 16, 16] = value
+    with pytest.raises(
+        FloatingPointError, match=r"step 3: the augmented image is not finite; cases: case2\. Look at"
+    ):
+        train(engine, state, 4)
+
+
+def test_nothing_is_checkpointed_after_a_step_that_is_not_finite() -> None:
+    slices, _ = discs(1)
+    engine, state = Engine(settings(), 0, slices), State(digest="d")
+    with_loss(engine, lambda loss: loss * float("inf"))
+    engine.step(state)
+    with pytest.raises(FloatingPointError, match="step 1: loss term pce is inf"):
+        engine.check(state)
+    assert state.history == []
+
+
+def test_the_gradient_is_measured_before_it_is_clipped() -> None:
+    slices, _ = discs()
+    norms = []
+    for clip in (None, 1e-3):
+        engine, state = Engine(settings(gradient_clip=clip), 0, slices), State(digest="d")
+        engine.step(state)
+        norms.append(float(state.pending[0].values[-1]))
+    assert norms[0] == pytest.approx(norms[1])
+    assert norms[0] > 1e-3
+
+
+def test_resuming_on_another_number_of_threads_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    slices, _ = discs()
+    engine, state = Engine(settings(), 0, slices), State(digest="d")
+    train(engine, state, 1)
+    snapshot = engine.snapshot(state)
+    here = torch.get_num_threads()
+    assert engine.restore(snapshot).threads == [here]
+    assert "threads" not in caplog.text
+    snapshot["state"]["threads"] = [here + 1]
+    assert engine.restore(snapshot).threads == [here + 1, here]
+    assert f"resuming on {here} threads what began on {here + 1}" in caplog.text
 
 
 def test_averaged_weights_follow_the_warmed_up_decay() -> None:

@@ -34,6 +34,7 @@ def version(pin: Requirement) -> str:
         ("requirements.lock", None),
         ("requirements-dev.lock", "dev"),
         ("requirements-ui.lock", "ui"),
+        ("requirements-docs.lock", "docs"),
         ("requirements-browser.lock", "dev"),
         ("requirements-browser.lock", "ui"),
         ("requirements-browser.lock", "browser"),
@@ -61,6 +62,14 @@ def test_the_lock_of_the_browser_holds_the_versions_of_the_others() -> None:
     for lock in ("requirements-dev.lock", "requirements-ui.lock"):
         for name, pin in pins(lock).items():
             assert browser[name] == version(pin), f"{name} of {lock}"
+
+
+def test_the_lock_of_the_documentation_changes_no_version() -> None:
+    known = {name: version(pin) for name, pin in pins("requirements-dev.lock").items()}
+    docs = {name: version(pin) for name, pin in pins("requirements-docs.lock").items()}
+    assert {name: docs[name] for name in docs.keys() & known.keys()} == {
+        name: known[name] for name in docs.keys() & known.keys()
+    }
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "envs").glob("*.lock")))

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from cyclemix import tables
-from cyclemix.layout import data_dir, run_dir
+from cyclemix import efficiency, tables
+from cyclemix.layout import data_dir, run_dir, table_dir
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 
 DATASET = """
@@ -295,9 +295,13 @@ def test_writing_twice_gives_the_same_bytes(toy):
     toy.run()
     assert {path.name: path.read_bytes() for path in toy.output.iterdir()} == first
     assert set(first) == {
-        *(f"{name}.csv" for name in ("per_case", "summary", "significance", "clinical", "levels")),
+        *(
+            f"{name}.csv"
+            for name in ("per_case", "summary", "significance", "clinical", "levels", "efficiency")
+        ),
         "clinical_per_patient.csv",
         *("comparison.md", "comparison.tex", "comparison.html", "comparison_readme.md", "overview.rst"),
+        "provenance.json",
     }
 
 
@@ -328,3 +332,110 @@ def test_a_study_without_runs_says_why(toy):
     toy.study["methods"] = {"maag": block("scribble+masks", reason="no masks")}
     with pytest.raises(ValueError, match="no method runs on toy; every one is n/a: maag: no masks"):
         toy.run()
+
+
+def with_digests(toy: Toy, label: str, seed: int, **changes: object) -> None:
+    """Let a run's provenance hold digests and the hash of one data file."""
+    path = run_dir(toy.results, "toy", label, 0, seed) / "provenance.json"
+    made = json.loads(path.read_text()) | {
+        "code_digest": "c0de",
+        "config_digest": "c0f1",
+        "lock_digest": "10c4",
+    }
+    made |= {"stage": "train", "inputs": {"../../../../data/toy/folds.json": "f01d" + "0" * 60}} | changes
+    path.write_text(json.dumps(made))
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"code_digest": "beef"}, r"code_digest of train: beef \(fold0_seed1\), c0de \(fold0_seed0\)"),
+        ({"config_digest": "beef"}, r"config_digest of train: beef \(fold0_seed1\), c0f1 \(fold0_seed0\)"),
+        ({"lock_digest": "beef"}, r"lock_digest of train: 10c4 \(fold0_seed0\), beef \(fold0_seed1\)"),
+        (
+            {"inputs": {"../../../../data/toy/folds.json": "beef" + "0" * 60}},
+            r"data/toy/folds.json: beef0{12} \(fold0_seed1\), f01d0{12} \(fold0_seed0\)",
+        ),
+    ],
+)
+def test_a_row_of_mixed_runs_is_refused(toy: Toy, changes: dict[str, object], line: str) -> None:
+    for seed in (0, 1):
+        with_digests(toy, "unet_pce", seed, **(changes if seed else {}))
+    with pytest.raises(ValueError, match=line) as caught:
+        toy.run()
+    text = str(caught.value)
+    assert "runs/toy/unet_pce: the runs of row unet_pce were made from different things:" in text
+    assert "Delete the folders of the odd runs and run the study again, or set `allow_mixed: true`" in text
+    assert not toy.output.exists()
+
+
+def test_runs_of_other_devices_and_rows_of_other_code_are_not_mixed(toy: Toy) -> None:
+    for seed, device in ((0, "cpu"), (1, "NVIDIA H100")):
+        with_digests(toy, "unet_pce", seed, device=device, hardware={"cores": seed}, commit=str(seed))
+        with_digests(toy, "cyclemix", seed, code_digest="other", config_digest="other")
+    toy.run()
+    assert "mixed" not in toy.text("comparison.md")
+
+
+def test_mixed_runs_may_be_allowed_and_are_marked(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
+    for seed in (0, 1):
+        with_digests(toy, "unet_pce", seed, lock_digest=f"lock{seed}")
+    tables.run(toy.results, toy.dataset, toy.study, toy.output, toy.published, allow_mixed=True)
+    assert "lock_digest of train: lock0 (fold0_seed0), lock1 (fold0_seed1)" in caplog.text
+    assert row_of(toy.text("comparison.md"), "unet\\_pce")[0].startswith("unet\\_pce *(mixed runs)*")
+    assert json.loads(toy.text("provenance.json"))["settings"]["mixed"] == ["unet_pce"]
+
+
+def swept(toy: Toy) -> Toy:
+    """``unet_pce`` as a point of 5 subjects and a quarter of ``cyclemix``'s scribbles."""
+    for label, point in (
+        ("cyclemix", {"method": "cyclemix", "subjects": None, "fraction": 1.0}),
+        ("unet_pce", {"method": "cyclemix", "subjects": 5, "fraction": 0.25}),
+    ):
+        toy.study["methods"][label]["effort"] = point
+        for seed, pixels in enumerate((1000, 1300)):
+            path = run_dir(toy.results, "toy", label, 0, seed) / "provenance.json"
+            amounts = {"subjects": 5, "scribbled_cases": 8, "dense_cases": 2, "labelled_pixels": pixels}
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"training_data": amounts}))
+    return toy
+
+
+def test_efficiency_has_a_row_a_point_with_what_was_trained_on(toy):
+    swept(toy).run()
+    table, summary = toy.csv("efficiency"), toy.csv("summary")
+    assert list(table["label"]) == ["cyclemix", "unet_pce"]
+    assert list(table["method"]) == ["cyclemix", "cyclemix"]
+    point = table.iloc[1]
+    assert (point["subjects"], point["scribble_fraction"], point["labelled_pixels"]) == (5, 0.25, 1150)
+    dice = summary[(summary["method"] == "unet_pce") & (summary["metric"] == "dice")].set_index("structure")
+    assert point["dice"] == pytest.approx(dice.loc["Avg", "mean"])
+    assert point["ci_low"] < point["dice"] < point["ci_high"]
+    text = toy.text("comparison.md")
+    assert "Annotation efficiency" in text
+    assert "1,150" in text
+    assert "cyclemix: trained on 8 scribbled and 2 densely labelled cases." in text
+
+
+def test_without_a_sweep_there_is_a_header_and_no_word_of_it(toy):
+    toy.run()
+    assert toy.csv("efficiency").empty
+    text = toy.text("comparison.md")
+    assert "efficiency" not in text
+    assert "densely labelled" not in text
+
+
+def test_the_figure_of_a_sweep_is_drawn_from_its_table(toy, tmp_path):
+    swept(toy).run()
+    target = table_dir(toy.results, "toy")
+    target.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(ValueError, match=r"efficiency.csv: no such file; run tabulate first"):
+        efficiency.run(toy.results, toy.dataset, toy.study, tmp_path)
+    text = (toy.output / "efficiency.csv").read_text()
+    (target / "efficiency.csv").write_text(text.splitlines()[0] + "\n")
+    with pytest.raises(ValueError, match=r"no point; the study needs an `efficiency` block"):
+        efficiency.run(toy.results, toy.dataset, toy.study, tmp_path)
+    (target / "efficiency.csv").write_text(text)
+    efficiency.run(toy.results, toy.dataset, toy.study, tmp_path)
+    first = (tmp_path / "efficiency.png").read_bytes()
+    efficiency.run(toy.results, toy.dataset, toy.study, tmp_path)
+    assert (tmp_path / "efficiency.png").read_bytes() == first, "equal input, equal bytes"

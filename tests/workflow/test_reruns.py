@@ -9,6 +9,8 @@ import pytest
 import yaml
 from studies import LABELS, SMALL, Project, per_label
 
+from cyclemix import verify
+
 AFTER_TRAINING = ("predict", "evaluate")
 ENDS = {"tabulate": 1, "figures": 1}
 
@@ -32,6 +34,23 @@ def test_the_study_is_complete(finished: Project) -> None:
 
 def test_a_second_run_does_nothing(finished: Project) -> None:
     assert finished.plan() == {}
+
+
+def test_the_results_verify_and_an_altered_model_is_mended_as_told(finished_study: Project) -> None:
+    results = finished_study.folder / "results"
+    assert verify.run(results).problems == []
+    model = results / "runs" / "phantom" / "unet_pce" / "fold0_seed0" / "model.pt"
+    content = model.read_bytes()
+    model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    (problem,) = verify.run(results).problems
+    target = "runs/phantom/unet_pce/fold0_seed0/model.pt"
+    assert (problem.kind, problem.file) == ("altered", target)
+    assert problem.remedy == f"delete it, then `snakemake --force {results}/{target}` and `snakemake`"
+    model.unlink()
+    finished_study.snakemake("--force", f"results/{target}")
+    assert model.read_bytes() == content
+    finished_study.snakemake()
+    assert verify.run(results).problems == []
 
 
 def test_a_comment_or_docstring_reruns_nothing(finished_study: Project) -> None:
@@ -79,6 +98,8 @@ def test_a_real_edit_of_the_training_loop_retrains_all(finished_study: Project) 
         ("tracking", {}),
         ("cli", {}),
         ("provenance", {}),
+        ("chain", {}),
+        ("verify", {}),
     ],
 )
 def test_edits_behind_the_training_do_not_retrain(

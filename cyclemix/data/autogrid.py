@@ -1,0 +1,172 @@
+"""The numbers that ``grid: auto`` stands for: derived from the images once, then kept.
+
+``spacing_mm`` is the median in-plane pixel size, so that most images are hardly resampled. ``crop_px`` is the
+smallest multiple of 16 whose square, centred as crops are, holds every dense structure and every stroke,
+those of the background too, with `MARGIN` to spare, and at least `LEAST_VIEW` of a usual image.
+
+What was derived is written to ``grid.json`` and read from there ever after: cases that come or go must not
+move all others to another grid. Delete the file to derive the numbers anew.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from cyclemix.atomic import write_text
+from cyclemix.config import BACKGROUND, UNLABELLED, Grid
+from cyclemix.data.cases import list_cases
+from cyclemix.data.native import (
+    DataError,
+    header_shape,
+    header_spacing,
+    read_geometry,
+    read_native,
+    slices_first,
+)
+from cyclemix.data.spec import AutoGrid, DatasetSpec, Kind
+from cyclemix.parallel import parallel
+from cyclemix.strict import validate
+
+logger = logging.getLogger(__name__)
+
+MARGIN = 1.15
+"""The square's side over the least one that holds all labels: new images are not centred better."""
+
+LEAST_VIEW = 0.75
+"""The square's side is at least this part of the median image's shorter side."""
+
+STEP_PX = 16
+"""Sides that four poolings divide."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What of a case a grid depends on."""
+
+    spacing_mm: tuple[float, float]
+    """Pixel size (dy,dx)."""
+    size_mm: tuple[float, float]
+    """Height and width of a slice."""
+    reach_mm: float
+    """From the slice's middle to the farthest edge of what is labelled, by rows or columns; 0 = nothing."""
+
+
+def measure(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Extent:
+    """The extent of a case, from its header and its labels.
+
+    Raises:
+        DataError: a file that cannot be read; names it.
+    """
+    axis = spec.slice_axis
+    header = read_geometry(spec, raw_dir, entry)
+    _, *shape = slices_first(header_shape(header), axis)
+    _, *spacing = slices_first(header_spacing(header), axis)
+    labels = []
+    for kind in ("label", "scribble"):
+        if entry.get(kind):
+            classes, _, _ = read_native(spec, raw_dir, entry, kind)
+            labels.append(informative(classes, kind))
+    return extent_of((shape[0], shape[1]), (spacing[0], spacing[1]), labels)
+
+
+def informative(classes: np.ndarray, kind: Kind) -> np.ndarray:
+    """Pixels (D,H,W) that a crop should hold: the structures; of scribbles the background strokes too."""
+    marked = classes != UNLABELLED
+    return marked if kind == "scribble" else marked & (classes != BACKGROUND)
+
+
+def extent_of(
+    shape_yx: tuple[int, int], spacing_yx: tuple[float, float], marks: Sequence[np.ndarray]
+) -> Extent:
+    """The extent of slices (H,W) with marked pixels, bool (D,H,W), on them."""
+    reach = 0.0
+    for marked in marks:
+        for axis in (0, 1):
+            lines = np.flatnonzero(marked.any(axis=(0, 2 - axis)))
+            if lines.size:
+                middle = marked.shape[1 + axis] / 2
+                far = max(middle - lines[0], lines[-1] + 1 - middle)
+                reach = max(reach, float(far) * spacing_yx[axis])
+    size = (shape_yx[0] * spacing_yx[0], shape_yx[1] * spacing_yx[1])
+    return Extent(spacing_yx, size, reach)
+
+
+def derive(setting: AutoGrid, extents: Sequence[Extent]) -> Grid:
+    """The grid for cases of these extents, at least one; their order does not matter."""
+    spacing = setting.spacing_mm
+    if spacing == "auto":
+        pixels = median(math.sqrt(extent.spacing_mm[0] * extent.spacing_mm[1]) for extent in extents)
+        spacing = float(f"{pixels:.3g}")
+    crop = setting.crop_px
+    if crop == "auto":
+        needed = 2 * MARGIN * max(extent.reach_mm for extent in extents)
+        usual = LEAST_VIEW * median(min(extent.size_mm) for extent in extents)
+        largest = max(max(extent.size_mm) for extent in extents)
+        side_mm = min(max(needed, usual), largest)
+        crop = max(32, STEP_PX * math.ceil(side_mm / spacing / STEP_PX))
+    return Grid(spacing_mm=spacing, crop_px=crop)
+
+
+def resolve(spec: DatasetSpec, data_dir: Path, threads: int = 4) -> Grid:
+    """The grid of a data set: its YAML's numbers, or those kept in ``data_dir``, or derived now and kept.
+
+    Raises:
+        DataError: `auto`, nothing kept, and a case that cannot be read.
+        ConfigError: no cases, or a ``grid.json`` that is no grid.
+    """
+    if isinstance(spec.grid, Grid):
+        return spec.grid
+    if (kept := kept_grid(spec.grid, data_dir)) is not None:
+        return kept
+    entries = list_cases(spec, "all", data_dir / "raw")
+    try:
+        extents = parallel(
+            lambda entry: measure(spec, data_dir / "raw", entry),
+            entries,
+            threads,
+            f"{spec.label} grid",
+            "case",
+        )
+    except DataError as error:
+        raise DataError(f"{spec.label}: grid: auto needs every case: {error}") from None
+    return keep(spec, data_dir, derive(spec.grid, extents), len(entries))
+
+
+def keep(spec: DatasetSpec, data_dir: Path, grid: Grid, cases: int) -> Grid:
+    """Write ``grid.json`` into ``data_dir`` and say what it holds."""
+    content = {"setting": spec.grid.model_dump(), **grid.model_dump(), "derived_from_cases": cases}
+    path = data_dir / "grid.json"
+    write_text(path, json.dumps(content, indent=1) + "\n")
+    logger.info(
+        "%s: grid: auto is {spacing_mm: %g, crop_px: %d}, derived from %d cases and kept in %s",
+        *(spec.label, grid.spacing_mm, grid.crop_px, cases, path),
+    )
+    return grid
+
+
+def kept_grid(setting: AutoGrid, data_dir: Path) -> Grid | None:
+    """The grid that ``grid.json`` holds for ``setting``; None where there is none.
+
+    Raises:
+        ConfigError: the file is no grid.
+    """
+    path = data_dir / "grid.json"
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text())
+    except ValueError:
+        content = {}
+    if content.get("setting") not in (None, setting.model_dump()):
+        return None
+    numbers = {key: content[key] for key in ("spacing_mm", "crop_px") if key in content}
+    return validate(Grid, numbers, f"{path} (delete it to derive the grid anew)")

@@ -1,0 +1,73 @@
+"""One file from the web: no way over plain http unless it was asked for, no more bytes than were promised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from cyclemix.urls import without_password
+
+TIMEOUT_SECONDS = 60
+"""For a connection, and between two arrivals of data."""
+
+MOST_REDIRECTS = 5
+CHUNK = 1 << 18
+
+
+class Wrong(Exception):
+    """What came is not what the manifest says; ``final`` where another try cannot help."""
+
+    def __init__(self, message: str, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
+
+
+def fetch(url: str, path: Path, most_bytes: int) -> None:
+    """Write what an address answers; its content is for the caller to verify.
+
+    Redirects are followed one by one: from https to https alone, from the plain http of a mirror to either.
+
+    Args:
+        url: http or https.
+        path: the file to write.
+        most_bytes: reading ends with a refusal beyond them, whatever length the server declares.
+
+    Raises:
+        Wrong: too many bytes or redirects, or a redirect to another kind of address.
+        requests.RequestException: of the network, or a status that is not success.
+    """
+    kinds = ("https",) if urlsplit(url).scheme == "https" else ("https", "http")
+    for _ in range(MOST_REDIRECTS + 1):
+        # identity: a transparent gzip of the server's would be unpacked and then miss the manifest's hash
+        headers = {"Accept-Encoding": "identity"}
+        with requests.get(
+            url, stream=True, timeout=TIMEOUT_SECONDS, headers=headers, allow_redirects=False
+        ) as response:
+            if not response.is_redirect:
+                response.raise_for_status()
+                _write(response, path, most_bytes)
+                return
+            target = urljoin(url, response.headers["location"])
+        if urlsplit(target).scheme not in kinds:
+            raise Wrong(
+                f"{_shown(url)} redirects to {_shown(target)}; expected an address of {' or '.join(kinds)}",
+                final=True,
+            )
+        url = target
+    raise Wrong(f"{_shown(url)} is the end of {MOST_REDIRECTS} redirects and redirects again", final=True)
+
+
+def _write(response: requests.Response, path: Path, most_bytes: int) -> None:
+    count = 0
+    with path.open("wb") as stream:
+        for chunk in response.iter_content(CHUNK):
+            count += len(chunk)
+            if count > most_bytes:
+                raise Wrong(f"{_shown(response.url)} sends more than the {most_bytes} bytes expected")
+            stream.write(chunk)
+
+
+def _shown(url: str) -> str:
+    return without_password(url)

@@ -1,0 +1,36 @@
+"""One run on the tiny phantom through all stages, in seconds."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from cyclemix import evaluate, predict, resolve, tables, train
+from cyclemix.cli import _Silent
+from cyclemix.config import Grid, Inference, MethodBlock, Recipe, Training
+from cyclemix.layout import data_dir, run_dir, table_dir
+
+GRID = Grid(spacing_mm=3.2, crop_px=64)
+RECIPE = Recipe(base_filters=4, levels=3, batch_size=4, max_steps=4, validate_every_steps=2, warmup_steps=0)
+CPU = Training(device="cpu")
+LABEL = "row"
+
+
+def study(phantom: Path, results: Path, seed: int = 0) -> Path:
+    """Train, predict, evaluate and tabulate one run on the tiny phantom, as the workflow does."""
+    source, dataset_file = phantom / "data" / "tiny", phantom / "tiny.yaml"
+    folder = data_dir(results, "tiny")
+    shutil.copytree(source, folder)
+    run = run_dir(results, "tiny", LABEL, 0, seed)
+    config, folds, receipt = run.parent / "config.json", folder / "folds.json", folder / "raw_test.json"
+    index = {part: folder / "prepared" / GRID.name / f"index_{part}.csv" for part in ("train", "val", "test")}
+    block = MethodBlock(method="cyclemix", supervision="scribble", summary="")
+    resolve.run(dataset_file, LABEL, block, RECIPE, GRID, config)
+    train.run(config, folds, [index["train"], index["val"]], 0, seed, run, CPU, _Silent())
+    predict.run(run / "model.pt", folds, [index["test"]], 0, "test", Inference(), CPU, run / "predictions")
+    evaluate.run(dataset_file, receipt, folds, 0, "test", run / "predictions", run / "metrics.csv")
+    row = {"supervision": "scribble", "summary": "", "inference": Inference().model_dump(), "reason": None}
+    told = {"methods": {LABEL: row}, "seeds": [seed], "folds": [0], "inference": row["inference"]}
+    told |= {"protocol": {"kind": "official", "folds": 5, "evaluate_on": "test"}, "compare_to": LABEL}
+    tables.run(results, dataset_file, told, table_dir(results, "tiny"))
+    return results

@@ -1,0 +1,70 @@
+"""Records: sealed, relative, the same bytes for the same files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from cyclemix import chain
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    for name in ("data/x y.csv", "runs/a/model.pt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    path = tmp_path / "runs" / "a" / chain.NAME
+    made = {"stage": "train", "code_digest": "c0de", "settings": {"values": {10: "a", 9: "b"}}}
+    chain.write(path, made, [tmp_path / "data" / "x y.csv"], [tmp_path / "runs" / "a" / "model.pt"])
+    return path
+
+
+def test_it_names_files_from_its_own_folder_with_their_sha256(record: Path, tmp_path: Path) -> None:
+    content = chain.read(record)
+    sha256 = hashlib.sha256(b"data/x y.csv").hexdigest()
+    assert content["inputs"] == {"../../data/x y.csv": sha256}
+    assert list(content["outputs"]) == ["model.pt"]
+    assert chain.locate(record, "../../data/x y.csv") == tmp_path / "data" / "x y.csv"
+
+
+def test_it_may_be_moved_and_written_again(record: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for name in ("data", "runs"):
+        (tmp_path / name).rename(moved / name)
+    again = moved / "runs" / "a" / chain.NAME
+    assert chain.read(again)["stage"] == "train"
+    before = again.read_bytes()
+    made = {
+        key: value for key, value in json.loads(before).items() if key in ("stage", "code_digest", "settings")
+    }
+    chain.write(again, made, [moved / "data" / "x y.csv"], [moved / "runs" / "a" / "model.pt"])
+    assert again.read_bytes() == before
+
+
+def test_a_changed_digit_breaks_the_seal(record: Path) -> None:
+    record.write_text(record.read_text().replace("c0de", "c0df"))
+    with pytest.raises(ValueError, match=r"runs/a/provenance\.json: its seal does not fit its content"):
+        chain.read(record)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"provenance\.json: not a record"),
+        ("\udcff", r"provenance\.json: not a record"),
+        ('{"commit": "c0ffee"}', "no record of inputs and outputs; an older version wrote it"),
+    ],
+)
+def test_what_is_no_record_is_refused(record: Path, text: str, message: str) -> None:
+    record.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ValueError, match=message):
+        chain.read(record)
+
+
+def test_an_absent_record_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"gone\.json: no such record"):
+        chain.read(tmp_path / "gone.json")

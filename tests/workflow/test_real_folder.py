@@ -1,0 +1,80 @@
+"""ACDC given only as a folder: what `cyclemix init` drafts finds and prepares what the built-in YAML does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from acdc_folder import write_acdc
+
+from cyclemix import check, draft
+from cyclemix.data import autogrid, download, prepare
+from cyclemix.data.cases import list_cases
+from cyclemix.data.datasets import load_dataset
+from cyclemix.data.store import load_case
+
+DATASETS = Path(__file__).resolve().parents[2] / "config" / "datasets"
+PARTS = ("train", "val")
+
+
+@pytest.fixture(scope="module")
+def both(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """The built-in YAML with eight patients, its data folder, and the YAML drafted for them as NIfTI."""
+    folder = tmp_path_factory.mktemp("acdc")
+    text = (DATASETS / "acdc.yaml").read_text().replace("../manifests", str(DATASETS.parent / "manifests"))
+    start, stop = text.index("official:"), text.index("# The same volumes under two names")
+    lists = "official: {train: [4, 6, 14, 19, 38, 90], val: [17, 22]}\n"
+    text = (text[:start] + lists + text[stop:]).replace("same_person: [[patient074, patient076]]\n", "")
+    built_in = folder / "acdc.yaml"
+    built_in.write_text(text)
+    data = folder / "data" / "acdc"
+    for part in PARTS:
+        download.run(built_in, part, data / f"raw_{part}.json", str(mirror), threads=2)
+    assert write_acdc(built_in, data / "raw", folder / "scans", PARTS) == 16
+    drafted = folder / "config" / "datasets" / "own.yaml"
+    draft.run(folder / "scans", "own", drafted, folder / "config" / "own.yaml", threads=2)
+    return built_in, data, drafted
+
+
+def test_the_draft_finds_cases_subjects_and_values(both: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    built_in, data, drafted = both
+    known, own = load_dataset(built_in), load_dataset(drafted)
+    expected = [case for part in PARTS for case in list_cases(known, part, data / "raw")]
+    found = list_cases(own, "all", tmp_path)
+    who = [(case["case"], case["subject"], case["frame"]) for case in found]
+    assert who == sorted((case["case"], case["subject"], case["frame"]) for case in expected)
+    assert all(case["label"] and case["scribble"] for case in found)
+    for kind in ("label", "scribble"):
+        assert own.value_table(kind) == known.value_table(kind)  # type: ignore[arg-type]
+
+
+def test_the_draft_passes_check_with_a_grid_that_holds_the_hearts(
+    both: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    report = check.run(both[2], tmp_path, threads=2)
+    assert report.errors == []
+    assert report.grid is not None
+    assert 1.2 < report.grid.spacing_mm < 1.8  # the built-in's: 1.37
+    assert not any("outside" in finding.text for finding in report.findings)
+    assert max(2 * case.reach_mm for case in report.cases) < report.grid.spacing_mm * report.grid.crop_px
+    assert autogrid.resolve(load_dataset(both[2]), tmp_path / "data" / "own") == report.grid
+
+
+def test_on_the_same_grid_the_arrays_are_the_same(both: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    built_in, data, drafted = both
+    grid = load_dataset(built_in).grid
+    for part in PARTS:
+        receipt, index = data / f"raw_{part}.json", tmp_path / "acdc" / f"index_{part}.csv"
+        prepare.run(built_in, part, receipt, grid, index, threads=2)
+    download.run(drafted, "all", tmp_path / "own" / "raw_all.json")
+    prepare.run(
+        drafted, "all", tmp_path / "own" / "raw_all.json", grid, tmp_path / "own" / "p" / "index_all.csv", 2
+    )
+    paths = sorted((tmp_path / "own" / "p").glob("*.npz"))
+    assert len(paths) == 16
+    for path in paths:
+        ours, theirs = load_case(path), load_case(tmp_path / "acdc" / path.name)
+        for name in ("image", "scribble", "label"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=path.stem)
+        assert ours.geometry.spacing_mm == theirs.geometry.spacing_mm
