@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -50,13 +51,19 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             name = _page_of(path) if _needs_page(path) else str(path.relative_to(ROOT / "docs"))
         return os.path.relpath(name, Path(page.file.src_uri).parent) + (match[2] or "")
 
-    return _in_text(markdown, on_site)
-
-
-def _in_text(markdown: str, replace: Any) -> str:
-    """Replace links outside of fenced blocks."""
     parts = FENCE.split(markdown)
-    return "".join(part if i % 2 else LINK.sub(replace, part) for i, part in enumerate(parts))
+    return "".join(_nested(part, i % 2 == 1, on_site) for i, part in enumerate(parts))
+
+
+def _nested(part: str, fenced: bool, replace: Callable[[re.Match[str]], str]) -> str:
+    """A text with its links replaced, or a fenced block as it is; both indented as this Markdown nests lists.
+
+    What belongs to an item of a list is indented by 4, where the repository's pages do with 2 or 3.
+    """
+    if not fenced:
+        return re.sub(r"^ {2,3}(?=\S)", "    ", LINK.sub(replace, part), flags=re.MULTILINE)
+    indent = len(part) - len(part.lstrip(" "))
+    return textwrap.indent(part, " " * (4 - indent)) if indent in (2, 3) else part
 
 
 def _outside(markdown: str, folder: Path) -> list[Path]:

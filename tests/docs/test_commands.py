@@ -27,8 +27,8 @@ from cyclemix.config import Study
 from cyclemix.options import spread
 from cyclemix.strict import validate
 
-LOCAL = ("git", "cd", "source", "module", "export", "ssh", "tail", "pre-commit", "apptainer")
-CLUSTER = ("squeue", "sinfo", "sacct", "sacctmgr", "scontrol")
+LOCAL = ("git", "cd", "source", "module", "export", "ssh", "tail", "grep", "sha256sum", "pre-commit")
+CLUSTER = ("apptainer", "squeue", "sinfo", "sacct", "sacctmgr", "scontrol")
 EXTERNAL = frozenset({*LOCAL, *CLUSTER})
 """Programs of the shell, the site and the cluster: bash reads the line, nothing more can be checked here."""
 
@@ -141,7 +141,10 @@ def check_make(words: list[str], inline: bool, project: Project) -> None:
 
 
 def check_python(words: list[str], inline: bool, project: Project) -> None:
-    """The script is there and declares the options."""
+    """The script is there and declares the options; code on the line runs."""
+    if words[0] == "-c":
+        subprocess.run([sys.executable, *words], cwd=project.folder, check=True, capture_output=True)
+        return
     script = ROOT / words[0]
     assert script.is_file(), f"no script {words[0]}"
     declared = set(re.findall(r'"(--[\w-]+)"', script.read_text())) | {"--help"}
