@@ -8,10 +8,11 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from cyclemix.atomic import write_text
 from cyclemix.data.native import DataError
@@ -109,8 +110,8 @@ def _look(path: Path) -> Contents | None:
 
 def _split_text(layout: Layout, dense: set[str]) -> str:
     """A table of subjects: validation and test drawn among those with dense labels, the others train."""
-    order = sorted(dense)
-    random.Random(0).shuffle(order)  # noqa: S311  a draw, no secret
+    names = sorted(dense)
+    order = [names[place] for place in np.random.default_rng(0).permutation(len(names))]
     n_val, n_test = (max(1, round(PARTS[part] * len(order))) for part in ("val", "test"))
     part = dict.fromkeys(order[:n_test], "test") | dict.fromkeys(order[n_test : n_test + n_val], "val")
     subjects = sorted({case.subject for case in layout.cases})

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, ValueError, RuntimeError, EOFError, UnpicklingError)
+BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, ValueError, RuntimeError, EOFError)
 """What zipfile and torch raise at bytes that they cannot make sense of."""
 
 
@@ -44,6 +44,8 @@ def load(path: Path, device: torch.device) -> Any:
         if wrong is None:
             stream.seek(0)
             return torch.load(stream, map_location=device, weights_only=True)
+    except UnpicklingError as error:  # torch's own message advises to read it all the same
+        raise Damaged("it holds more than weights, numbers and texts, which is not read") from error
     except BROKEN as error:
         raise Damaged(str(error).partition("\n")[0]) from error
     raise Damaged(f"{wrong} in it does not match its checksum")

@@ -106,16 +106,14 @@ class Soak:
         return [path for path in found if not SPARED.search(str(path.relative_to(folder)))]
 
     def delete(self) -> None:
-        """A file, or a whole training."""
+        """A file, or a whole training, with what was made of it."""
         if files := self.files():
             path = self.draw.choice(files)
             run = next((parent for parent in path.parents if parent.name.startswith("fold0_")), None)
-            if run is not None and self.draw.random() < 0.3:
-                shutil.rmtree(run)
-                self.faults["run deleted"] += 1
-            else:
-                path.unlink()
-                self.faults["file deleted"] += 1
+            whole = run is not None and self.draw.random() < 0.3
+            for gone in ([run] if run is not None and whole else [path]) + made_of(path):
+                discard(gone)
+            self.faults["run deleted" if whole else "file deleted"] += 1
 
     def flip(self) -> None:
         """A bit of a file that is checked where it is read, and away with what was made of it."""
@@ -129,7 +127,7 @@ class Soak:
         self.flipped.add(path)
         self.faults["bit flipped"] += 1
         for made in made_of(path):
-            shutil.rmtree(made) if made.is_dir() else made.unlink()
+            discard(made)
 
     def start(self) -> subprocess.Popen[str]:
         """Snakemake on the study, as a process."""
@@ -155,7 +153,8 @@ class Soak:
         for victim in victims:
             with suppress(psutil.NoSuchProcess):
                 victim.send_signal(number)
-        self.faults[kind] += bool(victims)
+        if victims:
+            self.faults[kind] += 1
         process.wait()
         psutil.wait_procs(tree)
         locks = self.project.folder / ".snakemake" / "locks"
@@ -178,13 +177,13 @@ class Soak:
         """What the messages ask for: the named files away, and the receipts of the stage that makes them."""
         for line in sorted({line for line in said.splitlines() if ADVICE.search(line)}):
             for name in re.findall(r"results/[^\s:;,'\"]+", line):
-                if self.discard(self.project.folder / name):
+                if self.renew(self.project.folder / name):
                     log.info("mended as told: %s", line.strip()[:300])
                     self.named += 1
 
-    def discard(self, path: Path) -> bool:
+    def renew(self, path: Path) -> bool:
         """Away with a file and what vouches for it, so that its stage runs again; False for other files."""
-        above = {parent.name: parent for parent in (path, *path.parents)}
+        above = {parent.name: parent for parent in (*reversed(path.parents), path)}
         if "predictions" in above:
             shutil.rmtree(above["predictions"], ignore_errors=True)
         elif "raw" in above or "prepared" in above:
@@ -221,6 +220,11 @@ class Soak:
         return self.reference.folder / path.relative_to(self.project.folder)
 
 
+def discard(path: Path) -> None:
+    """Away with a file or folder, if it is there."""
+    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 def is_stage(process: psutil.Process) -> bool:
     """True for a job's Python, false for the shells above it."""
     with suppress(psutil.NoSuchProcess):
@@ -229,18 +233,25 @@ def is_stage(process: psutil.Process) -> bool:
 
 
 def made_of(path: Path) -> list[Path]:
-    """What a stage reads a file for: taken away, it has to be made again and the file to be read."""
-    above = {parent.name: parent for parent in path.parents}
-    if "raw" in above:
-        return [*above["raw"].parent.glob("prepared/*/*")]
-    if "prepared" in above:
-        runs = above["results"] / "runs"
-        return [*runs.glob("*/*/*/model.pt"), *runs.glob("*/*/*/checkpoint*.pt")]
+    """What stages make of a file, down to the tables: taken away, the file has to be read again.
+
+    Snakemake does not make what is missing, or look at what is altered, where nothing asks for it.
+    """
+    above = {parent.name: parent for parent in reversed(path.parents)}
+    results, run = above["results"], path.parent
+    made = [*results.glob("tables/*/*"), *results.glob("figures/*/*")]
+    outputs = ("metrics.csv", "metrics_by_level.csv", "predictions", "model.pt")
     if "predictions" in above:
-        return [*above["predictions"].parent.glob("metrics.csv")]
-    if path.name == "model.pt":
-        return [*path.parent.glob("predictions")]
-    return [*path.parent.glob("model.pt")]
+        run, outputs = above["predictions"].parent, outputs[:2]
+    elif path.name == "model.pt":
+        outputs = outputs[:3]
+    if "data" in above:
+        made += [found for name in outputs for found in results.glob(f"runs/*/*/*/{name}")]
+        made += results.glob("runs/*/*/*/checkpoint*.pt") if "raw" not in above else []
+        made += above["raw"].parent.glob("prepared/*/*") if "raw" in above else []
+    elif "runs" in above:
+        made += [run / name for name in outputs if (run / name).exists()]
+    return [found for found in made if found != path]
 
 
 def differences(ours: Path, reference: Path) -> tuple[int, int, int]:

@@ -58,7 +58,8 @@ def test_a_checkpoint_with_code_in_it_is_passed_over(
     torch.save({"digest": "d", "state": Trap(sprung)}, tmp_path / checkpoint.NAME)
     assert checkpoint.load(tmp_path, "d", CPU) is None
     assert not sprung.exists()
-    assert "checkpoint.pt cannot be read (UnpicklingError)" in caplog.text
+    text = "checkpoint.pt cannot be read (it holds more than weights, numbers and texts, which is not read)"
+    assert text in caplog.text
 
 
 def test_a_prepared_case_with_code_in_it_is_refused(tmp_path: Path, sprung: Path) -> None:
@@ -83,11 +84,11 @@ def test_every_reader_of_the_package_is_a_safe_one() -> None:
     loads = re.findall(r"torch\.load\(.*\)", text)
     assert loads
     assert all("weights_only=True" in call for call in loads)
-    assert "allow_pickle=False" in text
     for unsafe in (
         r"shell=True",
         r"yaml\.load\(",
         r"pickle\.load",
+        r"np\.load\(",
         r"allow_pickle=True",
         r"os\.system",
         r"\beval\(",

@@ -122,11 +122,8 @@ def test_the_workflow_quotes_every_path_and_text() -> None:
     bare = {"wildcards.fold", "wildcards.seed", "params.spacing_mm", "params.crop_px", "threads"}
     bare |= {"params.evaluate_on", "params.mirror", "params.index", "params.mixed"}
     rules = Path(__file__).resolve().parents[2] / "rules"
-    shells = [
-        text
-        for path in rules.glob("*.smk")
-        for text in re.findall(r"shell:\n((?: +\".*\n)+)", path.read_text())
-    ]
-    assert len(shells) == 10
+    text = "\n".join(path.read_text() for path in rules.glob("*.smk"))
+    shells = re.findall(r"shell:\n((?: +\".*\n)+)", text)
+    assert len(shells) == text.count("shell:") >= 10
     fields = {field for text in shells for field in re.findall(r"\{([^}]*)\}", text)}
     assert {field for field in fields if not field.endswith(":q")} <= bare
