@@ -1,7 +1,7 @@
 """Links to what the site does not hold (a configuration, a source file) lead to a page that shows the file.
 
 So the pages read alike in the repository and on the site, and the site needs no address of the repository.
-CONTRIBUTING.md and CHANGELOG.md become pages as they are.
+The files of ``PAGES`` become pages as they are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PAGES = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
+PAGES = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md", "security.md": "SECURITY.md"}
 """Pages of the site that lie in the repository's folder."""
 
 LINK = re.compile(r"(?<=\]\()([^)#\s]+)(#[^)\s]*)?(?=\))")

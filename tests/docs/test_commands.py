@@ -40,9 +40,6 @@ NO_DRY_RUN = frozenset({"--unlock", "--report", "--conda-create-envs-only", "--u
 NEW_METHOD = "entropy"
 """The row that CONTRIBUTING.md (as NAME) and docs/extending.md add."""
 
-OWN_DATA = "our_scans"
-"""The data set of docs/data.md."""
-
 BLOCKS = [block for page in pages() for block in blocks(page)]
 
 
@@ -77,14 +74,13 @@ def test_every_block_names_its_language_and_is_well_formed(block: Block) -> None
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of the project with the method and the data set that the pages add."""
+    """A copy of the project with the method and the data sets that the pages add."""
     copy = copy_of_project(tmp_path_factory.mktemp("shown"))
     scaffold.write(NEW_METHOD, copy.folder)
-    for words in (
-        ["-m", "cyclemix", "schema"],
-        ["docs/examples/make_images.py", OWN_DATA, "--cases", "2"],
-        ["-m", "cyclemix", "init", OWN_DATA, "--name", OWN_DATA],
-    ):
+    steps = [["-m", "cyclemix", "schema"], ["docs/examples/make_images.py", "scans", "--cases", "2"]]
+    for words in {command.words for command in shown() if command.words[:2] == ("cyclemix", "init")}:
+        steps.append(["-m", "cyclemix", "init", "scans", "--name", words[words.index("--name") + 1]])
+    for words in steps:
         subprocess.run([sys.executable, *words], cwd=copy.folder, check=True, capture_output=True)
     return copy
 

@@ -20,8 +20,8 @@ REDIRECTIONS = frozenset({">", ">>", "<", "2>"})
 
 
 def pages() -> list[Path]:
-    """README, CONTRIBUTING and every page of docs/."""
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    """README, the other pages beside it, and every page of docs/."""
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 SHELL = frozenset({"bash", "console"})
