@@ -78,8 +78,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     copy = copy_of_project(tmp_path_factory.mktemp("shown"))
     scaffold.write(NEW_METHOD, copy.folder)
     steps = [["-m", "cyclemix", "schema"], ["docs/examples/make_images.py", "scans", "--cases", "2"]]
-    for words in {command.words for command in shown() if command.words[:2] == ("cyclemix", "init")}:
-        steps.append(["-m", "cyclemix", "init", "scans", "--name", words[words.index("--name") + 1]])
+    drafts = {c.words for c in shown() if c.words[:2] == ("cyclemix", "init") and not c.inline}
+    names = {words[words.index("--name") + 1] for words in drafts}
+    steps += [["-m", "cyclemix", "init", "scans", "--name", name] for name in sorted(names)]
     for words in steps:
         subprocess.run([sys.executable, *words], cwd=copy.folder, check=True, capture_output=True)
     return copy
