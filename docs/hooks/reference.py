@@ -19,6 +19,7 @@ from mkdocs.structure.pages import Page
 
 from cyclemix import schemas
 from cyclemix.cli import app
+from cyclemix.data.spec import DatasetSpec
 
 MARKER = re.compile(r"^<!-- reference: (\w+) -->$", re.MULTILINE)
 Schema = Mapping[str, Any]
@@ -46,8 +47,9 @@ def study() -> str:
 
 
 def dataset() -> str:
-    """A data set's file."""
-    return settings(_document("dataset"), 3)
+    """A data set's file; its schema requires nothing, because a view takes the rest from its source."""
+    required = [name for name, field in DatasetSpec.model_fields.items() if field.is_required()]
+    return settings({**_document("dataset"), "required": required}, 3)
 
 
 def block() -> str:
@@ -138,8 +140,10 @@ def _bounds(option: Schema) -> list[str]:
 
 
 def _default(value: Schema, required: bool) -> str:
-    if required or "default" not in value:
-        return "required" if required else ""
+    if required:
+        return "required"
+    if "default" not in value:  # made anew for each file
+        return {"array": "`[]`", "object": "`{}`"}.get(value.get("type", ""), "")
     default = value["default"]
     if isinstance(default, dict) and default:
         return "see below"
