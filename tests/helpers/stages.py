@@ -35,7 +35,7 @@ STUDY = (*SMALL, "methods=[unet_pce]")
 UNDECLARED = re.compile(r"mlflow/|checkpoint(\.previous)?\.pt$|train\.lock$")
 """Files that are no result: the mirror, checkpoints, locks."""
 
-TIMES = {"training_seconds", "resumed_at_steps", "seconds"}
+TIMES = {"training_seconds", "resumed_at_steps", "seal"}
 """What may differ between an undisturbed run and one that was killed and went on."""
 
 
@@ -122,7 +122,9 @@ def content(path: Path) -> str:
     if path.name == "history.csv":
         raw = pd.read_csv(io.BytesIO(raw)).drop(columns="seconds").to_csv().encode()
     elif path.name == "provenance.json":
-        raw = json.dumps({k: v for k, v in json.loads(raw).items() if k not in TIMES}).encode()
+        told = {key: value for key, value in json.loads(raw).items() if key not in TIMES}
+        told["outputs"].pop("history.csv", None)  # holds times
+        raw = json.dumps(told).encode()
     elif path.name == "track_init.json":  # names its folder; the store numbers the experiments
         told = json.loads(raw)
         raw = json.dumps([Path(told["uri"]).name, told["ready"], sorted(told["experiments"])]).encode()
