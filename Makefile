@@ -7,6 +7,7 @@
 PYTHON ?= python3
 CORES ?= all
 ARGS ?=
+WORKERS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
 REPORT ?= results/report.html
@@ -43,8 +44,9 @@ resume: install
 	$(BIN)/snakemake --unlock $(ARGS)
 	$(MAKE) run
 
+# A file's tests stay together, so that they share what they set up.
 test: install-dev
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 # An hour of random kills, deletions and flipped bits; e.g. ARGS='--minutes 10 --seed 1'.
 soak: install-dev

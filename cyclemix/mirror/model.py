@@ -34,6 +34,7 @@ REQUIREMENTS = (
     "pydantic",
     "pyyaml",
     "scipy",
+    "simpleitk",
     "torch",
     "tqdm",
 )
