@@ -42,7 +42,8 @@ def contact_sheet(done: Segmented) -> Figure:
     figure = style.new_figure(height)
     found = ", ".join(f"{name} {volume:.1f} ml" for name, volume in volumes_ml.items())
     style.heading(figure, done.name, f"{len(shown)} of {len(image)} slices; {found}")
-    colours = style.structure_colours(list(volumes_ml))
+    by_table_order = style.structure_colours(list(reversed(volumes_ml)))  # as in all other figures
+    colours = {name: by_table_order[name] for name in volumes_ml}
     legend(figure, colours, 0.66, 0.12)
     limits = np.percentile(image[box], (1, 99.5))
     values = {name: value for value, name in enumerate(volumes_ml, start=1)}
@@ -56,7 +57,10 @@ def contact_sheet(done: Segmented) -> Figure:
         axes.imshow(image[box][index], cmap="gray", vmin=limits[0], vmax=max(limits[1], limits[0] + 1e-6),
                     aspect=dy / dx, interpolation="bilinear")  # fmt: skip
         contours(axes, labels[box][index], values, colours)
-        axes.text(0.03, 0.97, str(index), transform=axes.transAxes, color="white", size=6, va="top")
+        box_style = {"boxstyle": "round,pad=0.15", "facecolor": "black", "edgecolor": "none", "alpha": 0.6}
+        axes.text(
+            0.04, 0.96, str(index), transform=axes.transAxes, color="white", size=6, va="top", bbox=box_style
+        )
     note = [f"Outside the training domain: {text}" for text in warnings]
     style.footnote(figure, "\n".join(note))
     return figure
