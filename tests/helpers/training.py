@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import torch
 
@@ -11,6 +12,14 @@ from cyclemix.engine import Engine, State
 from cyclemix.slices import Slices, Volume
 
 SIDE = 32
+
+
+class Silent:
+    """A reporter that nobody listens to."""
+
+    def params(self, values: dict[str, Any]) -> None: ...
+    def metrics(self, values: dict[str, float], step: int) -> None: ...
+    def close(self, status: str) -> None: ...
 
 
 def settings(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from training import Silent
 
 from cyclemix import predict, resolve, train
 from cyclemix.config import SHARED_NETWORKS, Grid, Inference, Recipe, Training, load_methods
@@ -18,12 +18,6 @@ BLOCKS = load_methods(Path(__file__).parents[2] / "config" / "methods.yaml")
 GRID = Grid(spacing_mm=3.2, crop_px=64)
 SMALL = {"base_filters": 4, "levels": 3, "batch_size": 2, "max_steps": 2, "validate_every_steps": 1}
 CPU = Training(device="cpu")
-
-
-class Silent:
-    def params(self, values: dict[str, Any]) -> None: ...
-    def metrics(self, values: dict[str, float], step: int) -> None: ...
-    def close(self, status: str) -> None: ...
 
 
 @pytest.mark.parametrize("label", BLOCKS)

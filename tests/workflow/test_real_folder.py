@@ -5,17 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from acdc_folder import write_acdc
+from training import Silent
 
-from cyclemix import check, draft
-from cyclemix.data import autogrid, download, prepare
+from cyclemix import check, draft, evaluate, predict, resolve, train
+from cyclemix.config import Grid, Inference, MethodBlock, Protocol, Recipe, Training
+from cyclemix.data import autogrid, download, prepare, split
 from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.store import load_case
 
 DATASETS = Path(__file__).resolve().parents[2] / "config" / "datasets"
 PARTS = ("train", "val")
+COARSE = Grid(spacing_mm=3.2, crop_px=64)
+METHOD = MethodBlock(method="cyclemix", summary="")
+SHORT = Recipe(base_filters=4, levels=3, batch_size=4, max_steps=20, validate_every_steps=10, warmup_steps=0)
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +84,41 @@ def test_on_the_same_grid_the_arrays_are_the_same(both: tuple[Path, Path, Path],
         for name in ("image", "scribble", "label"):
             np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=path.stem)
         assert ours.geometry.spacing_mm == theirs.geometry.spacing_mm
+
+
+def scores(dataset_file: Path, folder: Path, raw: Path, mirror: Path | None) -> pd.DataFrame:
+    """Prepare, split, train for a few steps, predict and score the validation cases."""
+    for part in PARTS:
+        receipt = raw / f"raw_{part}.json"
+        download.run(dataset_file, part, receipt, None if mirror is None else str(mirror), threads=2)
+        prepare.run(dataset_file, part, receipt, COARSE, folder / "prepared" / f"index_{part}.csv", threads=2)
+    split.run(dataset_file, Protocol(), None, folder / "folds.json")
+    resolve.run(dataset_file, "row", METHOD, SHORT, COARSE, folder / "config.json")
+    index = [folder / "prepared" / f"index_{part}.csv" for part in PARTS]
+    cpu, model = Training(device="cpu"), folder / "run" / "model.pt"
+    train.run(folder / "config.json", folder / "folds.json", index, 0, 0, model.parent, cpu, Silent())
+    predict.run(model, folder / "folds.json", index, 0, "val", Inference(), cpu, folder / "predictions")
+    evaluate.run(
+        dataset_file, raw / "raw_val.json", folder / "folds.json", 0, "val", folder / "predictions",
+        folder / "metrics.csv", 2,
+    )  # fmt: skip
+    return pd.read_csv(folder / "metrics.csv")
+
+
+def test_the_same_training_gives_the_same_numbers(
+    both: tuple[Path, Path, Path], mirror: Path, tmp_path: Path
+) -> None:
+    built_in, data, drafted = both
+    lists = load_dataset(built_in).official
+    rows = "".join(f"{subject},{part}\n" for part in PARTS for subject in lists[part])  # type: ignore[index]
+    (drafted.parent / "cases.csv").write_text("subject,split\n" + rows)
+    drafted.write_text(drafted.read_text() + "\nsplit_table: cases.csv\n")
+    expected = scores(built_in, tmp_path / "acdc", data, mirror)
+    found = scores(drafted, tmp_path / "own", tmp_path / "own", None)
+    names = dict(zip(load_dataset(drafted).classes, load_dataset(built_in).classes, strict=True))
+    found["structure"] = found["structure"].replace(names)
+    order = ["case", "structure"]
+    assert len(expected) == 12
+    pd.testing.assert_frame_equal(
+        found.sort_values(order, ignore_index=True), expected.sort_values(order, ignore_index=True)
+    )
