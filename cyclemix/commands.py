@@ -122,6 +122,7 @@ def scribble(
     width_px: Annotated[str, typer.Option(help="width of strokes, pixels: 1, or 1,3=2 (value 3: 2)")] = "1",
     length: Annotated[str, typer.Option(help="factor on the strokes' length: 1, or 1,3=0.5")] = "1",
     background: Annotated[bool, typer.Option(help="draw a curve of background around the structures")] = True,
+    slice_axis: Annotated[int, typer.Option(min=1, max=3, help="axis along which the slices lie")] = 3,
     threads: Threads = 4,
     as_json: Annotated[bool, typer.Option("--json", help="what scribbles.yaml says as JSON")] = False,
 ) -> None:
@@ -145,7 +146,7 @@ def scribble(
     factor, factors = read_per_value(length, "--length", at_least=0.0)
     hand = Hand(width, factor, widths, factors, background)
     words = [word.strip() for word in names.split(",") if word.strip()]
-    request = stage.Request(seed, keep, slices, unlabelled, words, hand)
+    request = stage.Request(seed, keep, slices, unlabelled, words, hand, slice_axis)
     made = stage.run(labels, output_dir, request, threads)
     if as_json:
         typer.echo(json.dumps(made))

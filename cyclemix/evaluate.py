@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from cyclemix import chain
 from cyclemix.config import BACKGROUND, UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, load_dataset
-from cyclemix.data.native import header_spacing, move_slices, read_native, slices_first, split_reference
+from cyclemix.data.native import header_spacing, move_slices, read_native, slices_first
 from cyclemix.data.receipts import check_unchanged, pick_fold, read_receipt
+from cyclemix.data.volumes import files_of
 from cyclemix.metrics import dice, surface_metrics
 from cyclemix.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 
@@ -118,10 +119,10 @@ def evaluated_cases(receipt: Path, folds: Path, fold: int, evaluate_on: str) -> 
 
 
 def _check_raw(receipt: Path, raw: Path, cases: Sequence[Mapping[str, Any]]) -> None:
-    """Images and labels must be those that were fetched: a flipped bit of an uncompressed file shows "
-    "only here."""
+    """Images and labels must be those that were fetched: a flipped bit of an uncompressed file shows
+    only here."""
     files = {file["path"]: file for file in read_receipt(receipt)["files"]}
-    names = {split_reference(str(entry[kind]))[0] for entry in cases for kind in ("image", "label")}
+    names = {n for entry in cases for kind in ("image", "label") for n in files_of(raw, str(entry[kind]))}
     for name in sorted(names & files.keys()):
         check_unchanged(raw, files[name])
 

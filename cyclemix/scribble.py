@@ -19,14 +19,19 @@ from tqdm import tqdm
 from cyclemix.atomic import replacing, write_text
 from cyclemix.config import BACKGROUND, UNLABELLED
 from cyclemix.data.keep import keep_fraction, keep_slices
-from cyclemix.data.native import DataError, Header, header_spacing, load_volume
+from cyclemix.data.native import (
+    DataError,
+    Header,
+    header_spacing,
+    load_volume,
+    move_slices,
+    slices_first,
+)
 from cyclemix.data.simulate import Hand, simulate_volume
 from cyclemix.data.strokes import as_records, beside_experts, measure, summarise
+from cyclemix.data.volumes import SUFFIXES, is_volume, stem
 
 log = logging.getLogger(__name__)
-
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
-"""Label files of these kinds are found in folders; scribbles of the last three are written as .nii.gz."""
 
 SIDECAR = "scribbles.yaml"
 LARGEST = 65535
@@ -43,6 +48,7 @@ class Request:
         unlabelled: the given files are scribbles, in which this value is unlabelled; None = dense labels.
         names: names of the class values in rising order; empty = class1, class2, ...
         hand: how strokes are drawn.
+        slice_axis: axis of the files along which the slices lie; strokes are drawn slice by slice.
     """
 
     seed: int = 0
@@ -51,6 +57,7 @@ class Request:
     unlabelled: int | None = None
     names: Sequence[str] = ()
     hand: Hand = field(default_factory=Hand)
+    slice_axis: int = 3
 
 
 def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int = 1) -> dict[str, Any]:
@@ -112,7 +119,7 @@ def find_files(labels: Sequence[Path], output_dir: Path) -> list[Path]:
     """
     found: list[Path] = []
     for path in labels:
-        inside = [p for p in sorted(path.iterdir()) if p.name.endswith(SUFFIXES)] if path.is_dir() else [path]
+        inside = sorted(filter(is_volume, path.iterdir())) if path.is_dir() else [path]
         if not inside:
             raise ValueError(f"{path}: no label file ({', '.join(SUFFIXES)}) in this folder")
         found += inside
@@ -128,15 +135,9 @@ def find_files(labels: Sequence[Path], output_dir: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.name)
 
 
-def case_of(path: Path) -> str:
-    """A file's name without its suffix."""
-    suffix = next((known for known in SUFFIXES if path.name.endswith(known)), path.suffix)
-    return path.name.removesuffix(suffix)
-
-
 def written_name(path: Path) -> str:
     """Name of the scribble file of a label file: its own, or as NIfTI where it is of another kind."""
-    return path.name if path.name.endswith((".nii", ".nii.gz")) else f"{case_of(path)}.nii.gz"
+    return path.name if path.name.lower().endswith((".nii", ".nii.gz")) else f"{stem(path)}.nii.gz"
 
 
 def values_of(path: Path) -> list[int]:
@@ -227,11 +228,12 @@ def _write(
     array, header = _load(path)
     if header is None:
         raise DataError(f"{path}: expected an image with a header, got an array without geometry")
+    array = move_slices(array, request.slice_axis)
     given = np.full(array.shape, UNLABELLED, np.uint8)
     for value, place in table.items():
         given[array == value] = place
-    spacing = header_spacing(header)[1:]
-    case = case_of(path)
+    spacing = slices_first(header_spacing(header), request.slice_axis)[1:]
+    case = stem(path)
     dense = None if request.unlabelled is not None else given
     drawn = given if dense is None else simulate_volume(dense, spacing, case, request.seed, request.hand)
     drawn = keep_fraction(drawn, request.keep, case, request.seed)
@@ -239,12 +241,12 @@ def _write(
     values = np.full(array.shape, unlabelled, np.uint8 if max(unlabelled, *table) < 256 else np.uint16)
     for value, place in table.items():
         values[drawn == place] = value
-    _save(values, header, output)
+    _save(move_slices(values, request.slice_axis, back=True), header, output)
     return measure(drawn, dense, spacing, [str(place) for place in sorted(table.values()) if place])
 
 
 def _save(values: np.ndarray, header: Header, output: Path) -> None:
-    """Write (D,H,W) with the label file's geometry; equal values give equal bytes."""
+    """Write an array, axes as stored, with the label file's geometry; equal values give equal bytes."""
     image = nib.Nifti1Image(values.T, header.get_best_affine(), header)
     image.set_data_dtype(values.dtype)
     image.header.set_slope_inter(1, 0)

@@ -21,6 +21,7 @@ from cyclemix.data.native import DataError, read_image
 from cyclemix.data.prepare import normalise
 from cyclemix.data.resample import make_geometry
 from cyclemix.data.store import Geometry
+from cyclemix.data.volumes import SUFFIXES, is_volume, stem
 from cyclemix.device import acquire
 from cyclemix.domain import departures, measure, union
 from cyclemix.inference import CHUNK, decide, probabilities, save_labels, save_map, to_native
@@ -29,7 +30,6 @@ from cyclemix.strict import ConfigError
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 MM3_PER_ML = 1000.0
 
 
@@ -135,7 +135,7 @@ def find_images(places: Sequence[Path]) -> list[Path]:
     for place in places:
         inside = [place]
         if place.is_dir():
-            inside = sorted(path for path in place.iterdir() if path.name.endswith(SUFFIXES))
+            inside = sorted(filter(is_volume, place.iterdir()))
             if not inside:
                 raise ConfigError(f"{place}: expected images ({', '.join(SUFFIXES)}), found none")
         found += inside
@@ -145,12 +145,6 @@ def find_images(places: Sequence[Path]) -> list[Path]:
 def uncertainty(probs: Tensor) -> Tensor:
     """Entropy of class probabilities (D,C,H,W) as a fraction of its maximum log C, (D,H,W) in [0,1]."""
     return torch.special.entr(probs).sum(1) / math.log(probs.shape[1])
-
-
-def stem(image: Path) -> str:
-    """The image's name without its suffix."""
-    suffix = next((s for s in SUFFIXES if image.name.endswith(s)), image.suffix)
-    return image.name.removesuffix(suffix)
 
 
 def _stems(images: Sequence[Path], output_dir: Path) -> list[str]:
@@ -168,6 +162,11 @@ def _load(paths: Sequence[Path], device: torch.device) -> list[Model]:
             raise ConfigError(
                 f"{path}: expected the classes of {paths[0]}, {', '.join(models[0].config.classes)}, "
                 f"found {', '.join(model.config.classes)}; segment with each alone"
+            )
+        if model.config.slice_axis != models[0].config.slice_axis:
+            raise ConfigError(
+                f"{path}: expected slices along axis {models[0].config.slice_axis} as in {paths[0]}, found "
+                f"{model.config.slice_axis}; segment with each alone"
             )
     return models
 

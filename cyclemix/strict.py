@@ -48,8 +48,8 @@ Model = TypeVar("Model", bound=StrictModel)
 
 LARGEST_YAML_BYTES = 2**20
 LARGEST_YAML_NODES = 100_000
-"""A YAML file may hold this many values once its aliases are written out; a few lines can stand for "
-"billions."""
+"""A YAML file may hold this many values once its aliases are written out; a few lines can stand for
+billions."""
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

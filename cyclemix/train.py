@@ -150,9 +150,9 @@ def _check_classes(settings: RunConfig, train: pd.DataFrame, folds: Path, fold: 
     absent = [name for name, column in columns.items() if column in train and not (train[column] > 0).any()]
     if absent:
         raise ConfigError(
-            f"{folds}: fold {fold}: no {kind} of the {len(train)} training cases marks "
-            f"{', '.join(absent)}, so "
-            f"{settings.label} could never learn it; add strokes, another fold, or take it out of `classes`"
+            f"{folds}: fold {fold}: no {kind} of the {len(train)} training cases marks {', '.join(absent)}, "
+            f"so {settings.label} could never learn it; add strokes, another fold, or take it out of "
+            "`classes`"
         )
 
 

@@ -1,5 +1,5 @@
-"""Does a label lie on its image's voxels? By shape and header; a turned one is brought back where that "
-"is exact."""
+"""Does a label lie on its image's voxels? By shape and header; a turned one is brought back where that
+is exact."""
 
 from __future__ import annotations
 
@@ -54,8 +54,7 @@ def on_image_grid(array: np.ndarray, own: Header | None, image: Header, kind: st
         _same_spacing(own, image, kind, where)
         raise DataError(
             f"{where}: the {kind}'s axes run in other directions than the image's; resample it to the "
-            "image's "
-            "grid, or give it the image's affine if only its header is wrong"
+            "image's grid, or give it the image's affine if only its header is wrong"
         )
     if (turn == np.eye(3)).all():
         _same_shape(array, image, kind, where)
@@ -75,9 +74,8 @@ def _turned(
     if moved.shape != header_shape(image) or np.abs(start - expected).max() > 0.5:
         raise DataError(
             f"{where}: the {kind}'s axes are the image's in another order or direction, but it does not "
-            "cover "
-            "the same voxels; resample it to the image's grid, or give it the image's affine if only its "
-            "header is wrong"
+            "cover the same voxels; resample it to the image's grid, or give it the image's affine if only "
+            "its header is wrong"
         )
     axes = ", ".join(
         f"{'-' if sign < 0 else '+'}{'xyz'[axis]}" for axis, sign in zip(order, signs, strict=True)
@@ -104,8 +102,8 @@ def _same_spacing(own: Header, image: Header, kind: str, where: str) -> None:
     ):
         raise DataError(
             f"{where}: {kind} has voxels of {_listed(found)} mm (dz,dy,dx), the image of "
-            f"{_listed(expected)}; "
-            "resample it to the image's grid, or give it the image's affine if only its header is wrong"
+            f"{_listed(expected)}; resample it to the image's grid, or give it the image's affine if only "
+            "its header is wrong"
         )
 
 

@@ -73,8 +73,7 @@ def _rows(manifest: Path) -> Iterator[dict[str, str]]:
         if not (path and size.isdecimal() and SHA256.fullmatch(digest)):
             raise ConfigError(
                 f"{manifest}: line {number}: expected a path, its number of bytes and 64 hexadecimal "
-                "digits, got "
-                f"{path!r}, {size!r}, {digest!r}; write the line again"
+                f"digits, got {path!r}, {size!r}, {digest!r}; write the line again"
             )
         yield {"path": path, "bytes": size, "sha256": digest}
 
@@ -228,8 +227,7 @@ class _Places:
                 if spec.upstream and identity not in found:
                     raise ConfigError(
                         f"{spec.label}: {where} list {name}, but no image of it; add the image's line or "
-                        "take "
-                        "this one away"
+                        "take this one away"
                     )
         return sorted(found)
 
@@ -261,8 +259,7 @@ def _identities(spec: DatasetSpec, expression: re.Pattern[str], names: Iterable[
         if "::" in name or not name.isprintable():
             raise ConfigError(
                 f"{spec.label}: file name {name!r} holds `::`, a control character or bytes that are not "
-                "UTF-8; "
-                "rename the file"
+                "UTF-8; rename the file"
             )
         groups = hit.groupdict()
         identity = Identity(hit["subject"], groups.get("frame", ""), groups.get("folder", ""))

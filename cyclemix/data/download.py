@@ -26,6 +26,7 @@ from cyclemix.data.cases import RemoteFile, list_cases, remote_files
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.native import split_reference
 from cyclemix.data.spec import DatasetSpec
+from cyclemix.data.volumes import files_of
 from cyclemix.data.web import Wrong
 from cyclemix.strict import ConfigError
 from cyclemix.urls import without_password
@@ -69,10 +70,12 @@ def run(dataset_file: Path, part: str, output: Path, mirror: str | None = None, 
     if spec.kind == "phantom":
         generate(spec, part, raw_dir, threads)
     cases = list_cases(spec, part, raw_dir)
-    names = sorted({split_reference(case[kind])[0] for case in cases for kind in KINDS if case[kind]})
+    references = {case[kind] for case in cases for kind in KINDS if case[kind]}
     known = remote_files(spec)
-    wanted = [known[name] for name in names if name in known]
+    fetched = {split_reference(reference)[0] for reference in references} & known.keys()
+    wanted = [known[name] for name in sorted(fetched)]
     fetch(wanted, raw_dir, mirror, threads, f"{spec.label} {part}")
+    names = sorted({name for reference in references for name in files_of(raw_dir, reference)})
     hashes = {file.path: file.sha256 for file in wanted}
     files = [_file_entry(raw_dir, name, hashes.get(name)) for name in names]
     receipt = {"dataset": spec.label, "part": part, "files": files, "cases": cases}

@@ -17,6 +17,7 @@ from cyclemix.data.alignment import on_image_grid
 from cyclemix.data.nifti import Header, header_shape, header_spacing
 from cyclemix.data.reading import DataError, is_archive, read_hdf5, read_start, split_reference
 from cyclemix.data.spec import DatasetSpec, Kind
+from cyclemix.data.volumes import ITK_SUFFIXES
 
 __all__ = [
     "DataError",
@@ -35,9 +36,6 @@ __all__ = [
     "to_classes",
 ]
 
-
-ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
-"""MetaImage and NRRD, which `cyclemix.data.itk` reads."""
 
 _Size = TypeVar("_Size", int, float)
 

@@ -130,8 +130,7 @@ def _check_geometry(header: Header, where: str) -> None:
         low, high = SPACING_MM
         raise DataError(
             f"{where}: voxel size {spacing} mm in the header; expected {low:g} to {high:g} mm, correct "
-            "pixdim "
-            "or its unit (xyzt_units)"
+            "pixdim or its unit (xyzt_units)"
         )
     if header["pixdim"][0] not in (-1, 1):
         header["pixdim"][0] = 1  # the standard's meaning of 0

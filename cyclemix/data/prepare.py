@@ -46,6 +46,7 @@ from cyclemix.data.store import (
     save_case,
     stored_receipt,
 )
+from cyclemix.data.volumes import files_of
 from cyclemix.strict import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -174,9 +175,8 @@ def normalise(native: np.ndarray, geometry: Geometry, size: int, where: str) -> 
     beyond = outside(geometry, size)
     if beyond.all():
         raise DataError(
-            f"{where}: the image is smaller than two pixels of the grid; expected a scan, correct its "
-            "voxel size "
-            f"{geometry.spacing_mm} mm (dz,dy,dx)"
+            f"{where}: the image is smaller than two pixels of the grid; expected a scan, correct its voxel "
+            f"size {geometry.spacing_mm} mm (dz,dy,dx)"
         )
     image = image_to_grid(native, geometry, size)
     low, high = np.percentile(image[:, ~beyond], CLIP_PERCENT)
@@ -199,7 +199,8 @@ def _prepare_once(
         return _Notes(stored["row"], stored["slices"])
     for kind in KINDS:
         if entry.get(kind):
-            check_unchanged(raw_dir, files[split_reference(entry[kind])[0]])
+            for name in files_of(raw_dir, entry[kind]):
+                check_unchanged(raw_dir, files[name])
     case, notes = prepare_case(spec, raw_dir, entry, grid)
     save_case(path, case, {"inputs": inputs, "row": notes.row, "slices": notes.slices})
     return notes
@@ -213,13 +214,16 @@ def _inputs_digest(
     for kind in KINDS:
         if not entry.get(kind):
             continue
-        name, member = split_reference(entry[kind])
-        path = raw_dir / name
-        if name not in files:
-            raise DataError(f"{path}: not among the receipt's files; run `download` for this part again")
-        if not path.is_file() or path.stat().st_size != files[name]["bytes"]:
-            raise DataError(f"{path}: absent or changed since `download`; run `download` for this part again")
-        hashes[kind] = [files[name]["sha256"], member]
+        names = files_of(raw_dir, entry[kind])
+        for name in names:
+            path = raw_dir / name
+            if name not in files:
+                raise DataError(f"{path}: not among the receipt's files; run `download` for this part again")
+            if not path.is_file() or path.stat().st_size != files[name]["bytes"]:
+                raise DataError(
+                    f"{path}: absent or changed since `download`; run `download` for this part again"
+                )
+        hashes[kind] = [*(files[name]["sha256"] for name in names), split_reference(entry[kind])[1]]
     settings = spec.model_dump(include={"classes", "label_values", "scribble_values"}, mode="json")
     identity = [dict(entry), spec.groups.get(entry["subject"], ""), spec.person(entry["subject"])]
     values = [VERSION, identity, hashes, settings, spec.files.geometry, grid.model_dump()]

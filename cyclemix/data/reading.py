@@ -24,8 +24,8 @@ import numpy as np
 GZIP_MAGIC = b"\x1f\x8b"
 
 LARGEST_BYTES = 2**31
-"""Uncompressed bytes of one volume that are read: a thousand slices of 512 x 512 pixels in double "
-"precision."""
+"""Uncompressed bytes of one volume that are read: a thousand slices of 512 x 512 pixels in double
+precision."""
 
 SPARE_BYTES = 65536
 """A volume may be followed by this much padding, which is checked and ignored."""
@@ -175,8 +175,7 @@ def _check_stored(array: h5py.Dataset, where: str) -> None:
         unit = "bytes" if array.chunks is None else "chunks"
         raise DataError(
             f"{where}: incomplete, {stored} of {promised} {unit} are stored and the rest would read as "
-            "zeros; "
-            f"{AGAIN}"
+            f"zeros; {AGAIN}"
         )
 
 

@@ -64,8 +64,7 @@ def read_folds(path: Path) -> list[Fold]:
             places = [name for name in LISTS if twice[0] in lists[name]]
             raise ConfigError(
                 f"{path}: fold {number}: {', '.join(twice[:8])} stands twice (in {' and '.join(places)}), "
-                "which would "
-                "leak between training and test; correct the list or run `split` again"
+                "which would leak between training and test; correct the list or run `split` again"
             )
         made.append(lists)
     return made
@@ -92,9 +91,8 @@ def check_known(subjects: Collection[str], known: Collection[str], path: Path, w
     unknown = sorted(set(subjects) - set(known))
     if unknown:
         raise ConfigError(
-            f"{path}: {len(unknown)} subjects without a case in {where}: {', '.join(unknown[:8])}; "
-            "correct the "
-            "names, or prepare those subjects"
+            f"{path}: {len(unknown)} subjects without a case in {where}: {', '.join(unknown[:8])}; correct "
+            "the names, or prepare those subjects"
         )
 
 

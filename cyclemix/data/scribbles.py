@@ -203,8 +203,8 @@ def _compare(scribble: np.ndarray, label: np.ndarray, known: np.ndarray, where: 
     if drawn.any() and (share := float(wrong[drawn].mean())) > FOREIGN:
         raise DataError(
             f"{where}: {100 * share:.0f} % of the structures' strokes contradict the dense label; is it "
-            "another "
-            "case's, flipped, or are scribble_values wrong? Correct it, or take one of the two files away"
+            "another case's, flipped, or are scribble_values wrong? Correct it, or take one of the two "
+            "files away"
         )
     if known.any() and (share := float(wrong[known].mean())) > CONTRADICTION:
         logger.warning("%s: %.0f %% of the strokes contradict the dense label", where, 100 * share)

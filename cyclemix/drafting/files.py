@@ -12,10 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cyclemix.data.native import ITK_SUFFIXES
+from cyclemix.data.volumes import SUFFIXES, is_volume, stem, suffix_of
 from cyclemix.strict import ConfigError
-
-SUFFIXES = (".nii.gz", ".nii", *ITK_SUFFIXES)
 
 WORDS = {
     "scribble": ("scribbles", "scribble", "scrib", "scr", "strokes"),
@@ -80,7 +78,7 @@ def find_layout(folder: Path) -> Layout:
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; name the one that holds images and labels")
-    paths = [path for path in sorted(folder.rglob("*")) if _is_volume(path)]
+    paths = [path for path in sorted(folder.rglob("*")) if is_volume(path)]
     if not paths:
         raise ConfigError(f"{folder}: no volume below it; expected files ending in {', '.join(SUFFIXES)}")
     # `scan 2` may be a name, or say that this is the image of case 2: what pairs more files is right.
@@ -184,22 +182,16 @@ def _frames(names: list[str]) -> bool:
     return len(per_subject) >= 3 and several * 2 >= len(per_subject)
 
 
-def _is_volume(path: Path) -> bool:
-    hidden = path.name.startswith(".")
-    return path.name.lower().endswith(SUFFIXES) and not hidden and path.is_file()
-
-
 def _classify(path: Path, folder: Path, image_words: bool) -> Found:
     relative = path.relative_to(folder)
-    suffix = next(suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix))
-    stem, ending = path.name[: -len(suffix)], path.name[-len(suffix) :]
-    if stem.endswith(CHANNEL):
-        stem, ending = stem.removesuffix(CHANNEL), CHANNEL + ending
+    bare, ending = stem(path), suffix_of(path)
+    if bare.endswith(CHANNEL):
+        bare, ending = bare.removesuffix(CHANNEL), CHANNEL + ending
     roles = [_ROLE[name.lower()] for name in relative.parts[:-1] if name.lower() in _ROLE]
-    kind, before, rest, after = _role_of_name(stem, image_words)
+    kind, before, rest, after = _role_of_name(bare, image_words)
     if roles and (not kind or kind == "image" or roles[-1] == "scribble"):
         if kind == "image" or not kind:
-            before, rest, after = "", stem, ""
+            before, rest, after = "", bare, ""
         kind = roles[-1]
     pieces: list[tuple[bool, str]] = []  # (a part of the key, text)
     for name in relative.parts[:-1]:

@@ -28,6 +28,7 @@ def write_model(
     classes: tuple[str, ...] = ("RV", "MYO", "LV"),
     domain: Domain = WIDE,
     grid: Grid = GRID,
+    slice_axis: int = 3,
 ) -> Path:
     """A ``model.pt`` whose weights the seed draws."""
     recipe = Recipe(base_filters=4, levels=2, max_steps=1)
@@ -38,6 +39,7 @@ def write_model(
         supervision="scribble",
         classes=list(classes),
         grid=grid,
+        slice_axis=slice_axis,
         config={},
         training=recipe,
     )

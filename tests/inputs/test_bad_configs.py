@@ -1,5 +1,5 @@
-"""Study files with every kind of mistake: one message, the file first, the key, what was expected and "
-"found."""
+"""Study files with every kind of mistake: one message, the file first, the key, what was expected and
+found."""
 
 from __future__ import annotations
 

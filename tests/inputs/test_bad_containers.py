@@ -1,5 +1,5 @@
-"""HDF5 files, archives and files that promise too much: refused by name, in bounded memory, nothing "
-"unpacked."""
+"""HDF5 files, archives and files that promise too much: refused by name, in bounded memory, nothing
+unpacked."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Lists that stages read - manifests, receipts, folds, indexes, prepared cases - with every kind of "
-"mistake."""
+"""Lists that stages read - manifests, receipts, folds, indexes, prepared cases - with every kind of
+mistake."""
 
 from __future__ import annotations
 

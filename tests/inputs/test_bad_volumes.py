@@ -1,5 +1,5 @@
-"""Image, label and scribble files of one's own that cannot be trusted: refused by name, the other case "
-"is kept."""
+"""Image, label and scribble files of one's own that cannot be trusted: refused by name, the other case
+is kept."""
 
 from __future__ import annotations
 

@@ -95,8 +95,8 @@ def test_a_label_stored_along_any_axes_is_brought_to_its_image(
     label_order: list[int],
     label_signs: tuple[int, int, int],
 ) -> None:
-    """All 48 ways to store an array, on images of any orientation; a prediction is written on the "
-    "image's grid."""
+    """All 48 ways to store an array, on images of any orientation; a prediction is written on the
+    image's grid."""
     label = blobs(shape, 7)
     stored = nib.Nifti1Image(label.T, image_affine(spacing, order, signs, tilt))
     own = np.column_stack([label_order, label_signs])

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from data_files import OWN, write_case
+from data_files import OWN, write_case, write_own
 
 from cyclemix.data import download, prepare
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.itk import header, load
 from cyclemix.data.native import DataError, header_shape, header_spacing, load_volume, read_image
+from cyclemix.data.receipts import read_receipt
 from cyclemix.data.store import load_case
+from cyclemix.data.volumes import files_of
 
 SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
 
@@ -86,3 +88,40 @@ def test_a_data_set_of_metaimages_is_prepared_as_one_of_nifti(tmp_path: Path) ->
     for name in ("image", "label", "scribble"):
         np.testing.assert_array_equal(getattr(cases[0], name), getattr(cases[1], name))
     assert read_image(root / "images" / "a.mha")[1] == (5.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "voxels"), [(".mhd", ".raw"), (".nhdr", ".raw"), (".mha", ""), (".nrrd", "")]
+)
+def test_the_file_of_the_voxels_belongs_to_a_detached_header(
+    suffix: str, voxels: str, tmp_path: Path
+) -> None:
+    write(tmp_path / "scans" / f"a{suffix}", np.zeros((2, 3, 4), np.int16))
+    expected = [f"scans/a{suffix}"] + ([f"scans/a{voxels}"] if voxels else [])
+    assert files_of(tmp_path, f"scans/a{suffix}") == expected
+
+
+def test_changed_voxels_of_a_detached_header_are_noticed(tmp_path: Path) -> None:
+    spec_file = write_own(tmp_path)
+    image = tmp_path / "scans/images/a1"
+    sitk.WriteImage(sitk.ReadImage(f"{image}.nii.gz"), f"{image}.mhd")
+    sitk.WriteImage(sitk.ReadImage(str(tmp_path / "scans/images/a2.nii.gz")), str(image.with_name("a2.mhd")))
+    spec_file.write_text(spec_file.read_text().replace('images/{case}.nii.gz"', 'images/{case}.mhd"'))
+    receipt = tmp_path / "data/raw_all.json"
+    download.run(spec_file, "all", receipt)
+    listed = [Path(file["path"]).name for file in read_receipt(receipt)["files"]]
+    assert {"a1.mhd", "a1.raw", "a2.mhd", "a2.raw"} <= set(listed)
+    voxels = image.with_suffix(".raw").read_bytes()
+    image.with_suffix(".raw").write_bytes(voxels[:-1] + bytes([voxels[-1] ^ 1]))
+    grid = load_dataset(spec_file).grid
+    with pytest.raises(DataError, match=r"a1\.raw: absent or changed since `download`"):
+        prepare.run(spec_file, "all", receipt, grid, tmp_path / "data/p/index_all.csv")
+
+
+def test_a_header_of_many_files_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mhd", np.zeros((2, 3, 4), np.int16))
+    path.write_text(path.read_text().replace("a.raw", "LIST"))
+    with pytest.raises(
+        DataError, match=r"a\.mhd: its voxels should lie in LIST .* store the volume as \.mha"
+    ):
+        files_of(tmp_path, "a.mhd")

@@ -182,6 +182,18 @@ def test_files_keep_values_and_geometry(tmp_path: Path) -> None:
     )
 
 
+def test_slices_may_lie_along_any_axis(tmp_path: Path) -> None:
+    """The same heart, its slices along the first axis of the file: the same strokes, turned."""
+    write_nifti(tmp_path / "third/a.nii.gz", heart(), (8.0, 1.5, 1.5))
+    write_nifti(tmp_path / "first/a.nii.gz", np.moveaxis(heart(), 0, 2), (1.5, 1.5, 8.0))
+    for name, axis in (("third", 3), ("first", 1)):
+        scribble.run([tmp_path / name], tmp_path / f"out_{name}", Request(slice_axis=axis))
+    third, first = (
+        np.asarray(nib.load(tmp_path / f"out_{name}" / "a.nii.gz").dataobj).T for name in ("third", "first")
+    )
+    np.testing.assert_array_equal(np.moveaxis(first, 2, 0), third)
+
+
 def test_widths_are_named_by_the_files_values(tmp_path: Path) -> None:
     folder = write_labels(tmp_path / "labels", (5, 7, 600), names=("a",))
     counts = []

@@ -146,6 +146,20 @@ def test_models_of_other_classes_are_no_ensemble(tmp_path: Path) -> None:
         segment.run(models, [], tmp_path / "out", RAW, "cpu")
 
 
+def test_models_of_another_slice_axis_are_no_ensemble(tmp_path: Path) -> None:
+    models = [write_model(tmp_path / "axial.pt"), write_model(tmp_path / "turned.pt", slice_axis=1)]
+    with pytest.raises(
+        ConfigError, match=r"turned.pt: expected slices along axis 3 as in .*axial.pt, found 1"
+    ):
+        segment.run(models, [], tmp_path / "out", RAW, "cpu")
+
+
+def test_folders_give_their_volumes_but_no_hidden_file(tmp_path: Path) -> None:
+    for name in ("b.NII", "a.nii.gz", "._a.nii.gz", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in segment.find_images([tmp_path])] == ["a.nii.gz", "b.NII"]
+
+
 def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
     images = [Path("a/heart.nii.gz"), Path("b/heart.nii")]
     with pytest.raises(ConfigError, match="several images are named heart"):

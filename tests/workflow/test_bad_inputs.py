@@ -1,5 +1,5 @@
-"""A study with one bad file: everything that does not need the file is finished, and mending it finishes "
-"the rest."""
+"""A study with one bad file: everything that does not need the file is finished, and mending it finishes
+the rest."""
 
 from __future__ import annotations
 
