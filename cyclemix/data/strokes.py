@@ -1,7 +1,7 @@
 """Measures of scribbles, slice by slice and class by class, and those of people beside those of a simulation.
 
 What the people who drew the scribbles of ACDC and MSCMRseg did stands in ``expert_scribbles.csv`` beside this
-file; ``docs/scribbles.py`` measures it anew from the upstream files.
+file; ``docs/figures/scribbles.py`` measures it anew from the upstream files.
 """
 
 from __future__ import annotations

@@ -287,7 +287,7 @@ def test_the_printed_values_prepare_as_they_are(tmp_path: Path) -> None:
 
 
 def test_the_script_of_the_page_runs(repository: Path, phantom_prepared: Path, tmp_path: Path) -> None:
-    place = importlib.util.spec_from_file_location("scribbles_page", repository / "docs" / "scribbles.py")
+    place = importlib.util.spec_from_file_location("scribbles_page", repository / "docs/figures/scribbles.py")
     page = importlib.util.module_from_spec(place)
     sys.modules[place.name] = page
     place.loader.exec_module(page)

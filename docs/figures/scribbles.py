@@ -1,11 +1,12 @@
 """The numbers and the figure of ``docs/scribbles.md``, from downloaded data sets.
 
-    python docs/scribbles.py measure acdc=RECEIPT mscmr=RECEIPT     # e.g. results/data/acdc/raw_train.json
-    python docs/scribbles.py compare acdc=RECEIPT
-    python docs/scribbles.py figure phantom=RECEIPT docs/img/scribbles.png
+    python docs/figures/scribbles.py measure acdc=RECEIPT mscmr=RECEIPT
+    python docs/figures/scribbles.py compare acdc=RECEIPT
+    python docs/figures/scribbles.py figure phantom=RECEIPT docs/img/scribbles.png
 
-``measure`` writes ``cyclemix/data/expert_scribbles.csv``, ``compare`` prints simulated beside drawn ones,
-``figure`` shows dense labels, given and simulated scribbles of four cases.
+A RECEIPT is e.g. ``results/data/acdc/raw_train.json``. ``measure`` writes the annotators' numbers,
+``cyclemix/data/expert_scribbles.csv``; ``compare`` prints simulated beside drawn ones; ``figure`` shows dense
+labels, given and simulated scribbles of four cases.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from cyclemix.data.spec import DatasetSpec
 from cyclemix.data.strokes import EXPERTS, measure, summarise
 from cyclemix.plots import style
 
-FOLDER = Path(__file__).parents[1] / "config" / "datasets"
+FOLDER = Path(__file__).parents[2] / "config" / "datasets"
 COLUMNS = ["dataset", "class", "measure", "mean", "q25", "median", "q75", "n"]
 MARGIN_PX = 14
 
