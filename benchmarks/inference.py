@@ -35,7 +35,7 @@ def main() -> None:
             inference, times = Inference(flip_average=flip_average), []
             for _ in range(options.repeats + 1):
                 start = time.perf_counter()
-                segment_volume(net, image, geometry, inference, "auto").cpu()
+                segment_volume(net, image, geometry, inference, "auto")
                 times.append(time.perf_counter() - start)
             seconds = sorted(times[1:])[len(times[1:]) // 2]
             rows.append(

@@ -72,7 +72,7 @@ def split_sentence(study: Study) -> str:
 def inference_words(inference: Mapping[str, Any]) -> str:
     """The inference setting in words."""
     flips = "mean over flips and quarter turns" if inference["flip_average"] else "single pass"
-    parts = "largest component a structure and slice" if inference["largest_component"] else "no clean-up"
+    parts = "largest component of each structure" if inference["largest_component"] else "no clean-up"
     return f"{flips}, {parts}"
 
 

@@ -165,7 +165,8 @@ class Inference(StrictModel):
 
     flip_average: bool = Field(True, description="average the probabilities over flips and quarter turns")
     largest_component: bool = Field(
-        True, description="keep each structure's largest 4-connected component a slice"
+        True,
+        description="keep each structure's largest component in the volume, voxels joined by their faces",
     )
 
 

@@ -61,6 +61,6 @@ def run(
             image = torch.from_numpy(case.image).float()[:, None].to(device)
             home, precision = case.geometry, trained.config.training.precision
             labels = segment_volume(trained.net, image, home, inference, precision)
-            save_labels(output / f"{case.case}.nii.gz", labels.cpu().numpy(), home.header, home.slice_axis)
+            save_labels(output / f"{case.case}.nii.gz", labels, home.header, home.slice_axis)
     made = chain.made_by("predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump())
     chain.write(output / chain.NAME, made, [model, folds, *index, *cases["path"]], predictions)

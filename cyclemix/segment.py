@@ -24,7 +24,7 @@ from cyclemix.data.store import Geometry
 from cyclemix.data.volumes import SUFFIXES, is_volume, stem
 from cyclemix.device import acquire
 from cyclemix.domain import departures, measure, union
-from cyclemix.inference import CHUNK, decide, probabilities, save_labels, save_map, to_native
+from cyclemix.inference import CHUNK, clean, probabilities, save_labels, save_map, to_native
 from cyclemix.model_file import Model, load_model
 from cyclemix.strict import ConfigError
 
@@ -211,12 +211,12 @@ def _segment(
     """Write the labels and the maps of one image; returns the labels (D,H,W) uint8."""
     labels, probs, doubts = [], [], []
     for mean in _chunks(models, image, inference, device):
-        labels.append(decide(mean, inference).to(torch.uint8).cpu().numpy())
+        labels.append(mean.argmax(1).to(torch.uint8).cpu().numpy())
         if extras.probabilities:
             probs.append(mean.cpu().numpy())
         if extras.uncertainty:
             doubts.append(uncertainty(mean).cpu().numpy())
-    whole, axis = np.concatenate(labels), models[0].config.slice_axis
+    whole, axis = clean(np.concatenate(labels), inference), models[0].config.slice_axis
     save_labels(target.with_name(target.name + ".nii.gz"), whole, image.header, axis)
     if extras.probabilities:
         save_map(

@@ -12,6 +12,7 @@ import torch
 from cyclemix.config import UNLABELLED, Inference
 from cyclemix.data.store import Geometry
 from cyclemix.inference import (
+    keep_largest,
     probabilities,
     resolved_precision,
     save_labels,
@@ -99,6 +100,26 @@ def test_largest_component_is_kept_where_asked() -> None:
         Brightness(), image, home, Inference(flip_average=False, largest_component=False), "fp32"
     )
     assert (int(kept.sum()), int(raw.sum())) == (9, 10)
+
+
+def test_the_largest_component_is_that_of_the_volume() -> None:
+    """In slice 2 structure 1 has a larger piece far off, which no other slice continues."""
+    labels = np.zeros((3, 6, 8), np.uint8)
+    labels[:, 1:3, 1:3] = 1
+    labels[:, 4, 1] = 2  # touches 1 nowhere
+    heart = labels.copy()
+    labels[2, 2:6, 6:8] = 1
+    labels[0, 5, 7] = 2
+    np.testing.assert_array_equal(keep_largest(labels), heart)
+
+
+def test_of_equal_components_the_first_stays() -> None:
+    labels = np.array([[[3, 0, 3], [0, 1, 0], [1, 0, 3]]], np.uint8)
+    assert keep_largest(labels).tolist() == [[[3, 0, 0], [0, 1, 0], [0, 0, 0]]]
+    nothing = np.zeros((1, 2, 2), np.uint8)
+    assert not keep_largest(nothing).any()
+    everything = np.ones((1, 2, 2), np.uint8)
+    assert keep_largest(everything).all()
 
 
 def test_volume_dice_by_hand() -> None:

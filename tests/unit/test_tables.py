@@ -229,7 +229,7 @@ def test_every_table_of_ours_states_split_inference_and_precision(done):
         assert (
             "Official split, 2 training subjects; scored on 3 test patients (6 volumes); seeds 0, 1." in part
         )
-        assert "mean over flips and quarter turns, largest component a structure and slice" in part
+        assert "mean over flips and quarter turns, largest component of each structure" in part
         assert "fp32 on cpu" in part
 
 
