@@ -84,7 +84,7 @@ test-server: install-dev install-ui
 
 # Every command of the documentation, and the tutorials for real, in small; then the site.
 test-docs: install-dev install-docs
-	$(BIN)/python -m pytest tests/docs $(ARGS)
+	$(BIN)/python -m pytest tests/docs -n $(WORKERS) --dist loadfile $(ARGS)
 
 docs: install-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
