@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from cyclemix import chain
 from cyclemix.config import BACKGROUND, UNLABELLED
+from cyclemix.data import nifti
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.data.native import header_spacing, move_slices, read_native, slices_first
 from cyclemix.data.receipts import check_unchanged, pick_fold, read_receipt
@@ -218,7 +219,7 @@ def read_prediction(path: Path, num_classes: int, slice_axis: int = 3) -> Volume
     if not path.is_file():
         raise ValueError(f"{path}: no prediction for this case; run predict for this fold again")
     try:
-        image = nibabel.Nifti1Image.from_filename(path)
+        image = nifti.read_prediction(path)
         labels = move_slices(np.asarray(image.dataobj).T, slice_axis)
     except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
         raise ValueError(f"{path}: not a readable NIfTI volume ({error}); run predict again") from error

@@ -40,7 +40,9 @@ def load(path: Path, device: torch.device) -> Any:
     stream = io.BytesIO(path.read_bytes())
     try:
         with zipfile.ZipFile(stream) as archive:
-            wrong = archive.testzip()
+            # torch reads nothing of a member that is marked as a folder, and leaves its weights as they are.
+            folders = (info.filename for info in archive.infolist() if info.external_attr)
+            wrong = archive.testzip() or next(folders, None)
         if wrong is None:
             stream.seek(0)
             return torch.load(stream, map_location=device, weights_only=True)

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -58,6 +60,15 @@ def read_volume(where: str) -> tuple[np.ndarray, Header]:
     raw = np.frombuffer(content, dtype, math.prod(shape), offset).reshape(shape, order="F")
     slope, inter = found.get_slope_inter()
     return apply_read_scaling(raw, slope, inter).T, header
+
+
+def read_prediction(path: Path) -> nib.Nifti1Image:
+    """A ``.nii.gz`` that this project wrote; nibabel alone stops before the checksum at a file's end.
+
+    Raises:
+        OSError, EOFError, zlib.error, ValueError, HeaderDataError, ImageFileError: absent or damaged.
+    """
+    return nib.Nifti1Image.from_bytes(gzip.decompress(path.read_bytes()))
 
 
 def header_spacing(header: Header) -> tuple[float, float, float]:

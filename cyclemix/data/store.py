@@ -25,7 +25,7 @@ from cyclemix.data.reading import DAMAGED, LARGEST_BYTES, read_up_to
 
 logger = logging.getLogger(__name__)
 
-FORMAT = "cyclemix-case-1"
+FORMAT = "cyclemix-case-2"
 IMAGE_STEP = 1.0 / 64.0
 """Grey levels are rounded to this many standard deviations before compression."""
 
@@ -102,6 +102,7 @@ def save_case(path: Path, case: PreparedCase, receipt: Mapping[str, Any] | None 
             if array.shape != case.image.shape:
                 raise ValueError(f"{path}: {name} has shape {array.shape}, the image {case.image.shape}")
             arrays[name] = array.astype(np.uint8)
+    meta["arrays"] = sorted(arrays)
     text, stream = np.frombuffer(json.dumps(meta).encode(), np.uint8), io.BytesIO()
     np.savez_compressed(stream, meta=text, **arrays)  # type: ignore[arg-type]
     write_bytes(path, stream.getbuffer())
@@ -223,6 +224,9 @@ def _read(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, n
         raise ValueError(f"{path}: damaged or not a prepared case ({error}); {REDO}") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT or (set(names) - OPTIONAL) - set(arrays):
         raise ValueError(f"{path}: not a prepared case of this version (expected format {FORMAT}); {REDO}")
+    if lost := set(names) & set(meta["arrays"]) - set(arrays):
+        # A damaged directory of the archive can lose a member, and a case without labels is no error.
+        raise ValueError(f"{path}: damaged, its {', '.join(sorted(lost))} is lost; {REDO}")
     shapes = {name: array.shape for name, array in arrays.items()}
     if len(set(shapes.values())) > 1 or any(len(shape) != 3 for shape in shapes.values()):
         raise ValueError(f"{path}: expected arrays of one shape (D,H,W), got {shapes}; {REDO}")

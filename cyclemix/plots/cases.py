@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cyclemix import layout
 from cyclemix.config import UNLABELLED
+from cyclemix.data import nifti
 from cyclemix.data.datasets import DatasetSpec, cardiac_phase, read_native, source_parts
 from cyclemix.data.native import move_slices
 from cyclemix.data.receipts import read_receipt
@@ -127,7 +127,7 @@ def read_labels(path: Path, slice_axis: int = 3) -> NDArray[np.integer]:
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such prediction; run `predict` for this method, fold and seed first")
-    return move_slices(np.asarray(nibabel.Nifti1Image.from_filename(path).dataobj).T, slice_axis)
+    return move_slices(np.asarray(nifti.read_prediction(path).dataobj).T, slice_axis)
 
 
 def training_strip(runs: Runs, count: int) -> list[Panel]:

@@ -113,6 +113,7 @@ class Soak:
             whole = run is not None and self.draw.random() < 0.3
             for gone in ([run] if run is not None and whole else [path]) + made_of(path):
                 discard(gone)
+            log.info("deleted: %s", run if whole else path)
             self.faults["run deleted" if whole else "file deleted"] += 1
 
     def flip(self) -> None:
@@ -124,6 +125,7 @@ class Soak:
         content = bytearray(path.read_bytes())
         content[self.draw.randrange(len(content))] ^= 1 << self.draw.randrange(8)
         path.write_bytes(content)
+        log.info("bit flipped: %s", path)
         self.flipped.add(path)
         self.faults["bit flipped"] += 1
         for made in made_of(path):
@@ -154,6 +156,7 @@ class Soak:
             with suppress(psutil.NoSuchProcess):
                 victim.send_signal(number)
         if victims:
+            log.info("%s, %d processes", kind, len(victims))
             self.faults[kind] += 1
         process.wait()
         psutil.wait_procs(tree)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,29 @@ def test_truncated_file_is_named(tmp_path: Path, part: float) -> None:
     with pytest.raises(ValueError, match=r"cut\.npz: damaged or not a prepared case"):
         load_case(path)
     assert stored_receipt(path) is None
+
+
+def test_no_flipped_bit_of_the_archives_directory_loses_an_array(tmp_path: Path) -> None:
+    """A case without its label is no error, so the loss of one must be."""
+    path = tmp_path / "bad.npz"
+    case = make_case()
+    save_case(path, replace(case, label=np.ones_like(case.scribble)))
+    whole, refused = path.read_bytes(), 0
+    with zipfile.ZipFile(path) as archive:
+        start = archive.start_dir
+    for position in range(start, len(whole)):
+        for bit in range(8):
+            content = bytearray(whole)
+            content[position] ^= 1 << bit
+            path.write_bytes(content)
+            try:
+                read = load_case(path)
+            except ValueError:
+                refused += 1
+            else:
+                np.testing.assert_array_equal(read.label, 1)
+                np.testing.assert_array_equal(read.scribble, case.scribble)
+    assert refused > 1000
 
 
 def test_flipped_byte_is_found(tmp_path: Path) -> None:

@@ -176,6 +176,26 @@ def test_truncated_prediction_is_named(toy):
         toy.run()
 
 
+def test_a_flipped_bit_of_a_prediction_changes_no_score(toy):
+    """Whatever bit it is: the file is refused, or says what it said (gzip keeps a time and a name, too)."""
+    path = toy.predictions / "p2.nii.gz"
+    whole, said = path.read_bytes(), evaluate.read_prediction(path, 3)
+    refused, draw = 0, np.random.default_rng(0)
+    for position in draw.integers(len(whole), size=200):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1 << draw.integers(8)
+        path.write_bytes(flipped)
+        try:
+            found = evaluate.read_prediction(path, 3)
+        except ValueError:
+            refused += 1
+        else:
+            np.testing.assert_array_equal(found.labels, said.labels)
+            np.testing.assert_array_equal(found.affine, said.affine)
+            assert found.spacing_mm == said.spacing_mm
+    assert refused > 150
+
+
 @pytest.mark.parametrize(
     ("spacing", "origin", "what"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +58,22 @@ def test_no_flipped_bit_and_no_cut_changes_what_is_read(tmp_path: Path) -> None:
         path.write_bytes(whole[:size])
         with pytest.raises(torch_file.Damaged):
             torch_file.load(path, CPU)
+
+
+def test_every_bit_of_the_archives_directory(tmp_path: Path) -> None:
+    """One of an entry's bits makes it a folder, of which torch reads nothing and says nothing."""
+    path = write(tmp_path / "model.pt")
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        start = archive.start_dir
+    for position in range(start, len(whole)):
+        for bit in range(8):
+            content = bytearray(whole)
+            content[position] ^= 1 << bit
+            path.write_bytes(content)
+            with suppress(torch_file.Damaged):
+                read = torch_file.load(path, CPU)
+                assert read["step"] == 3, f"bit {bit} of byte {position - start}"
+                assert torch.equal(read["weights"], torch.arange(512.0)), (
+                    f"bit {bit} of byte {position - start}"
+                )
