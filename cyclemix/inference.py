@@ -116,12 +116,16 @@ def keep_largest(labels: np.ndarray) -> np.ndarray:
         (D,H,W) uint8.
     """
     component = cc3d.connected_components(labels, connectivity=6)
-    numbers, first, sizes = np.unique(component, return_index=True, return_counts=True)
+    voxels = np.flatnonzero(labels != BACKGROUND)
+    of_voxel = component.reshape(-1)[voxels]
+    sizes = np.bincount(of_voxel, minlength=1)
+    first = np.zeros(len(sizes), np.int64)
+    first[of_voxel[::-1]] = voxels[::-1]  # the last assignment wins: the first voxel in row-major order
     values = labels.reshape(-1)[first]
-    kept = np.zeros(int(numbers[-1]) + 1, np.uint8)
-    for value in np.unique(values[values != BACKGROUND]):
-        mine = np.flatnonzero(values == value)
-        kept[numbers[mine[np.lexsort((first[mine], -sizes[mine]))[0]]]] = value
+    kept = np.zeros(len(sizes), np.uint8)
+    for value in np.unique(labels.reshape(-1)[voxels]):
+        mine = np.flatnonzero((values == value) & (sizes > 0))
+        kept[mine[np.lexsort((first[mine], -sizes[mine]))[0]]] = value
     return kept[component]
 
 

@@ -39,7 +39,7 @@ DAMAGED = (
     EOFError,
     ValueError,
     OverflowError,
-    RuntimeError,  # an encrypted member; NotImplementedError, an unknown compression, is one too
+    RuntimeError,  # an encrypted member, or a compression that zipfile does not know
     struct.error,
     zlib.error,
     lzma.LZMAError,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from flips import every_flip
 
 from cyclemix import torch_file
 
@@ -66,14 +66,14 @@ def test_every_bit_of_the_archives_directory(tmp_path: Path) -> None:
     whole = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
         start = archive.start_dir
-    for position in range(start, len(whole)):
-        for bit in range(8):
-            content = bytearray(whole)
-            content[position] ^= 1 << bit
-            path.write_bytes(content)
-            with suppress(torch_file.Damaged):
-                read = torch_file.load(path, CPU)
-                assert read["step"] == 3, f"bit {bit} of byte {position - start}"
-                assert torch.equal(read["weights"], torch.arange(512.0)), (
-                    f"bit {bit} of byte {position - start}"
-                )
+    refused = 0
+    for content in every_flip(whole, start):
+        path.write_bytes(content)
+        try:
+            read = torch_file.load(path, CPU)
+        except torch_file.Damaged:
+            refused += 1
+        else:
+            assert read["step"] == 3
+            assert torch.equal(read["weights"], torch.arange(512.0))
+    assert refused > 1000
