@@ -66,8 +66,11 @@ def training(project: Project, *options: str) -> Iterator[subprocess.Popen[str]]
 
 
 def send(process: subprocess.Popen[str], number: int) -> None:
-    """A signal to a process and all below it, gathered first: a job may have a group of its own."""
-    for member in [*psutil.Process(process.pid).children(recursive=True), process]:
+    """A signal to a process and all below it, gathered first: a job may have a group of its own.
+
+    The process comes first, so that it never sees a job fail and gives its lock back before its own turn.
+    """
+    for member in [process, *psutil.Process(process.pid).children(recursive=True)]:
         with suppress(ProcessLookupError):
             os.kill(member.pid, number)
 
