@@ -29,6 +29,7 @@ STUDY = (
     "grid={spacing_mm: 3.2, crop_px: 64}",
     "methods=[unet_pce]",
 )
+ONE_CORE = ("--cores", "1")  # the weights' last bits depend on the number of threads
 RUN = Path("results/runs/phantom/unet_pce/fold0_seed0")
 DEADLINE_S = 120
 
@@ -44,7 +45,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @contextmanager
 def training(project: Project, *options: str) -> Iterator[subprocess.Popen[str]]:
     """The study's Snakemake, started on its models, once the training has written a checkpoint."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "models", *options, "--config", *STUDY]
+    command = [sys.executable, "-m", "snakemake", *ONE_CORE, "models", *options, "--config", *STUDY]
     with subprocess.Popen(
         command,
         cwd=project.folder,
@@ -90,12 +91,12 @@ def test_kill_9_and_sigterm_in_training_then_resume_give_the_same_model(project:
     assert "lock" in stuck.stdout.lower()
 
     project.snakemake("--unlock", config=STUDY)
-    project.snakemake("models", "--rerun-incomplete", config=STUDY)
+    project.snakemake(*ONE_CORE, "models", "--rerun-incomplete", config=STUDY)
     resumed = weights(project)
     check_resumed_once(run)
 
     shutil.rmtree(run)
-    project.snakemake("models", config=STUDY)
+    project.snakemake(*ONE_CORE, "models", config=STUDY)
     undisturbed = weights(project)
     assert json.loads((run / "provenance.json").read_text())["resumed_at_steps"] == []
     check_same(resumed, undisturbed)
@@ -116,7 +117,7 @@ def interrupted_by_sigterm(project: Project) -> None:
     log = (project.folder / "results/logs/train/phantom_unet_pce_fold0_seed0.log").read_text()
     assert re.search(r"SIGTERM: checkpoint at step \d+; the same command goes on from it", log), log
     assert not (project.folder / RUN / "model.pt").exists()
-    project.snakemake("models", "--rerun-incomplete", config=STUDY)  # no lock is left
+    project.snakemake(*ONE_CORE, "models", "--rerun-incomplete", config=STUDY)  # no lock is left
 
 
 def check_resumed_once(run: Path) -> None:
@@ -144,7 +145,9 @@ def test_sigterm_to_snakemake_alone_lets_its_jobs_finish(project: Project) -> No
 def test_a_second_snakemake_on_the_same_folder_is_refused(project: Project) -> None:
     shutil.rmtree(project.folder / RUN, ignore_errors=True)
     with training(project) as process:
+        send(process, signal.SIGSTOP)  # so that the first is at work for as long as the second looks
         second = project.snakemake("models", config=STUDY, check=False)
+        send(process, signal.SIGCONT)
         said, _ = process.communicate(timeout=DEADLINE_S)
     assert second.returncode == 1
     assert "Directory cannot be locked" in second.stdout

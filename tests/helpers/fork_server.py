@@ -10,6 +10,7 @@ removed or synced, a folder made. They are counted with an audit hook, so that f
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import logging
 import os
@@ -23,6 +24,25 @@ from pathlib import Path
 from typing import Any
 
 WATCHED = ("open", "os.rename", "os.remove", "os.mkdir", "os.fsync")
+
+IMPORTS = (
+    "alembic.command",
+    "matplotlib.pyplot",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "torch._dynamo",
+    "cyclemix.cli",
+    "cyclemix.data.download",
+    "cyclemix.data.prepare",
+    "cyclemix.data.split",
+    "cyclemix.evaluate",
+    "cyclemix.figures",
+    "cyclemix.methods.unet_pce",
+    "cyclemix.predict",
+    "cyclemix.resolve",
+    "cyclemix.tables",
+    "cyclemix.tracking",
+    "cyclemix.train",
+)
 
 
 class Fault:
@@ -107,18 +127,9 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def warm() -> None:
-    """Import what the stages import."""
-
-    import cyclemix.data.prepare
-    import cyclemix.data.split
-    import cyclemix.evaluate
-    import cyclemix.figures
-    import cyclemix.methods.unet_pce
-    import cyclemix.predict
-    import cyclemix.resolve
-    import cyclemix.tables
-    import cyclemix.tracking
-    import cyclemix.train  # noqa: F401
+    """Import what the stages import, some of it late: PyTorch's optimizers alone take seconds of imports."""
+    for name in IMPORTS:
+        importlib.import_module(name)
 
 
 def main() -> None:
