@@ -21,7 +21,7 @@ os.environ.update(
 # ten times slower, and costs next to nothing where the cores are free.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from cyclemix import study
+from cyclemix import locks, study
 from cyclemix.strict import ConfigError, load_yaml
 
 # A study file stands alone: the default one is read only where none is named.
@@ -56,6 +56,13 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+
+
+onstart:
+    try:
+        locks.hold(Path(RESULTS))
+    except (ValueError, OSError) as error:
+        raise WorkflowError(str(error))
 
 
 rule all:

@@ -76,6 +76,35 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
+def check(records: Iterable[Path], files: Iterable[str | Path]) -> None:
+    """Refuse files that are not what the stages that wrote them say; a stage calls it before it reads them.
+
+    Args:
+        records: of those stages; one that is not there, or of an older version, says nothing.
+        files: what no record names is not compared, and what is not there is left to its reader.
+
+    Raises:
+        ValueError: a file was altered or damaged, or a record was; names it and what to do.
+    """
+    stated: dict[Path, tuple[str, str]] = {}
+    for record in filter(Path.is_file, records):
+        try:
+            content = read(record)
+        except Unsealed:
+            continue
+        except ValueError as error:
+            raise ValueError(f"{error}; delete it and run the stage that writes it again") from error
+        stage = str(content.get("stage", "train")).rpartition(".")[2]
+        stated |= {locate(record, name): (digest, stage) for name, digest in content["outputs"].items()}
+    for file in map(Path, files):
+        known, stage = stated.get(Path(os.path.normpath(file.absolute())), ("", ""))
+        if known and file.is_file() and (actual := sha256(file)) != known:
+            raise ValueError(
+                f"{file}: damaged or altered since `{stage}` wrote it (sha256 {actual[:16]}..., its record "
+                f"says {known[:16]}...); delete it and run `{stage}` again"
+            )
+
+
 def seal(content: Mapping[str, Any]) -> str:
     """sha256 of a record without its seal."""
     rest = {key: value for key, value in content.items() if key != "seal"}

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +15,6 @@ log = logging.getLogger(__name__)
 
 NAME = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
-
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-"""What some cluster file systems answer to a lock."""
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a run's folder for a ``with`` block; wait for a training that a killed workflow left behind.
-
-    The system frees the lock when the process dies.
-    """
-    with (folder / "train.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.warning("another training writes to %s; waiting for its end", folder)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            log.warning("%s: no file locks on this file system; run one training at a time in it", folder)
-        yield
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:

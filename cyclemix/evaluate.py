@@ -74,12 +74,14 @@ def run(
 
     Raises:
         ValueError: the fold has no such list or one of its subjects no files, a case has no dense label, a
-            prediction is missing, damaged, not in the upstream geometry or holds foreign values.
+            prediction is missing, damaged, altered, not in the upstream geometry or holds foreign values.
     """
     spec = load_dataset(dataset_file)
     cases = evaluated_cases(receipt, folds, fold, evaluate_on)
     raw = receipt.parent / "raw"
     _check_raw(receipt, raw, cases)
+    files = [predictions / f"{entry['case']}.nii.gz" for entry in cases]
+    chain.check([predictions / chain.NAME], files)
     workers = threads or len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(max_workers=min(workers, len(cases))) as pool:
         scored = list(pool.map(lambda entry: score_case(spec, raw, entry, predictions), cases))
@@ -87,7 +89,6 @@ def run(
     levels = pd.DataFrame([row for _, rows in scored for row in rows], columns=LEVEL_COLUMNS)
     by_level = output.with_name("metrics_by_level.csv")
     write_csv(levels, by_level)
-    files = [predictions / f"{entry['case']}.nii.gz" for entry in cases]
     truth = spec.model_dump(mode="json", include={"classes", "label_values"})
     made = chain.made_by("evaluate", fold=fold, evaluate_on=evaluate_on, **truth)
     chain.write(output.with_name(chain.METRICS), made, [receipt, folds, *files], [output, by_level])

@@ -40,6 +40,7 @@ def run(
 
     Raises:
         ConfigError: the index holds no case of the fold's evaluated subjects.
+        ValueError: the model, the index or a case is not what the stage before wrote.
     """
     subjects = pick_fold(folds, fold)[evaluate_on]
     cases = read_index(index)
@@ -50,6 +51,8 @@ def run(
             f"{folds}: none of fold {fold}'s {len(subjects)} {evaluate_on} subjects is prepared"
         )
     check_known(subjects, known, folds, "the prepared index")
+    chain.check(map(chain.prepared, index), [*index, *cases["path"]])
+    chain.check([model.with_name(chain.NAME)], [model])
     output.mkdir(parents=True, exist_ok=True)
     predictions = [output / f"{case}.nii.gz" for case in cases["case"]]
     for stale in set(output.glob("*.nii.gz")) - set(predictions):

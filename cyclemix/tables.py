@@ -161,7 +161,7 @@ def read_runs(
     """One file of every run, with dataset, method, fold and seed in front, sorted by all keys.
 
     Raises:
-        ValueError: a file is missing or has other columns; names it.
+        ValueError: a file is missing, altered or has other columns; names it.
     """
     tables = []
     for label, fold, seed in _runs(study):
@@ -170,6 +170,7 @@ def read_runs(
             raise ValueError(
                 f"{path}: no such file; run evaluate for {label}, fold {fold}, seed {seed} first"
             )
+        chain.check([path.with_name(chain.METRICS)], [path])
         table = pd.read_csv(path, dtype=_TEXT, keep_default_na=False)
         if tuple(table.columns) != columns:
             raise ValueError(f"{path}: expected columns {', '.join(columns)}, got {', '.join(table.columns)}")

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from cyclemix import chain, checkpoint, provenance
+from cyclemix import chain, checkpoint, locks, provenance
 from cyclemix.atomic import write_text
 from cyclemix.config import RunConfig, Training, load_run_config, modules_of
 from cyclemix.data.draw import first_subjects
@@ -72,6 +72,7 @@ def run(
 
     Raises:
         ConfigError: the fold does not exist or its cases lack what the method needs.
+        ValueError: the index or a case is not what `prepare` wrote.
         FloatingPointError: a loss term became NaN or infinite; names step, term and cases.
     """
     settings = load_run_config(config)
@@ -79,6 +80,7 @@ def run(
     output_dir.mkdir(parents=True, exist_ok=True)
     cases = [train_cases, val_cases] + ([] if mask_cases is None else [mask_cases])
     paths = [path for rows in cases for path in rows["path"]]
+    chain.check(map(chain.prepared, index), [*index, *paths])
     origin = provenance.collect(config, paths, modules_of(settings.method, settings.training.network))
     origin |= {"dataset": settings.dataset, "label": settings.label, "fold": fold, "seed": seed}
     digest = _digest(origin, fold, seed)
@@ -86,7 +88,7 @@ def run(
     status = "FAILED"
     try:
         with (
-            checkpoint.exclusive(output_dir),
+            locks.exclusive(output_dir),
             acquire(execution.device, execution.jobs_per_gpu) as device,
         ):
             slices = load_slices(train_cases, settings, device, mask_cases, seed)

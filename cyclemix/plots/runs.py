@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from cyclemix import layout
+from cyclemix import chain, layout
 from cyclemix.config import Protocol
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.plots import style
@@ -109,11 +109,12 @@ def read_table(path: Path) -> pd.DataFrame:
     """A CSV file of a run; case and subject stay text.
 
     Raises:
-        ValueError: it is not there; names it and the stage that writes it.
+        ValueError: it is not there, or altered; names it and the stage that writes it.
     """
     if not path.is_file():
         stage = "train" if path.name == "history.csv" else "evaluate"
         raise ValueError(f"{path}: no such file; run `{stage}` for this method, fold and seed first")
+    chain.check([path.with_name(chain.NAME), path.with_name(chain.METRICS)], [path])
     return pd.read_csv(
         path, dtype={"case": str, "subject": str, "structure": str}, na_filter=path.name == "history.csv"
     )

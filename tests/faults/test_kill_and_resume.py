@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -142,17 +143,24 @@ def test_sigterm_to_snakemake_alone_lets_its_jobs_finish(project: Project) -> No
     assert project.plan("models", config=STUDY) == {}, "no lock is left and nothing is to be done"
 
 
-def test_a_second_snakemake_on_the_same_folder_is_refused(project: Project) -> None:
+def test_a_second_snakemake_on_the_same_folder_is_refused(project: Project, tmp_path: Path) -> None:
+    other = copy_of_project(tmp_path / "other copy")
+    shared = (*STUDY, f"results={project.folder / 'results'}")
     shutil.rmtree(project.folder / RUN, ignore_errors=True)
     with training(project) as process:
         send(process, signal.SIGSTOP)  # so that the first is at work for as long as the second looks
         second = project.snakemake("models", config=STUDY, check=False)
+        elsewhere = other.snakemake("models", config=shared, check=False)
         send(process, signal.SIGCONT)
         said, _ = process.communicate(timeout=DEADLINE_S)
     assert second.returncode == 1
     assert "Directory cannot be locked" in second.stdout
+    assert elsewhere.returncode == 1
+    holder = f"machine {socket.gethostname()}, process {process.pid}, started in {project.folder}"
+    assert f"another Snakemake writes to this results folder ({holder}); wait for its end" in elsewhere.stdout
     assert process.returncode == 0, said
     assert (project.folder / RUN / "model.pt").exists()
+    assert other.plan("models", config=shared) == {}, "no lock is left, and the first did all of it"
 
 
 def test_two_trainings_in_one_folder_wait_for_each_other(server: Any, reference: Any, tmp_path: Path) -> None:

@@ -65,6 +65,35 @@ def test_what_is_no_record_is_refused(record: Path, text: str, message: str) -> 
         chain.read(record)
 
 
+def test_files_are_held_against_what_their_stage_wrote(record: Path, tmp_path: Path) -> None:
+    model = record.with_name("model.pt")
+    there = [model, tmp_path / "runs" / ".." / "runs" / "a" / "model.pt", tmp_path / "absent"]
+    chain.check([record, tmp_path / "no_record.json"], there)
+    model.write_text("another")
+    digest = hashlib.sha256(b"another").hexdigest()[:16]
+    known = hashlib.sha256(b"runs/a/model.pt").hexdigest()[:16]
+    message = (
+        rf"model\.pt: damaged or altered since `train` wrote it \(sha256 {digest}\.\.\., "
+        rf"its record says {known}\.\.\.\); delete it and run `train` again"
+    )
+    for name in there[:2]:
+        with pytest.raises(ValueError, match=message):
+            chain.check([record], [name])
+    chain.check([], [model])
+    chain.check([record], [tmp_path / "data" / "x y.csv"])  # an input: its own stage vouches for it
+
+
+def test_an_altered_record_vouches_for_nothing(record: Path) -> None:
+    record.write_text(record.read_text().replace("c0de", "c0df"))
+    with pytest.raises(
+        ValueError, match=r"its seal does not fit .*; delete it and run the stage that writes it"
+    ):
+        chain.check([record], [])
+    record.write_text('{"commit": "c0ffee"}')
+    record.with_name("model.pt").write_text("another")
+    chain.check([record], [record.with_name("model.pt")])  # of an older version, which says nothing of files
+
+
 def test_an_absent_record_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"gone\.json: no such record"):
         chain.read(tmp_path / "gone.json")

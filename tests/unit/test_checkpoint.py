@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -45,31 +42,3 @@ def test_a_foreign_digest_starts_afresh_and_says_so(tmp_path: Path, caplog: pyte
 
 def test_nothing_there(tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path, "d", CPU) is None
-
-
-def test_a_second_training_waits_for_the_first(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    order: list[str] = []
-
-    def second() -> None:
-        with checkpoint.exclusive(tmp_path):
-            order.append("second")
-
-    with checkpoint.exclusive(tmp_path):
-        thread = threading.Thread(target=second)
-        thread.start()
-        while "waiting for its end" not in caplog.text:
-            time.sleep(0.01)
-        order.append("first")
-    thread.join()
-    assert order == ["first", "second"]
-
-
-def test_a_file_system_without_locks_is_told_and_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOSYS, "Function not implemented")
-
-    monkeypatch.setattr("fcntl.flock", refuse)
-    with checkpoint.exclusive(tmp_path):
-        assert "no file locks on this file system" in caplog.text
