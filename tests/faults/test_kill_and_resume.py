@@ -169,7 +169,7 @@ def test_two_trainings_in_one_folder_wait_for_each_other(server: Any, reference:
     run = folder / Path(next(name for name in job.made if name.endswith("model.pt"))).parent
     run.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "cyclemix", *job.arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}  # as the reference's
     both = [tmp_path / "first", tmp_path / "second"]
     waiting = "another training writes to"
     with (run / "train.lock").open("w") as lock:
