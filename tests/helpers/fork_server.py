@@ -71,7 +71,7 @@ class Fault:
         self.count += 1
         if self.count != self.moment:
             return
-        # What is not synced may lose its end; not by SIGTERM, as the thread at work goes on and renames the file
+        # What is not synced may lose its end. Not by SIGTERM: the thread at work goes on and renames the file
         # until the main thread has handled it.
         if self.number == signal.SIGKILL and unsynced is not None and unsynced.is_file():
             os.truncate(unsynced, int(self.seed * unsynced.stat().st_size))
