@@ -22,7 +22,7 @@ os.environ.update(
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from cyclemix import locks, study
-from cyclemix.strict import ConfigError, load_yaml
+from cyclemix.config.strict import ConfigError, load_yaml
 
 # A study file stands alone: the default one is read only where none is named.
 DEFAULT_STUDY = str(BASEDIR / "config" / "config.yaml")

@@ -11,9 +11,9 @@ import time
 import torch
 from lib import record
 
-from cyclemix.config import Inference, Recipe
+from cyclemix.config.models import Inference, Recipe
 from cyclemix.data.store import Geometry
-from cyclemix.inference import build_network, segment_volume
+from cyclemix.inference.predictor import build_network, segment_volume
 
 SLICES, NATIVE = 10, (10, 256, 216)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lib import record
 
-from cyclemix.config import Grid
+from cyclemix.config.models import Grid
 from cyclemix.data import download, prepare
 
 

@@ -22,13 +22,13 @@ import torch
 from lib import record
 from torch.profiler import ProfilerActivity, profile
 
-from cyclemix import engine as engine_module
 from cyclemix import methods
-from cyclemix.config import UNLABELLED, Grid, Recipe, RunConfig
-from cyclemix.engine import Engine, State
+from cyclemix.config.models import UNLABELLED, Grid, Recipe, RunConfig
 from cyclemix.methods import cyclemix as cyclemix_module
 from cyclemix.ops import graphcut, occlusion, rotation, transport
-from cyclemix.slices import Slices
+from cyclemix.training import engine as engine_module
+from cyclemix.training.engine import Engine, State
+from cyclemix.training.slices import Slices
 
 PHASES: dict[str, list[tuple[Any, str]]] = {
     "augment": [(engine_module, "augment")],

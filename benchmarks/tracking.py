@@ -25,10 +25,12 @@ import requests
 import torch
 import yaml
 
-from cyclemix import layout, resolve, tracking, train
-from cyclemix.config import Grid, MethodBlock, Protocol, Recipe, Tracking, Training
+from cyclemix.config.models import Grid, MethodBlock, Protocol, Recipe, Tracking, Training
 from cyclemix.data import download, prepare, split
-from cyclemix.provenance import hardware
+from cyclemix.files import layout
+from cyclemix.provenance.digests import hardware
+from cyclemix.tracking import api
+from cyclemix.training import resolve, train
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "tracking.csv"
@@ -71,7 +73,7 @@ def trained(dataset_file: Path, results: Path, uri: str | None) -> tuple[float, 
     started = time.perf_counter()
     mirror: train.Reporter = Off()
     if uri is not None:
-        mirror = tracking.open_run(results, Tracking(uri=uri), config, 0, 0)
+        mirror = api.open_run(results, Tracking(uri=uri), config, 0, 0)
     train.run(config, data / "folds.json", index, 0, 0, folder, execution, mirror)
     total = time.perf_counter() - started
     loop = float(pd.read_csv(folder / "history.csv")["seconds"].iloc[-1])
@@ -123,7 +125,7 @@ def measure(folder: Path, stores: dict[str, str | None]) -> pd.DataFrame:
 
 def import_seconds() -> float:
     """Seconds that a training spends on importing MLflow, in a process that has torch already."""
-    code = "import time, cyclemix.train, cyclemix.tracking as t; a = time.perf_counter(); "
+    code = "import time, cyclemix.training.train, cyclemix.tracking.api as t; a = time.perf_counter(); "
     code += "t.import_mlflow(); print(time.perf_counter() - a)"
     command = [sys.executable, "-c", code]
     return float(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
@@ -147,7 +149,7 @@ def main() -> None:
     ):
         folder = Path(scratch)
         sqlite = f"sqlite:///{folder / 'mlflow.db'}"
-        tracking.init(folder, Tracking(uri=sqlite), ["phantom"], folder / "sentinel.json")
+        api.init(folder, Tracking(uri=sqlite), ["phantom"], folder / "sentinel.json")
         stores = {"off": None, "sqlite": sqlite, "server": up, "server down": DOWN}
         stores["server hangs"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
         if up is None:

@@ -1,6 +1,6 @@
 """``python -m cyclemix``: what the workflow's rules call."""
 
-from cyclemix.cli import main
+from cyclemix.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -7,8 +7,8 @@ import re
 import shlex
 from functools import cache
 
-from cyclemix.config import modules_of
-from cyclemix.provenance import code_digest
+from cyclemix.config.models import modules_of
+from cyclemix.provenance.digests import STAGES, code_digest
 
 MOST_THREADS = 4
 
@@ -32,13 +32,13 @@ wildcard_constraints:
 
 @cache
 def stage_code(stage):
-    return code_digest(f"cyclemix.{stage}")
+    return code_digest(STAGES[stage])
 
 
 @cache
 def train_code(label):
     """The training loop with all that it imports, and the row's method."""
-    return code_digest("cyclemix.train", modules_of(PLAN.blocks[label].method, PLAN.training(label).network))
+    return code_digest("cyclemix.training.train", modules_of(PLAN.blocks[label].method, PLAN.training(label).network))
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclemix.config import Grid, Protocol
+from cyclemix.config.models import Grid, Protocol
 from cyclemix.data import download, prepare, split
 
 REPOSITORY = Path(__file__).resolve().parents[1]

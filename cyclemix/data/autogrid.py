@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from cyclemix.atomic import write_text
-from cyclemix.config import BACKGROUND, UNLABELLED, Grid
+from cyclemix.config.models import BACKGROUND, UNLABELLED, Grid
+from cyclemix.config.strict import validate
 from cyclemix.data.cases import list_cases
-from cyclemix.data.native import (
+from cyclemix.data.readers.native import (
     DataError,
     header_shape,
     header_spacing,
@@ -33,8 +33,8 @@ from cyclemix.data.native import (
     slices_first,
 )
 from cyclemix.data.spec import AutoGrid, DatasetSpec, Kind
-from cyclemix.parallel import parallel
-from cyclemix.strict import validate
+from cyclemix.files.atomic import write_text
+from cyclemix.files.parallel import parallel
 
 logger = logging.getLogger(__name__)
 

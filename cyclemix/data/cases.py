@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cyclemix.config.strict import ConfigError
 from cyclemix.data.spec import DatasetSpec
-from cyclemix.strict import ConfigError
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cyclemix.config import Protocol
+from cyclemix.config.models import Protocol
+from cyclemix.config.strict import ConfigError, load_yaml, validate
 from cyclemix.data.spec import DatasetSpec, Kind, read_table
-from cyclemix.strict import ConfigError, load_yaml, validate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,8 +50,8 @@ def load_dataset(path: Path) -> DatasetSpec:
 def read_native(
     spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], kind: Kind
 ) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
-    """One upstream volume (D,H,W), (dz,dy,dx) in mm and header: see ``cyclemix.data.native.read_native``."""
-    from cyclemix.data import native  # nibabel and h5py are not needed to check a study
+    """One upstream volume (D,H,W), (dz,dy,dx) in mm and header: see `readers.native.read_native`."""
+    from cyclemix.data.readers import native
 
     return native.read_native(spec, raw_dir, entry, kind)
 

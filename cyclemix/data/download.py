@@ -20,16 +20,17 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from cyclemix.atomic import replacing, sweep, write_text
-from cyclemix.data import phantom, web
+from cyclemix.config.strict import ConfigError
+from cyclemix.data import web
 from cyclemix.data.cases import RemoteFile, list_cases, remote_files
 from cyclemix.data.datasets import load_dataset
-from cyclemix.data.native import split_reference
+from cyclemix.data.phantom import phantom
+from cyclemix.data.readers.native import split_reference
+from cyclemix.data.readers.volumes import files_of
 from cyclemix.data.spec import DatasetSpec
-from cyclemix.data.volumes import files_of
 from cyclemix.data.web import Wrong
-from cyclemix.strict import ConfigError
-from cyclemix.urls import without_password
+from cyclemix.files.atomic import replacing, sweep, write_text
+from cyclemix.files.urls import without_password
 
 logger = logging.getLogger(__name__)
 

@@ -19,12 +19,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cyclemix import chain
-from cyclemix.atomic import sweep, write_text
-from cyclemix.config import BACKGROUND, UNLABELLED, Grid
-from cyclemix.data.alignment import on_image_grid
+from cyclemix.config.models import BACKGROUND, UNLABELLED, Grid
+from cyclemix.config.strict import ConfigError
 from cyclemix.data.datasets import load_dataset
-from cyclemix.data.native import (
+from cyclemix.data.readers.alignment import on_image_grid
+from cyclemix.data.readers.native import (
     DataError,
     Header,
     load_volume,
@@ -34,9 +33,10 @@ from cyclemix.data.native import (
     split_reference,
     to_classes,
 )
+from cyclemix.data.readers.volumes import files_of
 from cyclemix.data.receipts import check_unchanged, read_receipt
 from cyclemix.data.resample import image_to_grid, label_to_grid, make_geometry, outside, scribble_to_grid
-from cyclemix.data.scribbles import check, slice_fractions
+from cyclemix.data.scribbles.checks import check, slice_fractions
 from cyclemix.data.spec import DatasetSpec, Kind
 from cyclemix.data.store import (
     Geometry,
@@ -46,8 +46,8 @@ from cyclemix.data.store import (
     save_case,
     stored_receipt,
 )
-from cyclemix.data.volumes import files_of
-from cyclemix.strict import ConfigError
+from cyclemix.files.atomic import sweep, write_text
+from cyclemix.provenance import records
 
 logger = logging.getLogger(__name__)
 
@@ -120,8 +120,8 @@ def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, 
     write_text(scribbles, _slice_table(notes).to_csv(index=False, lineterminator="\n"))
     write_text(output, index.to_csv(index=False, lineterminator="\n"))
     stored = [output.parent / f"{case}.npz" for case in index["case"]]
-    made = chain.made_by("data.prepare", grid=grid.model_dump())
-    chain.write(chain.prepared(output), made, [receipt], [output, scribbles, *stored])
+    made = records.made_by("data.prepare", grid=grid.model_dump())
+    records.write(records.prepared(output), made, [receipt], [output, scribbles, *stored])
     logger.info("%s: %d cases, %d slices", output, len(index), int(index["n_slices"].sum()))
 
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from cyclemix.config.strict import ConfigError, load_json
 from cyclemix.data.reading import DataError
-from cyclemix.strict import ConfigError, load_json
 
 LISTS = ("train", "val", "test", "masks")
 

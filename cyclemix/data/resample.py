@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cyclemix.config import UNLABELLED, Grid
+from cyclemix.config.models import UNLABELLED, Grid
 from cyclemix.data.store import Geometry
 
 

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from cyclemix.config import BACKGROUND, UNLABELLED, Grid
-from cyclemix.strict import ConfigError, StrictModel
+from cyclemix.config.models import BACKGROUND, UNLABELLED, Grid
+from cyclemix.config.strict import ConfigError, StrictModel
 
 Kind = Literal["image", "label", "scribble"]
 OfficialPart = Literal["train", "val", "masks", "test"]

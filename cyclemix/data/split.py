@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from cyclemix.atomic import write_text
-from cyclemix.config import Protocol
+from cyclemix.config.models import Protocol
+from cyclemix.config.strict import ConfigError
 from cyclemix.data.datasets import load_dataset
-from cyclemix.data.draw import interleave
 from cyclemix.data.spec import DatasetSpec
-from cyclemix.strict import ConfigError
+from cyclemix.data.subject_order import interleave
+from cyclemix.files.atomic import write_text
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cyclemix.atomic import write_bytes
 from cyclemix.data.reading import DAMAGED, LARGEST_BYTES, read_up_to
+from cyclemix.files.atomic import write_bytes
 
 logger = logging.getLogger(__name__)
 

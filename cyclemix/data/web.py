@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from cyclemix.urls import without_password
+from cyclemix.files.urls import without_password
 
 TIMEOUT_SECONDS = 60
 """For a connection, and between two arrivals of data."""

@@ -8,8 +8,8 @@ import pkgutil
 from pathlib import Path
 from typing import Any
 
+from cyclemix.config.strict import ConfigError, validate
 from cyclemix.methods.base import Method
-from cyclemix.strict import ConfigError, validate
 
 
 def available() -> dict[str, type[Method]]:

@@ -12,10 +12,10 @@ from __future__ import annotations
 from pydantic import Field
 from torch import nn
 
-from cyclemix.discriminators import GameSettings, PatchDiscriminator
 from cyclemix.methods.base import Network
 from cyclemix.methods.unet_d import UNetD
-from cyclemix.slices import Slices
+from cyclemix.networks.discriminators import GameSettings, PatchDiscriminator
+from cyclemix.training.slices import Slices
 
 
 class ACCL(UNetD):

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from cyclemix.config import UNLABELLED, Supervision
+from cyclemix.config.models import UNLABELLED, Supervision
+from cyclemix.config.strict import StrictModel
 from cyclemix.ops.augment import STILL, Motion
-from cyclemix.slices import Slices
-from cyclemix.strict import StrictModel
+from cyclemix.training.slices import Slices
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyclemix.losses import mixed_cross_entropy, partial_cross_entropy
+from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.comixup import CoMixSettings, co_mix
+from cyclemix.ops.losses import mixed_cross_entropy, partial_cross_entropy
 from cyclemix.ops.saliency import saliency
-from cyclemix.strict import StrictModel
 
 
 class CoMixup(Method):

@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyclemix.config import UNLABELLED
-from cyclemix.losses import partial_cross_entropy
+from cyclemix.config.models import UNLABELLED
+from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.ops.losses import partial_cross_entropy
 from cyclemix.ops.occlusion import random_squares
-from cyclemix.strict import StrictModel
 
 
 class Cutout(Method):

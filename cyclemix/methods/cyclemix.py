@@ -26,13 +26,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cyclemix.losses import cosine_distance, mixed_cross_entropy, partial_cross_entropy
+from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops import occlusion, rotation
 from cyclemix.ops.components import cycle_target
+from cyclemix.ops.losses import cosine_distance, mixed_cross_entropy, partial_cross_entropy
 from cyclemix.ops.puzzlemix import Mix, PuzzleSettings, puzzle_mix
 from cyclemix.ops.saliency import saliency
-from cyclemix.strict import StrictModel
 
 
 @dataclass(frozen=True)

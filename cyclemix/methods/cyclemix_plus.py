@@ -17,15 +17,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cyclemix.averaging import Teacher
-from cyclemix.config import UNLABELLED
-from cyclemix.inference import probabilities
-from cyclemix.losses import partial_cross_entropy
+from cyclemix.config.models import UNLABELLED
+from cyclemix.config.strict import ConfigError
+from cyclemix.inference.predictor import probabilities
 from cyclemix.methods.base import Batch, Network
 from cyclemix.methods.cyclemix import CycleMix, MixedView
+from cyclemix.networks.ema import Teacher
 from cyclemix.ops.components import largest_component
-from cyclemix.slices import Slices
-from cyclemix.strict import ConfigError
+from cyclemix.ops.losses import partial_cross_entropy
+from cyclemix.training.slices import Slices
 
 
 class CycleMixPlus(CycleMix):

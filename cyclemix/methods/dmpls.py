@@ -19,11 +19,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyclemix.architectures.unet_dual import DualUNet
-from cyclemix.losses import partial_cross_entropy, partial_dice
+from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.networks.unet_dual import DualUNet
 from cyclemix.ops.dual import draw_channels, mix
-from cyclemix.strict import StrictModel
+from cyclemix.ops.losses import partial_cross_entropy, partial_dice
 
 
 class DMPLS(Method):

@@ -30,15 +30,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cyclemix.architectures.unet_dual import DualUNet
-from cyclemix.config import UNLABELLED
-from cyclemix.inference import CHUNK, probabilities
-from cyclemix.losses import partial_cross_entropy, soft_cross_entropy
+from cyclemix.config.models import UNLABELLED
+from cyclemix.config.strict import StrictModel
+from cyclemix.inference.predictor import CHUNK, probabilities
 from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.networks.unet_dual import DualUNet
 from cyclemix.ops.components import largest_component
 from cyclemix.ops.dual import draw_channels, mean_logits, mix
-from cyclemix.slices import Slices
-from cyclemix.strict import StrictModel
+from cyclemix.ops.losses import partial_cross_entropy, soft_cross_entropy
+from cyclemix.training.slices import Slices
 
 
 class DMSPS(Method):

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyclemix.losses import partial_cross_entropy
+from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
-from cyclemix.strict import StrictModel
+from cyclemix.ops.losses import partial_cross_entropy
 
 
 class EntropyMin(Method):

@@ -28,11 +28,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cyclemix.losses import cosine_distance, partial_cross_entropy, partial_dice
+from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.components import cycle_target
 from cyclemix.ops.jigsaw import draw_jigsaw, refined
-from cyclemix.strict import StrictModel
+from cyclemix.ops.losses import cosine_distance, partial_cross_entropy, partial_dice
 
 
 class HELPNet(Method):

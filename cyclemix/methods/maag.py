@@ -27,11 +27,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from cyclemix.architectures.unet_attention import AttentionUNet
-from cyclemix.discriminators import LEVELS, GameSettings, MaskDiscriminator, mask_maps, play
-from cyclemix.losses import balanced_cross_entropy
 from cyclemix.methods.base import Batch, Method, Network
-from cyclemix.slices import Slices
+from cyclemix.networks.discriminators import LEVELS, GameSettings, MaskDiscriminator, mask_maps, play
+from cyclemix.networks.unet_attention import AttentionUNet
+from cyclemix.ops.losses import balanced_cross_entropy
+from cyclemix.training.slices import Slices
 
 EPS = 1e-6
 """A cross-entropy below this is not weighted up further."""

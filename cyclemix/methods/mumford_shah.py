@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyclemix.losses import partial_cross_entropy, total_variation
+from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.intensity import unit_range
-from cyclemix.strict import StrictModel
+from cyclemix.ops.losses import partial_cross_entropy, total_variation
 
 
 class MumfordShah(Method):

@@ -17,10 +17,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cyclemix.config import UNLABELLED
-from cyclemix.losses import partial_cross_entropy, partial_dice
+from cyclemix.config.models import UNLABELLED
+from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
-from cyclemix.strict import StrictModel
+from cyclemix.ops.losses import partial_cross_entropy, partial_dice
 
 
 class NnUNetPL(Method):

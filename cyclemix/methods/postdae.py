@@ -18,11 +18,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cyclemix.config import BACKGROUND, UNLABELLED
-from cyclemix.losses import partial_cross_entropy
+from cyclemix.config.models import BACKGROUND, UNLABELLED
+from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.corruption import corrupt
-from cyclemix.strict import StrictModel
+from cyclemix.ops.losses import partial_cross_entropy
 
 EPS = 1e-5
 """Keeps the Dice of a structure that no mask of the batch shows."""

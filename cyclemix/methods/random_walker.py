@@ -21,14 +21,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cyclemix.config import BACKGROUND, UNLABELLED
-from cyclemix.inference import CHUNK
-from cyclemix.losses import partial_cross_entropy
+from cyclemix.config.models import BACKGROUND, UNLABELLED
+from cyclemix.config.strict import StrictModel
+from cyclemix.inference.predictor import CHUNK
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.frame import image_frame
+from cyclemix.ops.losses import partial_cross_entropy
 from cyclemix.ops.randomwalk import random_walk
-from cyclemix.slices import Slices
-from cyclemix.strict import StrictModel
+from cyclemix.training.slices import Slices
 
 
 class Labels(nn.Module):

@@ -23,13 +23,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cyclemix.config import UNLABELLED
-from cyclemix.inference import probabilities
-from cyclemix.losses import partial_cross_entropy
+from cyclemix.config.models import UNLABELLED
+from cyclemix.config.strict import StrictModel
+from cyclemix.inference.predictor import probabilities
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.frame import image_frame
-from cyclemix.slices import Slices
-from cyclemix.strict import StrictModel
+from cyclemix.ops.losses import partial_cross_entropy
+from cyclemix.training.slices import Slices
 
 
 class Average(nn.Module):

@@ -20,10 +20,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyclemix.losses import partial_cross_entropy, partial_dice, soft_cross_entropy
+from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.dual import mix
-from cyclemix.strict import StrictModel
+from cyclemix.ops.losses import partial_cross_entropy, partial_dice, soft_cross_entropy
 
 
 class ScribFormer(Method):

@@ -26,12 +26,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyclemix.config import BACKGROUND, UNLABELLED
-from cyclemix.losses import cosine_distance, partial_cross_entropy
+from cyclemix.config.models import BACKGROUND, UNLABELLED
+from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops import occlusion
+from cyclemix.ops.losses import cosine_distance, partial_cross_entropy
 from cyclemix.ops.mixture import class_ratios, exclusion_loss, outranked
-from cyclemix.strict import StrictModel
 
 
 class ShapePU(Method):

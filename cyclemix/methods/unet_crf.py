@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyclemix.losses import partial_cross_entropy
+from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.crf import dense_energy, shrink
 from cyclemix.ops.intensity import unit_range
-from cyclemix.strict import StrictModel
+from cyclemix.ops.losses import partial_cross_entropy
 
 
 class UNetCRF(Method):

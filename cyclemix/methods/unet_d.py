@@ -12,10 +12,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cyclemix.discriminators import GameSettings, MaskDiscriminator, mask_maps, play
-from cyclemix.losses import partial_cross_entropy
 from cyclemix.methods.base import Batch, Method, Network
-from cyclemix.slices import Slices
+from cyclemix.networks.discriminators import GameSettings, MaskDiscriminator, mask_maps, play
+from cyclemix.ops.losses import partial_cross_entropy
+from cyclemix.training.slices import Slices
 
 
 class UNetD(Method):

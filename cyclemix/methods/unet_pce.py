@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cyclemix.losses import partial_cross_entropy
 from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.ops.losses import partial_cross_entropy
 
 
 class UNetPCE(Method):

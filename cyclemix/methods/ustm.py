@@ -24,11 +24,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cyclemix.averaging import Teacher
-from cyclemix.losses import partial_cross_entropy
+from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
-from cyclemix.slices import Slices
-from cyclemix.strict import StrictModel
+from cyclemix.networks.ema import Teacher
+from cyclemix.ops.losses import partial_cross_entropy
+from cyclemix.training.slices import Slices
 
 
 class USTM(Method):

@@ -30,12 +30,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyclemix.config import UNLABELLED
-from cyclemix.losses import partial_cross_entropy
+from cyclemix.config.models import UNLABELLED
 from cyclemix.methods.base import Batch, Network
 from cyclemix.methods.cyclemix import CycleMix
 from cyclemix.ops.affinity import neighbour_support
 from cyclemix.ops.components import cycle_target
+from cyclemix.ops.losses import partial_cross_entropy
 from cyclemix.ops.mixture import class_ratios, exclusion_loss, outranked
 from cyclemix.ops.puzzlemix import PuzzleSettings, puzzle_mix
 from cyclemix.ops.saliency import saliency

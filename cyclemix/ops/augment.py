@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cyclemix.config import UNLABELLED, Augmentation
+from cyclemix.config.models import UNLABELLED, Augmentation
 from cyclemix.ops import resample
-from cyclemix.precision import full_precision
+from cyclemix.ops.precision import full_precision
 
 PROBABILITY = 0.5
 """Chance that one intensity change touches a sample."""

@@ -29,9 +29,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from cyclemix.config.strict import StrictModel
+from cyclemix.ops.precision import full_precision
 from cyclemix.ops.saliency import distribution
-from cyclemix.precision import full_precision
-from cyclemix.strict import StrictModel
 
 ROUNDS = 2
 """Chessboard rounds of one improvement: both colours each."""

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cyclemix.precision import full_precision
+from cyclemix.ops.precision import full_precision
 
 
 def dense_energy(

@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from cyclemix.config.strict import StrictModel
 from cyclemix.ops import graphcut, transport
 from cyclemix.ops.saliency import block_distribution, distribution
-from cyclemix.strict import StrictModel
 
 BLOCK_PX = 4
 """Side of a transported block, and the neighbourhood that the data smoothness averages over, pixels."""

@@ -22,18 +22,18 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cyclemix.config import UNLABELLED, Grid, Recipe, RunConfig
+from cyclemix.config.models import UNLABELLED, Grid, Recipe, RunConfig
 from cyclemix.data import download, prepare
 from cyclemix.data.store import read_index
-from cyclemix.engine import Engine, State
-from cyclemix.losses import partial_cross_entropy
 from cyclemix.methods.cyclemix import CycleMix
 from cyclemix.ops import occlusion, rotation
 from cyclemix.ops.components import cycle_target
+from cyclemix.ops.losses import partial_cross_entropy
 from cyclemix.ops.puzzlemix import Mix, puzzle_mix
 from cyclemix.ops.saliency import saliency
-from cyclemix.plots import style
-from cyclemix.slices import Slices, load_slices
+from cyclemix.report.plots import style
+from cyclemix.training.engine import Engine, State
+from cyclemix.training.slices import Slices, load_slices
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ["RV", "MYO", "LV"]

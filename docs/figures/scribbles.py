@@ -5,8 +5,8 @@
     python docs/figures/scribbles.py figure phantom=RECEIPT docs/img/scribbles.png
 
 A RECEIPT is e.g. ``results/data/acdc/raw_train.json``. ``measure`` writes the annotators' numbers,
-``cyclemix/data/expert_scribbles.csv``; ``compare`` prints simulated beside drawn ones; ``figure`` shows dense
-labels, given and simulated scribbles of four cases.
+``cyclemix/data/scribbles/expert_scribbles.csv``; ``compare`` prints simulated beside drawn ones;
+``figure`` shows dense labels, given and simulated scribbles of four cases.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import numpy as np
 import pandas as pd
 import typer
 
-from cyclemix.atomic import write_text
 from cyclemix.data.datasets import load_dataset
-from cyclemix.data.native import read_native
-from cyclemix.data.simulate import simulate_volume
+from cyclemix.data.readers.native import read_native
+from cyclemix.data.scribbles.simulate import simulate_volume
+from cyclemix.data.scribbles.strokes import EXPERTS, measure, summarise
 from cyclemix.data.spec import DatasetSpec
-from cyclemix.data.strokes import EXPERTS, measure, summarise
-from cyclemix.plots import style
+from cyclemix.files.atomic import write_text
+from cyclemix.report.plots import style
 
 FOLDER = Path(__file__).parents[2] / "config" / "datasets"
 COLUMNS = ["dataset", "class", "measure", "mean", "q25", "median", "q75", "n"]

@@ -17,8 +17,8 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
-from cyclemix import schemas
-from cyclemix.cli import app
+from cyclemix.cli import schemas
+from cyclemix.cli.main import app
 from cyclemix.data.spec import DatasetSpec
 
 MARKER = re.compile(r"^<!-- reference: (\w+) -->$", re.MULTILINE)

@@ -10,7 +10,7 @@ import pytest
 from long_study import ROWS, long_page
 from watch import PHONE, Chromium, overflow, pdf_pages
 
-from cyclemix.render_html import html
+from cyclemix.report.html import html
 
 HEADS = ["Method", "LV", "MYO", "RV", "Avg", "LV", "MYO", "RV", "Avg", "Avg", "Missed", "Training"]
 BACKGROUND = {"light": "rgb(246, 247, 249)", "dark": "rgb(16, 19, 23)"}

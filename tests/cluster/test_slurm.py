@@ -103,7 +103,9 @@ def hindered(
     folder = tmp_path_factory.mktemp("hindered") / "study"
     project = Submitted(shutil.copytree(prepared.folder, folder))
     project.edit(
-        "cyclemix/engine.py", "        self.parts.train()\n", f"        self.parts.train()\n{SLOW_STEP}"
+        "cyclemix/training/engine.py",
+        "        self.parts.train()\n",
+        f"        self.parts.train()\n{SLOW_STEP}",
     )
     fail = 'raise ValueError("this row fails")\n        return {'
     project.edit(f"cyclemix/methods/{FAILING}.py", "return {", fail)

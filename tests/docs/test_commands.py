@@ -21,11 +21,11 @@ from doc_commands import ROOT, SHELL, Block, Command, blocks, commands, inline_c
 from snakemake.cli import get_argument_parser
 from studies import Project, copy_of_project
 
-from cyclemix import scaffold
-from cyclemix.cli import app
-from cyclemix.config import Study
-from cyclemix.options import spread
-from cyclemix.strict import validate
+from cyclemix.cli import new_method
+from cyclemix.cli.main import app
+from cyclemix.cli.options import spread
+from cyclemix.config.models import Study
+from cyclemix.config.strict import validate
 
 LOCAL = ("git", "cd", "source", "module", "export", "ssh", "tail", "grep", "sha256sum", "pre-commit")
 CLUSTER = ("apptainer", "squeue", "sinfo", "sacct", "sacctmgr", "scontrol")
@@ -76,7 +76,7 @@ def test_every_block_names_its_language_and_is_well_formed(block: Block) -> None
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of the project with the method and the data sets that the pages add."""
     copy = copy_of_project(tmp_path_factory.mktemp("shown"))
-    scaffold.write(NEW_METHOD, copy.folder)
+    new_method.write(NEW_METHOD, copy.folder)
     steps = [["-m", "cyclemix", "schema"], ["docs/examples/make_images.py", "scans", "--cases", "2"]]
     drafts = {c.words for c in shown() if c.words[:2] == ("cyclemix", "init") and not c.inline}
     names = {words[words.index("--name") + 1] for words in drafts}

@@ -13,8 +13,8 @@ import typer
 from doc_commands import ROOT
 
 from cyclemix import methods
-from cyclemix.cli import app
-from cyclemix.config import MethodBlock, Study, Training
+from cyclemix.cli.main import app
+from cyclemix.config.models import MethodBlock, Study, Training
 from cyclemix.data.spec import DatasetSpec
 
 

@@ -37,7 +37,7 @@ sys.path[:0] = [str(ROOT / "tests" / "helpers"), str(ROOT)]
 
 from studies import Project, copy_of_project, with_few_hearts  # noqa: E402
 
-from cyclemix.atomic import write_text  # noqa: E402
+from cyclemix.files.atomic import write_text  # noqa: E402
 
 log = logging.getLogger("soak")
 

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config import SHARED_NETWORKS, Grid, Recipe, RunConfig, load_methods
+from cyclemix.config.models import SHARED_NETWORKS, Grid, Recipe, RunConfig, load_methods
 from cyclemix.data.store import read_index
-from cyclemix.engine import Engine, State
-from cyclemix.slices import load_slices
+from cyclemix.training.engine import Engine, State
+from cyclemix.training.slices import load_slices
 
 HERE = Path(__file__).parent
 CURVES = HERE / "curves.json"

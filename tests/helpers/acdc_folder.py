@@ -9,7 +9,7 @@ import numpy as np
 
 from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset
-from cyclemix.data.native import Header, load_volume, read_geometry
+from cyclemix.data.readers.native import Header, load_volume, read_geometry
 
 
 def write_acdc(spec_file: Path, raw_dir: Path, folder: Path, parts: tuple[str, ...]) -> int:

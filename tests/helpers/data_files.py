@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from cyclemix.config import Grid
+from cyclemix.config.models import Grid
 from cyclemix.data import download, prepare
 from cyclemix.data.store import read_index
 

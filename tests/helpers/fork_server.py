@@ -30,18 +30,18 @@ IMPORTS = (
     "matplotlib.pyplot",
     "mlflow.store.tracking.sqlalchemy_store",
     "torch._dynamo",
-    "cyclemix.cli",
+    "cyclemix.cli.main",
     "cyclemix.data.download",
     "cyclemix.data.prepare",
     "cyclemix.data.split",
-    "cyclemix.evaluate",
-    "cyclemix.figures",
+    "cyclemix.evaluation.evaluate",
+    "cyclemix.report.figures",
     "cyclemix.methods.unet_pce",
-    "cyclemix.predict",
-    "cyclemix.resolve",
-    "cyclemix.tables",
-    "cyclemix.tracking",
-    "cyclemix.train",
+    "cyclemix.inference.predict",
+    "cyclemix.training.resolve",
+    "cyclemix.report.tables",
+    "cyclemix.tracking.api",
+    "cyclemix.training.train",
 )
 
 
@@ -80,7 +80,7 @@ class Fault:
 
 def command(request: dict[str, Any], report: int) -> int:
     """Run one command in this process, a fork; its exit status. The moments are written to ``report``."""
-    from cyclemix import cli
+    from cyclemix.cli import main as cli
 
     os.setsid()
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

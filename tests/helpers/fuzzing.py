@@ -65,19 +65,19 @@ def damage(content: bytes, rng: np.random.Generator, start: int) -> bytes:
 
 
 def read_nifti(path: Path) -> Any:
-    from cyclemix.data.native import read_image
+    from cyclemix.data.readers.native import read_image
 
     return read_image(path)[0]
 
 
 def read_member(path: Path) -> Any:
-    from cyclemix.data.native import load_volume
+    from cyclemix.data.readers.native import load_volume
 
     return load_volume(Path(), {"case": "v", "image": f"{path}::v.nii.gz"}, "image")[0]
 
 
 def read_h5(path: Path) -> Any:
-    from cyclemix.data.native import load_volume
+    from cyclemix.data.readers.native import load_volume
 
     return load_volume(Path(), {"case": "v", "image": f"{path}::label"}, "image")[0]
 
@@ -108,8 +108,8 @@ def read_receipt(path: Path) -> Any:
 
 
 def read_study(path: Path) -> Any:
-    from cyclemix.config import Study
-    from cyclemix.strict import load_yaml, validate
+    from cyclemix.config.models import Study
+    from cyclemix.config.strict import load_yaml, validate
 
     return str(validate(Study, load_yaml(path), str(path)))
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cyclemix import comparison, published, statistics
-from cyclemix.captions import Study
-from cyclemix.page import Page
+from cyclemix.evaluation import statistics
+from cyclemix.report import comparison, published
+from cyclemix.report.page import Page
+from cyclemix.report.results import Study
 
 ROWS = 35
 NOT_RUN = {"scribble+masks": 2, "full": 1}

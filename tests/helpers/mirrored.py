@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cyclemix import layout
-from cyclemix.provenance import file_digest
+from cyclemix.files import layout
+from cyclemix.provenance.digests import file_digest
 
 SCORES = "case,subject,structure,dice,hd_mm,hd95_mm,assd_mm,volume_pred_ml,volume_true_ml,missed\n"
 SUMMARY = "dataset,method,supervision,structure,metric,mean,std,ci_low,ci_high,n_cases,n_missed,n_runs\n"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from cyclemix.config import Grid, Recipe, RunConfig
-from cyclemix.domain import Domain
-from cyclemix.inference import build_network
-from cyclemix.model_file import Model, save_model
+from cyclemix.config.models import Grid, Recipe, RunConfig
+from cyclemix.inference.domain import Domain
+from cyclemix.inference.model_file import Model, save_model
+from cyclemix.inference.predictor import build_network
 
 WIDE: Domain = {
     name: [0.0, 1000.0]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from cyclemix import evaluate, predict, resolve, tables, train
-from cyclemix.cli import _Silent
-from cyclemix.config import Grid, Inference, MethodBlock, Recipe, Training
-from cyclemix.layout import data_dir, run_dir, table_dir
+from cyclemix.cli.main import _Silent
+from cyclemix.config.models import Grid, Inference, MethodBlock, Recipe, Training
+from cyclemix.evaluation import evaluate
+from cyclemix.files.layout import data_dir, run_dir, table_dir
+from cyclemix.inference import predict
+from cyclemix.report import tables
+from cyclemix.training import resolve, train
 
 GRID = Grid(spacing_mm=3.2, crop_px=64)
 RECIPE = Recipe(base_filters=4, levels=3, batch_size=4, max_steps=4, validate_every_steps=2, warmup_steps=0)

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from cyclemix.config import UNLABELLED, Grid, Recipe, RunConfig
-from cyclemix.engine import Engine, State
-from cyclemix.slices import Slices, Volume
+from cyclemix.config.models import UNLABELLED, Grid, Recipe, RunConfig
+from cyclemix.training.engine import Engine, State
+from cyclemix.training.slices import Slices, Volume
 
 SIDE = 32
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from data_files import write_own
 
-from cyclemix.config import Study
+from cyclemix.config.models import Study
+from cyclemix.config.strict import ConfigError, load_yaml, validate
 from cyclemix.data.datasets import load_dataset
-from cyclemix.strict import ConfigError, load_yaml, validate
 
 GOOD = "datasets: [phantom]\nmethods: [unet_pce]\n"
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from data_files import Lab, edit_header, write_nifti
 
-from cyclemix.data.native import DataError, load_volume
+from cyclemix.data.readers.native import DataError, load_volume
 
 MEGABYTE = 2**20
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from data_files import Lab, edit_voxels, write_nifti, write_own
 
-from cyclemix.config import Recipe, RunConfig
+from cyclemix.config.models import Recipe, RunConfig
 from cyclemix.data import receipts
 from cyclemix.data.cases import list_cases, remote_files
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.store import load_case, read_index
-from cyclemix.train import _cases
+from cyclemix.training.train import _cases
 
 SHA = 64 * "0"
 Action = Callable[[Path], object]

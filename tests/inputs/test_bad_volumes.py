@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from data_files import Lab, edit_header, edit_voxels, write_nifti
 
-from cyclemix.data.native import DataError
+from cyclemix.data.readers.native import DataError
 
 Damage = Callable[[Path], object]
 

@@ -8,8 +8,8 @@ from bounded import examples
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from cyclemix.config.strict import ConfigError
 from cyclemix.data.split import Person, kfold
-from cyclemix.strict import ConfigError
 
 PERSON = st.tuples(
     st.integers(1, 3), st.sampled_from(["", "DCM", "HCM", "NOR"]), st.booleans(), st.booleans()

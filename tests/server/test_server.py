@@ -14,9 +14,10 @@ import pytest
 import requests
 from mirrored import loss, make_study, write_config
 
-from cyclemix import layout, tracking
-from cyclemix.config import Tracking
-from cyclemix.mirror.store import Store
+from cyclemix.config.models import Tracking
+from cyclemix.files import layout
+from cyclemix.tracking import api
+from cyclemix.tracking.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "helpers")])}
@@ -61,7 +62,7 @@ def study(server: Any, tmp_path: Path) -> Study:
 
 def test_curves_are_there_while_training_goes_on(study: Study) -> None:
     config = write_config(study.results)
-    with tracking.open_run(study.results, study.tracking, config, 0, 1) as mirror:
+    with api.open_run(study.results, study.tracking, config, 0, 1) as mirror:
         mirror.metrics({"loss": 0.5}, 10)
         deadline = time.monotonic() + 60
         while not (runs := [run for run in study.runs() if run.data.metrics]):
@@ -100,9 +101,9 @@ import multiprocessing, sys
 from pathlib import Path
 import mlflow  # once, before the fork
 from mirrored import loss, write_scores, write_training
-from cyclemix import tracking
-from cyclemix.config import Tracking
-from cyclemix.mirror import live
+from cyclemix.tracking import api as tracking
+from cyclemix.config.models import Tracking
+from cyclemix.tracking import live
 
 live.RETRY_SECONDS = 1.0
 live.LEAST_WAIT_SECONDS = live.MOST_WAIT_SECONDS = 120  # so that a busy machine leaves no call behind
@@ -138,7 +139,7 @@ sys.exit(max(worker.exitcode for worker in workers))
 def test_sixteen_trainings_outlive_a_killed_server_and_are_complete_after_a_sync(
     study: Study, server: Any
 ) -> None:
-    tracking.init(study.results, study.tracking, ["mscmr"], study.results / "runs" / "track_init.json")
+    api.init(study.results, study.tracking, ["mscmr"], study.results / "runs" / "track_init.json")
     write_config(study.results)
     with subprocess.Popen(
         [sys.executable, "-c", TRAININGS, str(study.results)],

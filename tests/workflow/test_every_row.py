@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from training import Silent
 
-from cyclemix import predict, resolve, train
-from cyclemix.config import SHARED_NETWORKS, Grid, Inference, Recipe, Training, load_methods
+from cyclemix.config.models import SHARED_NETWORKS, Grid, Inference, Recipe, Training, load_methods
+from cyclemix.inference import predict
+from cyclemix.training import resolve, train
 
 BLOCKS = load_methods(Path(__file__).parents[2] / "config" / "methods.yaml")
 GRID = Grid(spacing_mm=3.2, crop_px=64)

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from studies import SMALL, Project, copy_of_project
 
-from cyclemix import verify
-from cyclemix.data import phantom
+from cyclemix.data.phantom import phantom
+from cyclemix.provenance import verify
 
 RESULTS = """re sults; touch pwned 'single' "double" $(touch pwned) `touch pwned` & é"""
 SUBJECTS = ("a b; touch pwned", "it's $(touch pwned)", '"quoted" `touch pwned`', "-rf & ünï")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from studies import SMALL, Project
 
-from cyclemix import scaffold
-from cyclemix.strict import ConfigError
+from cyclemix.cli import new_method
+from cyclemix.config.strict import ConfigError
 
 
 def cyclemix(folder: Path, *arguments: str) -> str:
@@ -39,12 +39,12 @@ def test_a_new_method_is_a_row_of_the_finished_study(finished_study: Project) ->
 
 def test_taken_and_impossible_names_are_refused(clean_project: Project, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"expected a name of lower-case letters.*got 'My-Method'"):
-        scaffold.write("My-Method", clean_project.folder)
+        new_method.write("My-Method", clean_project.folder)
     with pytest.raises(ConfigError, match=r"has a row cyclemix already; choose another name"):
-        scaffold.write("cyclemix", clean_project.folder)
+        new_method.write("cyclemix", clean_project.folder)
     shutil.copytree(clean_project.folder / "config", tmp_path / "config")
     (tmp_path / "cyclemix" / "methods").mkdir(parents=True)
     (tmp_path / "cyclemix" / "methods" / "toy.py").touch()
     with pytest.raises(ConfigError, match=r"toy.py exists already; choose another name"):
-        scaffold.write("toy", tmp_path)
+        new_method.write("toy", tmp_path)
     assert "toy" not in (tmp_path / "config" / "methods.yaml").read_text()

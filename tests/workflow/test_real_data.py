@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cyclemix.config import UNLABELLED
+from cyclemix.config.models import UNLABELLED
 from cyclemix.data import download, prepare
 from cyclemix.data.datasets import load_dataset, read_native
 from cyclemix.data.resample import label_to_native

@@ -10,12 +10,15 @@ import pytest
 from acdc_folder import write_acdc
 from training import Silent
 
-from cyclemix import check, draft, evaluate, predict, resolve, train
-from cyclemix.config import Grid, Inference, MethodBlock, Protocol, Recipe, Training
+from cyclemix.config.models import Grid, Inference, MethodBlock, Protocol, Recipe, Training
 from cyclemix.data import autogrid, download, prepare, split
 from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.store import load_case
+from cyclemix.evaluation import evaluate
+from cyclemix.inference import predict
+from cyclemix.own_data import check, init
+from cyclemix.training import resolve, train
 
 DATASETS = Path(__file__).resolve().parents[2] / "config" / "datasets"
 PARTS = ("train", "val")
@@ -39,7 +42,7 @@ def both(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
         download.run(built_in, part, data / f"raw_{part}.json", str(mirror), threads=2)
     assert write_acdc(built_in, data / "raw", folder / "scans", PARTS) == 16
     drafted = folder / "config" / "datasets" / "own.yaml"
-    draft.run(folder / "scans", "own", drafted, folder / "config" / "own.yaml", threads=2)
+    init.run(folder / "scans", "own", drafted, folder / "config" / "own.yaml", threads=2)
     return built_in, data, drafted
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from studies import LABELS, SMALL, Project, per_label
 
-from cyclemix import verify
+from cyclemix.provenance import verify
 
 AFTER_TRAINING = ("predict", "evaluate")
 ENDS = {"tabulate": 1, "figures": 1}

@@ -1,0 +1,245 @@
+"""The commands that people type: to look at methods and data, to segment, to check; the stages are in cli.py.
+
+As there, everything that takes time to import is imported inside the command that needs it.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cyclemix.cli.options import OutputDir, Results, Threads, read_model
+
+commands = typer.Typer()
+
+
+@commands.command()
+def segment(
+    images: Annotated[list[Path], typer.Argument(help="images (NIfTI, NRRD, MHA) or folders of them")],
+    model: Annotated[
+        list[Path], typer.Option(help="model.pt, a run's folder, or a folder of runs; several = ensemble")
+    ],
+    out: Annotated[Path, typer.Option(help="folder to write to")],
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="write them, 4D NIfTI")] = False,
+    uncertainty: Annotated[bool, typer.Option("--uncertainty", help="write the entropy, 0 to 1")] = False,
+    overlays: Annotated[bool, typer.Option(help="draw a PNG an image")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    inference: Annotated[str, typer.Option(help="JSON: flip_average, largest_component")] = "{}",
+) -> None:
+    """Segment new images with a trained model: labels, volumes in ml, overlays.
+
+    \b
+    Examples:
+      cyclemix segment scan.nii.gz --model results/runs/mscmr/cyclemix/fold0_seed0 --out segmented
+      cyclemix segment scans/ --model results/runs/mscmr/cyclemix --out segmented --uncertainty
+    """
+    from cyclemix.config.models import Inference
+    from cyclemix.inference import segment as stage
+    from cyclemix.inference.model_file import find_models
+
+    models = [path for place in model for path in find_models(place)]
+    how = read_model(Inference, inference, "--inference")
+    extras = stage.Extras(probabilities, uncertainty)
+    show = None
+    if overlays:
+        from cyclemix.report.plots.sheet import save_sheet
+
+        show = partial(save_sheet, out)
+    stage.run(models, stage.find_images(images), out, how, device, extras, show)
+
+
+@commands.command()
+def verify(
+    results: Annotated[Path, typer.Argument(help="a study's results folder")] = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="the report as JSON")] = False,
+) -> None:
+    """Check every hash, record and mean of a results folder; name what was altered, is missing or foreign.
+
+    Reads every file of the study once. Exit status 1 where something is wrong. docs/trust.md says more.
+
+    \b
+    Examples:
+      cyclemix verify
+      cyclemix verify results --json > report.json
+    """
+    from cyclemix.provenance import verify as check
+
+    report = check.run(results)
+    typer.echo(report.as_json() if as_json else report.as_text())
+    if report.problems:
+        raise typer.Exit(1)
+
+
+@commands.command()
+def check(
+    dataset: Annotated[str, typer.Argument(help="NAME of config/datasets/NAME.yaml, or a YAML file")],
+    output_dir: Annotated[
+        Path | None, typer.Option(help="folder of overlays.html and report.json; results/check/NAME")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="cases read at once")] = 4,
+    results: Results = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
+) -> None:
+    """Read every case of a data set; say what is there, what is wrong and what to do.
+
+    Writes a page of overlays to look at. Exit status 1 where something would stop the workflow.
+
+    \b
+    Examples:
+      cyclemix check my_scans
+      cyclemix check config/datasets/my_scans.yaml --threads 8
+      cyclemix check my_scans --json > report.json
+    """
+    from cyclemix.files.atomic import write_text
+    from cyclemix.own_data import check as stage
+    from cyclemix.own_data import check_report
+
+    report = stage.run(stage.find_file(dataset), results, threads)
+    folder = output_dir or results / "check" / report.spec.label
+    write_text(folder / "report.json", check_report.as_json(report) + "\n")
+    write_text(folder / "overlays.html", check_report.page(report))
+    typer.echo(check_report.as_json(report) if as_json else check_report.text(report))
+    typer.echo(f"\nOverlays to look at: {folder / 'overlays.html'}", err=as_json)
+    if report.errors:
+        raise typer.Exit(1)
+
+
+@commands.command()
+def scribble(
+    labels: Annotated[list[Path], typer.Argument(help="dense label files or folders of them")],
+    output_dir: OutputDir,
+    seed: Annotated[int, typer.Option(min=0, help="of all that is random")] = 0,
+    keep: Annotated[float, typer.Option(help="connected part of each stroke that stays, at most 1")] = 1.0,
+    slices: Annotated[float, typer.Option(help="part of the slices that keep their scribbles")] = 1.0,
+    unlabelled: Annotated[
+        int | None, typer.Option(help="LABELS are scribbles, in which this value is unlabelled; for --keep")
+    ] = None,
+    names: Annotated[str, typer.Option(help="names of the class values in rising order: RV,MYO,LV")] = "",
+    width_px: Annotated[str, typer.Option(help="width of strokes, pixels: 1, or 1,3=2 (value 3: 2)")] = "1",
+    length: Annotated[str, typer.Option(help="factor on the strokes' length: 1, or 1,3=0.5")] = "1",
+    background: Annotated[bool, typer.Option(help="draw a curve of background around the structures")] = True,
+    slice_axis: Annotated[int, typer.Option(min=1, max=3, help="axis along which the slices lie")] = 3,
+    threads: Threads = 4,
+    as_json: Annotated[bool, typer.Option("--json", help="what scribbles.yaml says as JSON")] = False,
+) -> None:
+    """Simulate scribbles from dense labels, or keep less of given scribbles.
+
+    Class values stay, 0 is the background, 255 (or the next lower free value) unlabelled. Beside the files,
+    scribbles.yaml says so, ready to paste. The log compares them with the scribbles of ACDC and MSCMRseg.
+
+    Examples:
+
+    \b
+        cyclemix scribble labels/ --output-dir scribbles --names RV,MYO,LV
+        cyclemix scribble labels/ --output-dir quarter --keep 0.25 --slices 0.5
+        cyclemix scribble scribbles/ --unlabelled 255 --keep 0.25 --output-dir quarter
+    """
+    from cyclemix.cli.options import read_per_value
+    from cyclemix.data.scribbles.simulate import Hand
+    from cyclemix.own_data import scribble as stage
+
+    width, widths = read_per_value(width_px, "--width-px", at_least=1.0)
+    factor, factors = read_per_value(length, "--length", at_least=0.0)
+    hand = Hand(width, factor, widths, factors, background)
+    words = [word.strip() for word in names.split(",") if word.strip()]
+    request = stage.Request(seed, keep, slices, unlabelled, words, hand, slice_axis)
+    made = stage.run(labels, output_dir, request, threads)
+    if as_json:
+        typer.echo(json.dumps(made))
+    else:
+        values = ", ".join(f"{value}: {name}" for value, name in made["scribble_values"].items())
+        typer.echo(f"{len(made['files'])} scribbles in {output_dir}; scribble_values: {{{values}}}")
+
+
+@commands.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="folder of images, labels and scribbles")],
+    name: Annotated[str, typer.Option(help="what the data set is called in studies and tables")],
+    output: Annotated[Path | None, typer.Option(help="config/datasets/NAME.yaml")] = None,
+    study: Annotated[Path | None, typer.Option(help="config/NAME.yaml")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="files read at once")] = 4,
+) -> None:
+    """Draft the YAML file of a data set, and a first study, by looking at a folder.
+
+    Images, labels and scribbles are told by the names of folders (images, labels, scribbles) or of files
+    (NAME_gt, NAME_scribble). Nothing is overwritten; guesses are marked CHECK in the drafts.
+
+    \b
+    Examples:
+      cyclemix init /data/our_scans --name our_scans
+      cyclemix init scans --name livers --output config/datasets/livers.yaml
+    """
+    from cyclemix.own_data import init
+
+    target = output or Path("config/datasets") / f"{name}.yaml"
+    target_study = study or Path("config") / f"{name}.yaml"
+    made = init.run(folder, name, target, target_study, threads)
+    for note in made.notes:
+        typer.echo(f"note: {note}")
+    for path in made.files:
+        typer.echo(f"wrote {path}")
+    shown = name if target.parent == Path("config/datasets") else target
+    typer.echo(f"Next: edit {target} where it says CHECK, then")
+    typer.echo(f"  cyclemix check {shown}")
+    typer.echo(f"  snakemake --cores all --configfile {target_study}")
+
+
+@commands.command()
+def methods(
+    label: Annotated[str | None, typer.Argument(help="show this row with all its settings")] = None,
+    file: Annotated[Path, typer.Option(help="method blocks")] = Path("config/methods.yaml"),
+    as_json: Annotated[bool, typer.Option("--json", help="the list as JSON")] = False,
+) -> None:
+    """List the labels that a study may name, or explain one of them.
+
+    \b
+    Examples:
+      cyclemix methods
+      cyclemix methods cyclemix
+      cyclemix methods --json
+    """
+    from cyclemix.study import catalogue
+
+    if label is not None:
+        typer.echo(catalogue.details(file, label))
+    else:
+        typer.echo(catalogue.as_json(file) if as_json else catalogue.listing(file))
+
+
+@commands.command("new-method")
+def new_method(
+    name: Annotated[str, typer.Argument(help="file name and label, e.g. my_method")],
+    root: Annotated[Path, typer.Option(help="the project's folder")] = Path(),
+) -> None:
+    """Write a method file, its block and its test, which pass as they are; then edit them.
+
+    \b
+    Examples:
+      cyclemix new-method my_method
+    """
+    from cyclemix.cli import new_method
+
+    for path in new_method.write(name, root):
+        typer.echo(path)
+    typer.echo(f"Next: make schema, then edit; try it with --config 'methods=[unet_pce, {name}, cyclemix]'")
+
+
+@commands.command()
+def schema(
+    output_dir: Annotated[Path, typer.Option(help="folder of the schemas")] = Path("workflow/schemas"),
+    check: Annotated[bool, typer.Option("--check", help="only fail where a file is out of date")] = False,
+) -> None:
+    """Write the JSON schemas of study, data set and method files from the models.
+
+    \b
+    Examples:
+      cyclemix schema
+      cyclemix schema --check
+    """
+    from cyclemix.cli import schemas
+
+    schemas.write(output_dir, check=check)

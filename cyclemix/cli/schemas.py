@@ -1,0 +1,91 @@
+"""The JSON schemas in ``workflow/schemas``, written from the pydantic models.
+
+Editors read them while a study or data set file is typed; `cyclemix.study.plan` checks method settings by
+them, so that a study is refused without importing torch. A test and ``make lint`` fail where they are out
+of date.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from cyclemix import methods
+from cyclemix.config.models import MethodBlock, Study
+from cyclemix.config.strict import ConfigError, write_if_changed
+from cyclemix.data.datasets import DatasetSpec
+from cyclemix.training.resolve import ALLOWED
+
+log = logging.getLogger(__name__)
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def generate() -> dict[str, str]:
+    """Content of every schema by file name."""
+    block = _schema(MethodBlock)
+    definitions = block.pop("$defs", {})
+    blocks = {"type": "object", "additionalProperties": block, "$defs": definitions}
+    documents = {
+        "study": {"title": "A study: config/*.yaml", **_without_title(_schema(Study))},
+        "dataset": {"title": "A data set: config/datasets/*.yaml", **_dataset()},
+        "blocks": {"title": "The rows: config/methods.yaml", **blocks},
+        "methods": {"title": "The settings of every method: `config` of a row", "methods": _methods()},
+    }
+    return {
+        f"{name}.schema.json": json.dumps({"$schema": DIALECT, **document}, indent=2, ensure_ascii=False)
+        + "\n"
+        for name, document in documents.items()
+    }
+
+
+def write(folder: Path, *, check: bool = False) -> None:
+    """Write the schemas into ``folder``, or with ``check`` only compare.
+
+    Raises:
+        ConfigError: with ``check``, names the files that are out of date.
+    """
+    stale = []
+    for name, text in generate().items():
+        path = folder / name
+        if check:
+            stale += [] if path.is_file() and path.read_text() == text else [str(path)]
+        elif write_if_changed(path, text):
+            log.info("wrote %s", path)
+    if stale:
+        raise ConfigError(f"out of date: {', '.join(stale)}; run `make schema` and commit the result")
+
+
+def _methods() -> dict[str, Any]:
+    return {
+        name: {
+            "supervision": list(ALLOWED[method.supervision]),
+            "networks": list(method.networks),
+            "config": _schema(method.Config, f"#/methods/{name}/config/$defs/{{model}}"),
+        }
+        for name, method in methods.available().items()
+    }
+
+
+def _dataset() -> dict[str, Any]:
+    """The data set's schema as its file is written: the label and folder come from the file's place."""
+    schema = _without_title(_schema(DatasetSpec))
+    for key in ("label", "folder"):
+        del schema["properties"][key]
+    # A view (`source:`) inherits what it does not say itself, so no key is required.
+    del schema["required"]
+    # Subjects may be numbers, which `subject_name` turns into names.
+    schema["properties"]["official"]["additionalProperties"]["items"] = {"type": ["string", "integer"]}
+    return schema
+
+
+def _schema(model: type[BaseModel], references: str = "#/$defs/{model}") -> dict[str, Any]:
+    return model.model_json_schema(ref_template=references)
+
+
+def _without_title(schema: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if key != "title"}

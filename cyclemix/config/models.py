@@ -1,0 +1,342 @@
+"""What a study file may say: one pydantic model a block, unknown keys refused with their path.
+
+Nothing here needs torch, so the Snakefile validates a study before any job starts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from cyclemix.config.strict import ConfigError, StrictModel, load_json, load_yaml, nearest, validate
+from cyclemix.files.urls import has_password
+
+UNLABELLED = 255
+"""Label of a pixel that no annotator marked, or outside the image; no loss term may read it as a class."""
+
+BACKGROUND = 0
+"""Label of a pixel that is known to show none of the structures."""
+
+SHARED_NETWORKS = ("unet", "unet_paper")
+"""Networks of ``cyclemix/networks/unet.py``; any other is a file of ``cyclemix/architectures``."""
+
+Supervision = Literal["scribble", "scribble+masks", "full"]
+Part = Literal["train", "val", "masks", "test", "all"]
+
+
+class Grid(StrictModel):
+    """The in-plane grid that images are resampled to before training."""
+
+    spacing_mm: float = Field(gt=0, description="in-plane pixel size in mm")
+    crop_px: int = Field(ge=32, description="side of the centred square crop, pixels; a multiple of 4")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Grid:
+        if self.crop_px % 4:
+            raise ValueError(
+                f"crop_px must be a multiple of 4 (mixing works on 4-px blocks), got {self.crop_px}"
+            )
+        return self
+
+    @property
+    def name(self) -> str:
+        """Folder name of the prepared arrays, e.g. ``1.37mm_212px``."""
+        return f"{self.spacing_mm:g}mm_{self.crop_px}px"
+
+
+class Protocol(StrictModel):
+    """Which subjects train, select and test."""
+
+    kind: Literal["official", "kfold"] = Field(
+        "official", description="the data set's own lists, or k-fold by patient"
+    )
+    folds: int = Field(5, ge=2, description="number of folds; ignored for kind: official")
+    run_folds: list[int] | None = Field(None, description="the folds to run; null = all of them")
+    evaluate_on: Literal["val", "test"] = Field("test", description="which subjects the tables report")
+    seed: int = Field(0, ge=0, description="seed of the k-fold shuffle and of the validation draw")
+
+    @property
+    def n_folds(self) -> int:
+        """Number of folds that ``folds.json`` holds."""
+        return self.folds if self.kind == "kfold" else 1
+
+    @property
+    def selected_folds(self) -> list[int]:
+        """The folds that are trained."""
+        return list(range(self.n_folds)) if self.run_folds is None else list(self.run_folds)
+
+    @property
+    def parts(self) -> list[str]:
+        """The lists of subjects that training needs on disk (``train`` and ``val``; ``all`` in k-fold)."""
+        return ["all"] if self.kind == "kfold" else ["train", "val"]
+
+    @property
+    def evaluated_part(self) -> str:
+        """The list whose files hold the evaluated cases."""
+        return "all" if self.kind == "kfold" else self.evaluate_on
+
+    @model_validator(mode="after")
+    def _folds_in_range(self) -> Protocol:
+        wrong = [fold for fold in self.selected_folds if not 0 <= fold < self.n_folds]
+        if wrong:
+            raise ValueError(
+                f"run_folds holds {wrong}, but {self.kind} has folds 0..{self.n_folds - 1}; "
+                "drop them or raise protocol.folds"
+            )
+        return self
+
+
+class Augmentation(StrictModel):
+    """Random changes of a training slice, drawn anew for each; a zero switches one off."""
+
+    flip_turn: bool = Field(
+        True, description="flips along both axes and quarter turns, each with probability 0.5"
+    )
+    rotate_degrees: float = Field(20.0, ge=0, le=180, description="rotation, uniform in +-this many degrees")
+    scale: float = Field(0.2, ge=0, lt=1, description="zoom factor, uniform in 1 +- this")
+    shift_fraction: float = Field(
+        0.08, ge=0, lt=1, description="shift, uniform in +- this fraction of the side"
+    )
+    gamma: float = Field(0.3, ge=0, description="contrast curve x**g, log g uniform in +- this")
+    contrast: float = Field(0.3, ge=0, lt=1, description="gain, uniform in 1 +- this")
+    brightness: float = Field(0.2, ge=0, description="offset in standard deviations, uniform in +- this")
+    noise: float = Field(0.1, ge=0, description="largest standard deviation of Gaussian noise")
+    blur_px: float = Field(1.0, ge=0, description="largest standard deviation of Gaussian blur, pixels")
+
+
+class Recipe(StrictModel):
+    """What of training determines the model."""
+
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto = bf16 on CUDA, fp32 on the CPU"
+    )
+    network: str = Field(
+        "unet",
+        description="unet: same-padding U-Net; unet_paper: the paper's valid-convolution U-Net; or a file of "
+        "cyclemix/architectures",
+    )
+    base_filters: int = Field(32, ge=4, description="filters of the first level; doubled at each level")
+    levels: int = Field(5, ge=2, le=6, description="resolution levels of the U-Net")
+    batch_size: int = Field(32, ge=2, description="slices a step")
+    max_steps: int = Field(3000, ge=1, description="optimizer steps")
+    optimizer: Literal["adamw", "adam"] = Field("adamw", description="adam adds weight decay to the gradient")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")
+    weight_decay: float = Field(1e-4, ge=0, description="weight decay")
+    schedule: Literal["cosine", "onecycle", "step", "constant"] = Field(
+        "cosine", description="learning-rate schedule; step = times 0.1 each step_every_steps"
+    )
+    warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up (schedule: cosine)")
+    step_every_steps: int = Field(2000, ge=1, description="interval of schedule: step")
+    gradient_clip: float | None = Field(5.0, gt=0, description="largest gradient norm; null = no clipping")
+    ema_decay: float = Field(
+        0.99, ge=0, lt=1, description="decay a step of the averaged weights; 0 = no averaging"
+    )
+    validate_every_steps: int = Field(100, ge=1, description="steps between validations")
+    augmentation: Augmentation = Field(Augmentation(), description="random changes of a slice")
+    subjects: int | None = Field(
+        None,
+        ge=1,
+        description="training subjects, drawn by the run's seed alike for all rows; null = all",
+    )
+    scribble_fraction: float = Field(
+        1.0, gt=0, le=1, description="connected part of each scribble that is kept; dense labels stay whole"
+    )
+    compile: bool = Field(
+        False, description="torch.compile the network (CUDA; pays for runs over some minutes)"
+    )
+
+
+class Training(Recipe):
+    """The recipe and how this machine runs it."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="cuda fails where there is no GPU")
+    checkpoint_seconds: float = Field(60.0, gt=0, description="seconds between checkpoints")
+    jobs_per_gpu: int = Field(1, ge=1, description="trainings that may share one GPU")
+
+    def recipe(self) -> Recipe:
+        """The part that determines the model."""
+        return Recipe(**self.model_dump(include=set(Recipe.model_fields)))
+
+
+class Inference(StrictModel):
+    """How a trained network is applied; one setting for all rows of a table."""
+
+    flip_average: bool = Field(True, description="average the probabilities over flips and quarter turns")
+    largest_component: bool = Field(
+        True,
+        description="keep each structure's largest component in the volume, voxels joined by their faces",
+    )
+
+
+class Tracking(StrictModel):
+    """Where the MLflow mirror goes."""
+
+    uri: str | None = Field(None, description="MLflow tracking URI; null = sqlite under results/mlflow")
+    experiment_prefix: str = Field(
+        "cyclemix", min_length=1, description="experiments are named PREFIX-DATASET"
+    )
+
+
+class MethodBlock(StrictModel):
+    """One row of the comparison: a method, what supervises it and what it changes."""
+
+    method: str = Field(description="file name in cyclemix/methods, without .py")
+    supervision: Supervision = Field("scribble", description="which labels the training subjects lend")
+    summary: str = Field(description="one line for tables and `cyclemix methods`")
+    citation: str = Field("", description="short reference")
+    verified: bool = Field(
+        True, description="false = written from descriptions alone, not verified against the original"
+    )
+    config: dict[str, Any] = Field(default_factory=dict, description="the method's own settings (its Config)")
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="changes of the study's training block"
+    )
+    inference: dict[str, Any] = Field(
+        default_factory=dict, description="changes of the study's inference block"
+    )
+    grid: Grid | None = Field(None, description="own grid; null = the study's or the data set's")
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, (str, int, float)) else value
+
+
+Labels = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+class Efficiency(StrictModel):
+    """A sweep of how much is annotated: every method, number of subjects and part of a scribble."""
+
+    methods: Labels | None = Field(None, description="labels to sweep; null = all of the study's methods")
+    subjects: Annotated[
+        list[Annotated[int, Field(ge=1)] | Literal["all"]], BeforeValidator(_as_list), Field(min_length=1)
+    ] = Field(["all"], description="numbers of training subjects; all = each")
+    scribble_fractions: Annotated[
+        list[Annotated[float, Field(ge=0.01, le=1)]], BeforeValidator(_as_list), Field(min_length=1)
+    ] = Field([1.0], description="parts of each scribble, in whole percent; dense labels stay whole")
+
+    @model_validator(mode="after")
+    def _whole_percent(self) -> Efficiency:
+        odd = [part for part in self.scribble_fractions if abs(100 * part - round(100 * part)) > 1e-9]
+        if odd:
+            raise ValueError(f"scribble_fractions must be whole percents such as 0.25, got {odd[0]:g}")
+        return self
+
+
+class Study(StrictModel):
+    """A study file (``config/*.yaml``)."""
+
+    datasets: Labels = Field(description="labels of files in config/datasets")
+    methods: Labels = Field(description="labels of blocks in config/methods.yaml")
+    protocol: Protocol = Field(Protocol(), description="which subjects train, select and test")
+    seeds: Annotated[list[int], BeforeValidator(_as_list), Field(min_length=1)] = Field(
+        [0], description="random seeds; each is one training"
+    )
+    training: Training = Field(Training(), description="the training engine's settings")
+    inference: Inference = Field(Inference(), description="how trained networks are applied")
+    grid: Grid | None = Field(None, description="grid for all data sets; null = each data set's own")
+    compare_to: str = Field("cyclemix", description="label that significance is tested against")
+    efficiency: Efficiency | None = Field(
+        None, description="a sweep of training subjects and parts of scribbles; null = none"
+    )
+    mirror: str | None = Field(None, description="folder or URL holding upstream files under <host>/<path>")
+    results: str = Field("results", description="where everything is written")
+    allow_mixed: bool = Field(
+        False,
+        description="average runs of a row that differ in code, config, data or lock, and mark the row",
+    )
+    tracking: Tracking = Field(Tracking(), description="the MLflow mirror")
+    container: str | None = Field(
+        None, description="image that jobs run in with --sdm apptainer, e.g. envs/cyclemix.sif; null = none"
+    )
+
+    @model_validator(mode="after")
+    def _without_passwords(self) -> Study:
+        """Jobs' command lines, logs and the report show what a study file says."""
+        if self.mirror is not None and has_password(self.mirror):
+            raise ValueError("mirror holds credentials; put them into ~/.netrc and take them out here")
+        if self.tracking.uri is not None and has_password(self.tracking.uri):
+            raise ValueError(
+                "tracking.uri holds credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
+                "or MLFLOW_TRACKING_URI to the whole address, and take them out here"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _unique(self) -> Study:
+        for key in ("datasets", "methods", "seeds"):
+            values = getattr(self, key)
+            twice = sorted({str(v) for v in values if values.count(v) > 1})
+            if twice:
+                raise ValueError(f"{key} names {', '.join(twice)} twice; name each once")
+        return self
+
+
+class RunConfig(StrictModel):
+    """``config.json``: all that determines a model but its fold and seed."""
+
+    label: str
+    dataset: str
+    method: str
+    supervision: Supervision
+    classes: list[str] = Field(description="structures; label value = position + 1")
+    grid: Grid
+    slice_axis: int = Field(3, description="axis of the stored images along which the slices lie")
+    config: dict[str, Any] = Field(description="the method's own settings, defaults filled in")
+    training: Recipe
+
+
+def load_methods(path: Path) -> dict[str, MethodBlock]:
+    """All method blocks of a ``methods.yaml``, by label."""
+    return {
+        label: validate(MethodBlock, block, f"{path}: {label}") for label, block in load_yaml(path).items()
+    }
+
+
+def modules_of(method: str, network: str) -> list[str]:
+    """Dotted names of what a training loads by name: its method and, where it is one, its architecture."""
+    own = [] if network in SHARED_NETWORKS else [f"cyclemix.networks.{network}"]
+    return [f"cyclemix.methods.{method}", *own]
+
+
+def check_methods(study: Study, blocks: dict[str, MethodBlock], where: str = "methods") -> None:
+    """Refuse labels that have no block.
+
+    Raises:
+        ConfigError: names the unknown label, the nearest known one and all known ones.
+    """
+    for label in study.methods:
+        if label not in blocks:
+            raise ConfigError(
+                f"{where}: no method {label!r}{nearest(label, blocks)}; known: {', '.join(blocks)}"
+            )
+
+
+def training_of(study: Study, label: str, block: MethodBlock) -> Training:
+    """The study's training settings with the block's changes."""
+    return validate(
+        Training, _merge(study.training.model_dump(), block.training), f"method {label}: training"
+    )
+
+
+def inference_of(study: Study, label: str, block: MethodBlock) -> Inference:
+    """The study's inference settings with the block's changes."""
+    return validate(
+        Inference, _merge(study.inference.model_dump(), block.inference), f"method {label}: inference"
+    )
+
+
+def load_run_config(path: Path) -> RunConfig:
+    """Read a ``config.json``."""
+    return validate(RunConfig, load_json(path, "run `resolve` again"), str(path))
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes`` laid over it, mappings merged key by key."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged

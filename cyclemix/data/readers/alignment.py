@@ -1,0 +1,141 @@
+"""Does a label lie on its image's voxels? By shape and header; a turned one is brought back where that
+is exact."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from cyclemix.data.readers.nifti import Header, header_shape, header_spacing, millimetres
+from cyclemix.data.reading import DataError
+
+logger = logging.getLogger(__name__)
+
+AFFINE_TOLERANCE_MM = 0.5
+"""A label whose corners lie further from the image's than this gets a warning; the image's affine is used."""
+
+STEP_TOLERANCE = 0.02
+"""Voxel steps of label and image may differ by this fraction of a voxel (1.1 degrees, 2 % in size)."""
+
+
+def on_image_grid(array: np.ndarray, own: Header | None, image: Header, kind: str, where: str) -> np.ndarray:
+    """``array`` on the voxels of the image.
+
+    Args:
+        array: (D,H,W) as stored.
+        own: its header; None where it has none (HDF5).
+        image: header that gives the case's geometry.
+        kind: image, label or scribble, for messages.
+        where: file, for messages.
+
+    Returns:
+        (D,H,W): the array itself, or where its header says that its axes are the image's in another order or
+        direction over the same voxels, its values in the image's order.
+
+    Raises:
+        DataError: another shape, voxel size or direction.
+    """
+    if own is None or kind == "image":
+        return _same_shape(array, image, kind, where)
+    if not (_oriented(own) and _oriented(image)):
+        _same_shape(array, image, kind, where)
+        _same_spacing(own, image, kind, where)
+        if _oriented(image):
+            logger.warning("%s: its header gives no orientation; the image's is used", where)
+        return array
+    inverse = np.linalg.inv(_affine(image))
+    steps = inverse @ _affine(own)  # label voxel -> image voxel
+    if array.shape[0] == 1 and header_shape(image)[0] == 1:
+        steps[:3, 2] = (0, 0, 1)  # the thickness of a single slice places no voxel
+    turn = np.rint(steps[:3, :3])
+    if np.abs(steps[:3, :3] - turn).max() > STEP_TOLERANCE or abs(round(np.linalg.det(turn))) != 1:
+        _same_shape(array, image, kind, where)
+        _same_spacing(own, image, kind, where)
+        raise DataError(
+            f"{where}: the {kind}'s axes run in other directions than the image's; resample it to the "
+            "image's grid, or give it the image's affine if only its header is wrong"
+        )
+    if (turn == np.eye(3)).all():
+        _same_shape(array, image, kind, where)
+        _warn_of_shift(own, image, where)
+        return array
+    return _turned(array, turn.astype(int), steps[:3, 3], image, kind, where)
+
+
+def _turned(
+    array: np.ndarray, turn: np.ndarray, start: np.ndarray, image: Header, kind: str, where: str
+) -> np.ndarray:
+    """The array in the image's order of axes; ``start`` is where its first voxel lies among the image's."""
+    order, signs = np.abs(turn).argmax(axis=1), turn.sum(axis=1)
+    moved = array.T.transpose(order)  # (x,y,z)
+    moved = moved[tuple(slice(None, None, int(sign)) for sign in signs)].T
+    expected = np.where(signs > 0, 0, np.array(moved.shape[::-1]) - 1)
+    if moved.shape != header_shape(image) or np.abs(start - expected).max() > 0.5:
+        raise DataError(
+            f"{where}: the {kind}'s axes are the image's in another order or direction, but it does not "
+            "cover the same voxels; resample it to the image's grid, or give it the image's affine if only "
+            "its header is wrong"
+        )
+    axes = ", ".join(
+        f"{'-' if sign < 0 else '+'}{'xyz'[axis]}" for axis, sign in zip(order, signs, strict=True)
+    )
+    logger.warning("%s: stored along other axes than the image; turned to it (its %s)", where, axes)
+    return np.ascontiguousarray(moved)
+
+
+def _same_shape(array: np.ndarray, image: Header, kind: str, where: str) -> np.ndarray:
+    expected = header_shape(image)
+    if array.shape != expected:
+        raise DataError(
+            f"{where}: {kind} has shape {array.shape} (D,H,W), expected the image's {expected}; draw or "
+            "resample it on the image's grid"
+        )
+    return array
+
+
+def _same_spacing(own: Header, image: Header, kind: str, where: str) -> None:
+    found, expected = header_spacing(own), header_spacing(image)
+    if (
+        np.abs(np.divide(found, expected) - 1)[0 if header_shape(image)[0] > 1 else 1 :].max()
+        > STEP_TOLERANCE
+    ):
+        raise DataError(
+            f"{where}: {kind} has voxels of {_listed(found)} mm (dz,dy,dx), the image of "
+            f"{_listed(expected)}; resample it to the image's grid, or give it the image's affine if only "
+            "its header is wrong"
+        )
+
+
+def shift_mm(own: Header, image: Header) -> float:
+    """How far two headers place the corners of the image's volume apart."""
+    x, y, z = (n - 1 for n in reversed(header_shape(image)))
+    corners = np.array([[i, j, k, 1] for i in (0, x) for j in (0, y) for k in (0, z)], float)
+    return float(np.linalg.norm(corners @ (_affine(image) - _affine(own)).T, axis=1).max())
+
+
+def _warn_of_shift(own: Header, image: Header, where: str) -> None:
+    """Say where a label's header places it elsewhere than the image's; the image's geometry is used."""
+    apart = shift_mm(own, image)
+    if apart > AFFINE_TOLERANCE_MM:
+        logger.warning(
+            "%s: its affine places it %.1f mm from the image; same grid, so the image's is used",
+            where,
+            apart,
+        )
+
+
+def _oriented(header: Header) -> bool:
+    """False where neither qform nor sform says how the voxels lie."""
+    return bool(header["qform_code"] > 0 or header["sform_code"] > 0)
+
+
+def _affine(header: Header) -> np.ndarray:
+    """Voxel (x,y,z) -> world, mm."""
+    affine = header.get_best_affine()
+    affine[:3] *= millimetres(header)
+    return affine
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)

@@ -1,0 +1,196 @@
+"""Read upstream volumes: NIfTI files, members of a zip, arrays of an HDF5 file; geometry by the header.
+
+Every byte of a compressed file is read and checked before a value is used: some readers fill a truncated
+volume with zeros, which as a label is dense background supervision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from cyclemix.data.readers import nifti
+from cyclemix.data.readers.alignment import on_image_grid
+from cyclemix.data.readers.nifti import Header, header_shape, header_spacing
+from cyclemix.data.readers.volumes import ITK_SUFFIXES
+from cyclemix.data.reading import DataError, is_archive, read_hdf5, read_start, split_reference
+from cyclemix.data.spec import DatasetSpec, Kind
+
+__all__ = [
+    "DataError",
+    "Header",
+    "header_shape",
+    "header_spacing",
+    "load_volume",
+    "move_slices",
+    "parse_header",
+    "read_geometry",
+    "read_image",
+    "read_native",
+    "reference_path",
+    "slices_first",
+    "split_reference",
+    "to_classes",
+]
+
+
+_Size = TypeVar("_Size", int, float)
+
+
+def read_native(
+    spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], kind: Kind
+) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
+    """One upstream volume on its own grid.
+
+    Args:
+        spec: the data set.
+        raw_dir: folder that the receipt's relative paths start from.
+        entry: a case of ``raw_{part}.json``.
+        kind: which of the case's files.
+
+    Returns:
+        The array (D,H,W) - the NIfTI array transposed, nothing reoriented but the ``slice_axis`` of the case,
+        which comes first; float32 grey values for an image, uint8 values after the data set's table
+        (0 background, 1.. classes, 255 unlabelled) for labels -, the voxel size (dz,dy,dx) in mm and the
+        348-byte NIfTI-1 header, both of the case's IMAGE geometry.
+
+    Raises:
+        DataError: the file is absent, truncated, not finite, of another shape than the geometry says or holds
+            a value outside the table; names the file.
+    """
+    array, own = load_volume(raw_dir, entry, kind)
+    header = own if kind == "image" and own is not None else read_geometry(spec, raw_dir, entry)
+    where = reference_path(raw_dir, entry, kind)
+    axis = entry.get("slice_axis", 3)
+    array = move_slices(on_image_grid(array, own, header, kind, where), axis)
+    spacing = slices_first(header_spacing(header), axis)
+    if kind == "image":
+        return _finite(array, where), spacing, header.binaryblock
+    return to_classes(array, spec, kind, where), spacing, header.binaryblock
+
+
+def slices_first(sizes: tuple[_Size, _Size, _Size], slice_axis: int) -> tuple[_Size, _Size, _Size]:
+    """Sizes of the axes (third, second, first) of a stored array -> of (D,H,W)."""
+    order = [3 - slice_axis, *(i for i in range(3) if i != 3 - slice_axis)]
+    return sizes[order[0]], sizes[order[1]], sizes[order[2]]
+
+
+def move_slices(array: np.ndarray, slice_axis: int, back: bool = False) -> np.ndarray:
+    """Stored axes (third, second, first, ...) -> (D,H,W, ...), or back; a view."""
+    ends = (3 - slice_axis, 0)
+    return np.moveaxis(array, *(ends[::-1] if back else ends))
+
+
+def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Header:
+    """Header that gives the case's geometry: the image's, or where that has none, ``files.geometry``'s."""
+    _, member = split_reference(_reference(entry, "image"))
+    kind: Kind = spec.files.geometry if member and not member.endswith((".nii", ".nii.gz")) else "image"
+    where = reference_path(raw_dir, entry, kind)
+    path, inside = split_reference(where)
+    if inside and Path(path).is_file() and not is_archive(path):
+        raise DataError(f"{where}: holds no geometry; files.geometry must name a kind whose files are NIfTI")
+    if where.lower().endswith(ITK_SUFFIXES):
+        from cyclemix.data.readers import itk
+
+        return itk.header(where)
+    return parse_header(read_start(where), where)
+
+
+def load_volume(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> tuple[np.ndarray, Header | None]:
+    """The untouched array, axes (third, second, first) as stored, and its own header (None for HDF5)."""
+    where = reference_path(raw_dir, entry, kind)
+    if where.lower().endswith(ITK_SUFFIXES):
+        from cyclemix.data.readers import itk
+
+        volume, own = itk.load(where)
+        return _three_axes(volume, where), own
+    path, member = split_reference(where)
+    if member and not is_archive(path):
+        return _three_axes(read_hdf5(Path(path), member), where), None
+    array, header = nifti.read_volume(where)
+    return _three_axes(array, where), header
+
+
+def read_image(path: Path, slice_axis: int = 3) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
+    """An image of no data set: array (D,H,W), spacing (dz,dy,dx) mm and NIfTI-1 header block.
+
+    Raises:
+        DataError: truncated, not NIfTI, not three-dimensional, or not finite; names the file.
+    """
+    array, header = load_volume(Path(), {"case": path.name, "image": str(path)}, "image")
+    if header is None:
+        raise DataError(f"{path}: expected a NIfTI image, got an array without geometry")
+    spacing = slices_first(header_spacing(header), slice_axis)
+    return _finite(move_slices(array, slice_axis), str(path)), spacing, header.binaryblock
+
+
+def to_classes(array: np.ndarray, spec: DatasetSpec, kind: Kind, where: str) -> np.ndarray:
+    """Upstream label values -> uint8 class values.
+
+    Raises:
+        DataError: a value that the table does not name, or no whole number; names the file and the values.
+    """
+    table = spec.value_table(kind)
+    found = np.unique(array)
+    if not np.isfinite(found).all() or (found != np.round(found)).any():
+        raise DataError(f"{where}: {kind} values must be whole numbers, got {found[:8].tolist()}")
+    unknown = [int(value) for value in found if int(value) not in table]
+    if unknown:
+        raise DataError(
+            f"{where}: {kind} holds {_short(unknown)}, expected only {sorted(table)} "
+            f"({kind}_values of {spec.label}); correct the file or name the value there"
+        )
+    out = np.empty(array.shape, np.uint8)
+    for value in found:
+        out[array == value] = table[int(value)]
+    return out
+
+
+def reference_path(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> str:
+    """A receipt's reference with the folder in front; absolute ones stay."""
+    path, member = split_reference(_reference(entry, kind))
+    return f"{raw_dir / path}::{member}" if member else str(raw_dir / path)
+
+
+def parse_header(content: bytes, where: str) -> Header:
+    """The NIfTI-1 header at the start of ``content`` (NIfTI-2 is converted).
+
+    Raises:
+        DataError: no header of one volume of numbers, or a geometry that cannot be; names the file.
+    """
+    return nifti.parse_header(content, where)
+
+
+def _reference(entry: Mapping[str, Any], kind: Kind) -> str:
+    reference = entry.get(kind)
+    if not reference:
+        raise DataError(f"case {entry.get('case')}: the data set gives it no {kind}")
+    return str(reference)
+
+
+def _three_axes(array: np.ndarray, where: str) -> np.ndarray:
+    """(D,H,W): a single slice gains an axis, trailing time axes of one frame (first after transposing) go."""
+    while array.ndim > 3 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim == 2:
+        array = array[None]
+    if array.ndim != 3 or array.dtype.names or not array.size:
+        raise DataError(
+            f"{where}: expected one volume of numbers, got shape {array.shape}, dtype {array.dtype}"
+        )
+    return array
+
+
+def _finite(array: np.ndarray, where: str) -> np.ndarray:
+    image = array.astype(np.float32)
+    wrong = int(image.size - np.count_nonzero(np.isfinite(image)))
+    if wrong:
+        raise DataError(f"{where}: {wrong} voxels are not finite (NaN or infinite); repair the image")
+    return image
+
+
+def _short(values: list[int]) -> str:
+    return ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")

@@ -1,0 +1,1 @@
+"""Scribbles: checks, simulation from dense labels, thinning."""

@@ -1,1 +1,0 @@
-"""What `cyclemix init` is made of: finding files, reading label values, writing texts."""

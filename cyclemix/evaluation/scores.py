@@ -1,0 +1,30 @@
+"""The score files: what columns they hold and how they are written; evaluation and tables meet here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from cyclemix.files.atomic import write_text
+from cyclemix.metrics import DISTANCES
+
+COLUMNS = (
+    "case",
+    "subject",
+    "structure",
+    "dice",
+    *DISTANCES,
+    "volume_pred_ml",
+    "volume_true_ml",
+    "missed",
+)
+"""Of ``metrics.csv``, one row a case and structure."""
+
+LEVEL_COLUMNS = ("case", "subject", "structure", "level", "n_slices", "dice")
+"""Of ``metrics_by_level.csv``, one row a case, structure and level of the heart."""
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table under its final name only when whole; 10 significant digits, ``\\n`` line ends."""
+    write_text(path, table.to_csv(index=False, float_format="%.10g", lineterminator="\n"))

@@ -1,0 +1,69 @@
+"""Predictions of a fold's evaluated cases as NIfTI files in the upstream images' geometry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from cyclemix.config.models import Inference, Training
+from cyclemix.config.strict import ConfigError
+from cyclemix.data.receipts import check_known, pick_fold
+from cyclemix.data.store import load_case, read_index
+from cyclemix.inference.device import acquire
+from cyclemix.inference.model_file import load_model
+from cyclemix.inference.predictor import save_labels, segment_volume
+from cyclemix.provenance import records
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    model: Path,
+    folds: Path,
+    index: Sequence[Path],
+    fold: int,
+    evaluate_on: str,
+    inference: Inference,
+    execution: Training,
+    output: Path,
+) -> None:
+    """Write ``{case}.nii.gz`` (uint8 labels) for every evaluated case into ``output``, and their record.
+
+    Args:
+        model: ``model.pt``.
+        index: ``index_{part}.csv`` that lists the evaluated cases.
+        evaluate_on: ``val`` or ``test``.
+
+    Raises:
+        ConfigError: the index holds no case of the fold's evaluated subjects.
+        ValueError: the model, the index or a case is not what the stage before wrote.
+    """
+    subjects = pick_fold(folds, fold)[evaluate_on]
+    cases = read_index(index)
+    known = set(cases["subject"])
+    cases = cases[cases["subject"].isin(subjects)]
+    if cases.empty:
+        raise ConfigError(
+            f"{folds}: none of fold {fold}'s {len(subjects)} {evaluate_on} subjects is prepared"
+        )
+    check_known(subjects, known, folds, "the prepared index")
+    records.check(map(records.prepared, index), [*index, *cases["path"]])
+    records.check([model.with_name(records.NAME)], [model])
+    output.mkdir(parents=True, exist_ok=True)
+    predictions = [output / f"{case}.nii.gz" for case in cases["case"]]
+    for stale in set(output.glob("*.nii.gz")) - set(predictions):
+        stale.unlink()
+    with acquire(execution.device, execution.jobs_per_gpu) as device:
+        trained = load_model(model, device)
+        for row in tqdm(list(cases.itertuples()), unit="case", disable=None):
+            case = load_case(Path(str(row.path)))
+            image = torch.from_numpy(case.image).float()[:, None].to(device)
+            home, precision = case.geometry, trained.config.training.precision
+            labels = segment_volume(trained.net, image, home, inference, precision)
+            save_labels(output / f"{case.case}.nii.gz", labels, home.header, home.slice_axis)
+    made = records.made_by("predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump())
+    records.write(output / records.NAME, made, [model, folds, *index, *cases["path"]], predictions)

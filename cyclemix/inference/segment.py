@@ -1,0 +1,236 @@
+"""Trained models on new images, prepared as for the training; results in the images' own geometry."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from cyclemix.config.models import Inference
+from cyclemix.config.strict import ConfigError
+from cyclemix.data.prepare import normalise
+from cyclemix.data.readers.native import DataError, read_image
+from cyclemix.data.readers.volumes import SUFFIXES, is_volume, stem
+from cyclemix.data.resample import make_geometry
+from cyclemix.data.store import Geometry
+from cyclemix.files.atomic import write_text
+from cyclemix.inference.device import acquire
+from cyclemix.inference.domain import departures, measure, union
+from cyclemix.inference.model_file import Model, load_model
+from cyclemix.inference.predictor import CHUNK, clean, probabilities, save_labels, save_map, to_native
+
+log = logging.getLogger(__name__)
+
+MM3_PER_ML = 1000.0
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What to write beside the labels.
+
+    Attributes:
+        probabilities: ``{stem}_probabilities.nii.gz``, float32 (x,y,z,class), background first.
+        uncertainty: ``{stem}_uncertainty.nii.gz``, float32 in [0,1], see `uncertainty`.
+    """
+
+    probabilities: bool = False
+    uncertainty: bool = False
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """One finished image: its name, grey values and labels (D,H,W), spacing (dz,dy,dx), volumes."""
+
+    name: str
+    image: np.ndarray
+    labels: np.ndarray
+    spacing_mm: tuple[float, float, float]
+    volumes: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class _Image:
+    """An image as it came and as the models want it."""
+
+    native: np.ndarray
+    spacing_mm: tuple[float, float, float]
+    header: bytes
+    prepared: dict[str, tuple[np.ndarray, Geometry]]
+    """By name of the grid."""
+    warnings: list[str]
+
+
+def run(
+    models: Sequence[Path],
+    images: Sequence[Path],
+    output_dir: Path,
+    inference: Inference,
+    device: str = "auto",
+    extras: Extras = Extras(),
+    show: Callable[[Segmented], None] | None = None,
+) -> pd.DataFrame:
+    """Segment images one after the other; several models vote with the mean of their probabilities.
+
+    Writes ``{stem}.nii.gz`` (uint8 labels, 1 + position in the models' classes), what ``extras`` names, and
+    ``volumes.csv``: image, structure, volume_ml, outside_domain (why the image is unlike the training's,
+    empty where it is not).
+
+    Args:
+        models: ``model.pt`` files with the same classes.
+        images: volumes, slices along the third axis.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        show: called with each image when it is done, e.g. to draw it.
+
+    Returns:
+        The rows of ``volumes.csv``.
+
+    Raises:
+        ConfigError: models that do not fit together, two images of one name.
+        DataError: images that cannot be trusted, all of them named; the others are segmented.
+    """
+    names = _stems(images, output_dir)
+    rows: list[pd.DataFrame] = []
+    refused: list[str] = []
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with acquire(device) as where, logging_redirect_tqdm():
+        loaded = _load(models, where)
+        classes = loaded[0].config.classes
+        for name, path in tqdm(list(zip(names, images, strict=True)), unit="image", disable=None):
+            try:
+                image = _read(path, loaded)
+            except DataError as error:
+                refused.append(str(error))
+                log.error("%s", error)
+                continue
+            for warning in image.warnings:
+                log.warning("%s: outside the training domain: %s", path, warning)
+            labels = _segment(loaded, image, inference, where, output_dir / name, extras)
+            rows.append(_volumes(path, labels, image, classes))
+            write_text(output_dir / "volumes.csv", pd.concat(rows).to_csv(index=False, float_format="%.4f"))
+            if show is not None:
+                show(Segmented(name, image.native, labels, image.spacing_mm, rows[-1]))
+    values = ", ".join(f"{i} {name}" for i, name in enumerate(classes, start=1))
+    log.info("%s: %d segmentations (0 background, %s)", output_dir, len(rows), values)
+    if refused:
+        raise DataError(f"{len(refused)} of {len(names)} images refused:\n" + "\n".join(refused))
+    return pd.concat(rows, ignore_index=True)
+
+
+def find_images(places: Sequence[Path]) -> list[Path]:
+    """Files as given, folders as the images that lie in them, by name.
+
+    Raises:
+        ConfigError: a folder without images.
+    """
+    found: list[Path] = []
+    for place in places:
+        inside = [place]
+        if place.is_dir():
+            inside = sorted(filter(is_volume, place.iterdir()))
+            if not inside:
+                raise ConfigError(f"{place}: expected images ({', '.join(SUFFIXES)}), found none")
+        found += inside
+    return found
+
+
+def uncertainty(probs: Tensor) -> Tensor:
+    """Entropy of class probabilities (D,C,H,W) as a fraction of its maximum log C, (D,H,W) in [0,1]."""
+    return torch.special.entr(probs).sum(1) / math.log(probs.shape[1])
+
+
+def _stems(images: Sequence[Path], output_dir: Path) -> list[str]:
+    names = [stem(image) for image in images]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"{output_dir}: several images are named {', '.join(twice)}; segment them apart")
+    return names
+
+
+def _load(paths: Sequence[Path], device: torch.device) -> list[Model]:
+    models = [load_model(path, device) for path in paths]
+    for path, model in zip(paths, models, strict=True):
+        if model.config.classes != models[0].config.classes:
+            raise ConfigError(
+                f"{path}: expected the classes of {paths[0]}, {', '.join(models[0].config.classes)}, "
+                f"found {', '.join(model.config.classes)}; segment with each alone"
+            )
+        if model.config.slice_axis != models[0].config.slice_axis:
+            raise ConfigError(
+                f"{path}: expected slices along axis {models[0].config.slice_axis} as in {paths[0]}, found "
+                f"{model.config.slice_axis}; segment with each alone"
+            )
+    return models
+
+
+def _read(path: Path, models: Sequence[Model]) -> _Image:
+    axis = models[0].config.slice_axis
+    native, spacing_mm, header = read_image(path, axis)
+    depth, height, width = native.shape
+    prepared = {}
+    for grid in {model.config.grid.name: model.config.grid for model in models}.values():
+        geometry = make_geometry((depth, height, width), spacing_mm, header, grid, axis)
+        prepared[grid.name] = normalise(native, geometry, grid.crop_px, str(path)), geometry
+    first = models[0].config.grid.name
+    alike = [model.domain for model in models if model.config.grid.name == first]
+    warnings = departures(measure(*prepared[first]), union(alike))
+    return _Image(native, spacing_mm, header, prepared, warnings)
+
+
+def _chunks(
+    models: Sequence[Model], image: _Image, inference: Inference, device: torch.device
+) -> Iterator[Tensor]:
+    """Mean probabilities on the native grid, some slices (d,C,H,W) at a time, to bound memory."""
+    for start in range(0, len(image.native), CHUNK):
+        total = torch.zeros((), device=device)
+        for model in models:
+            prepared, geometry = image.prepared[model.config.grid.name]
+            part = torch.from_numpy(prepared[start : start + CHUNK])[:, None].to(device)
+            precision = model.config.training.precision
+            probs = probabilities(model.net, part, inference.flip_average, precision)
+            total = total + to_native(probs, geometry)
+        yield total / len(models)
+
+
+def _segment(
+    models: Sequence[Model],
+    image: _Image,
+    inference: Inference,
+    device: torch.device,
+    target: Path,
+    extras: Extras,
+) -> np.ndarray:
+    """Write the labels and the maps of one image; returns the labels (D,H,W) uint8."""
+    labels, probs, doubts = [], [], []
+    for mean in _chunks(models, image, inference, device):
+        labels.append(mean.argmax(1).to(torch.uint8).cpu().numpy())
+        if extras.probabilities:
+            probs.append(mean.cpu().numpy())
+        if extras.uncertainty:
+            doubts.append(uncertainty(mean).cpu().numpy())
+    whole, axis = clean(np.concatenate(labels), inference), models[0].config.slice_axis
+    save_labels(target.with_name(target.name + ".nii.gz"), whole, image.header, axis)
+    if extras.probabilities:
+        save_map(
+            target.with_name(target.name + "_probabilities.nii.gz"), np.concatenate(probs), image.header, axis
+        )
+    if extras.uncertainty:
+        save_map(
+            target.with_name(target.name + "_uncertainty.nii.gz"), np.concatenate(doubts), image.header, axis
+        )
+    return whole
+
+
+def _volumes(path: Path, labels: np.ndarray, image: _Image, classes: Sequence[str]) -> pd.DataFrame:
+    voxel_ml = math.prod(image.spacing_mm) / MM3_PER_ML
+    counts = np.bincount(labels.ravel(), minlength=len(classes) + 1)[1:]
+    table = pd.DataFrame({"image": str(path), "structure": list(classes), "volume_ml": counts * voxel_ml})
+    return table.assign(outside_domain="; ".join(image.warnings))

@@ -1,0 +1,1 @@
+"""Networks: each file with a `build` function is one."""

@@ -1,0 +1,183 @@
+"""Networks that tell drawn masks from predicted ones, and their game with a segmentation network.
+
+They see the structures' maps alone, without the background's: one-hot for masks, softmax for predictions. A
+pixel of a mask that lies outside the image shows no structure, as background does. They work in float32
+whatever the autocast: the power iteration of the spectral norm does not bear mixed types.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+from cyclemix.config.strict import StrictModel
+from cyclemix.ops.precision import full_precision
+
+SQUEEZED = 13
+"""Channels that pass from one level of `MaskDiscriminator` to the next (its authors' code)."""
+
+LEVELS = 4
+"""Convolutions of `MaskDiscriminator`."""
+
+
+class GameSettings(StrictModel):
+    """What keeps the discriminator from winning; values of the code of Valvano et al. (TMI 2021)."""
+
+    weight_adversarial: float = Field(0.2, ge=0, description="weight of both sides of the game")
+    instance_noise: float = Field(
+        0.2, ge=0, description="standard deviation of the noise on what the discriminator sees"
+    )
+    label_flips: float = Field(
+        0.1, ge=0, lt=0.5, description="probability that the discriminator is told the wrong label"
+    )
+    filters: int = Field(32, ge=1, description="filters of the discriminator's first convolution")
+
+
+class MaskDiscriminator(nn.Module):
+    """A score for each whole slice, from maps at one or more scales (Valvano et al., TMI 2021).
+
+    Four convolutions of 4x4, the first three with stride 2; the later ones have spectral norm and tanh and
+    see the squeezed features of the one before, and the map of their own scale where there is one. A dense
+    layer over all positions ends it, so it is made for one image size.
+
+    Deviation: the dense layer averages over the positions where the code adds up. One step of Adam moves each
+    of its some 300 000 weights alike, and the sum of that would throw the score by far more than the labels'
+    distance at the learning rate of the segmentation network.
+
+    Args:
+        structures: channels of the maps.
+        height, width: sides of the finest map, pixels, at least 8.
+        scales: maps that it is given, 1..4, each half as large as the one before.
+        filters: filters of the first convolution; the later ones have 4, 8 and 16 times as many.
+    """
+
+    def __init__(self, structures: int, height: int, width: int, scales: int, filters: int = 32) -> None:
+        super().__init__()
+        if not 1 <= scales <= LEVELS or min(height, width) < 8:
+            raise ValueError(
+                f"MaskDiscriminator expects 1..{LEVELS} scales and sides of at least 8 px, "
+                f"got {scales} scales and {height} x {width} px"
+            )
+        self.first = nn.Conv2d(structures, filters, 4, stride=2, padding=1)
+        self.squeeze, self.blocks = nn.ModuleList(), nn.ModuleList()
+        channels = filters
+        for level in range(1, LEVELS):
+            self.squeeze.append(nn.Conv2d(channels, SQUEEZED, 1))
+            seen, channels = SQUEEZED + (structures if level < scales else 0), filters * 2 ** (level + 1)
+            last = level == LEVELS - 1
+            # The last keeps the size, which takes an odd pixel of padding on one side.
+            pad = nn.ZeroPad2d((1, 2, 1, 2) if last else 1)
+            convolution = spectral_norm(nn.Conv2d(seen, channels, 4, stride=1 if last else 2))
+            self.blocks.append(nn.Sequential(pad, convolution))
+        self.positions = (height // 8) * (width // 8)
+        self.score = nn.Linear(channels * self.positions, 1)
+        nn.init.normal_(self.score.weight, std=channels**-0.5)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Maps (B,structures,H/2^i,W/2^i), the finest first, one for each scale -> scores (B,1)."""
+        with full_precision(maps[0].device.type):
+            features = functional.leaky_relu(self.first(maps[0].float()), 0.2)
+            for level, (squeeze, block) in enumerate(zip(self.squeeze, self.blocks, strict=True), start=1):
+                seen = squeeze(features).sigmoid()
+                if level < len(maps):
+                    seen = torch.cat([seen, _resized(maps[level].float(), seen)], dim=1)
+                features = block(seen).tanh()
+            score: Tensor = self.score(features.flatten(1)) / self.positions
+            return score
+
+
+class PatchDiscriminator(nn.Module):
+    """A score for each overlapping patch of 70 px (Isola et al., CVPR 2017, section 6.1.2, PatchGAN).
+
+    4x4 convolutions of 1, 2, 4 and 8 times ``filters`` with leaky ReLU, the first three with stride 2, and
+    one more that gives the score. Deviation: instance norm, which mixes no samples, for batch norm.
+
+    Args:
+        structures: channels of the map.
+    """
+
+    def __init__(self, structures: int, filters: int = 64) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = structures
+        for level in range(4):
+            wider = filters * 2**level
+            layers += [nn.Conv2d(channels, wider, 4, stride=2 if level < 3 else 1, padding=1)]
+            layers += [nn.InstanceNorm2d(wider)] if level else []
+            layers += [nn.LeakyReLU(0.2, inplace=True)]
+            channels = wider
+        self.layers = nn.Sequential(*layers, nn.Conv2d(channels, 1, 4, padding=1))
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """One map (B,structures,H,W), sides of at least 32 px -> scores (B,1,h,w)."""
+        with full_precision(maps[0].device.type):
+            scores: Tensor = self.layers(maps[0].float())
+            return scores
+
+
+def mask_maps(masks: Tensor | None, num_classes: int, scales: int = 1) -> list[Tensor]:
+    """Drawn masks as a discriminator sees them.
+
+    Args:
+        masks: (B,H,W) int64 class values; any other value shows no structure.
+        num_classes: classes, the background included.
+        scales: maps wanted.
+
+    Returns:
+        (B,num_classes-1,H/2^i,W/2^i) float32, the finest first, the coarser ones by linear interpolation.
+
+    Raises:
+        ValueError: no masks.
+    """
+    if masks is None:
+        raise ValueError("expected unpaired masks in the batch, got none; set supervision: scribble+masks")
+    values = torch.arange(1, num_classes, device=masks.device)[:, None, None]
+    maps = [(masks[:, None] == values).float()]
+    height, width = masks.shape[-2:]
+    for scale in range(1, scales):
+        size = (-(-height // 2**scale), -(-width // 2**scale))
+        maps.append(functional.interpolate(maps[0], size, mode="bilinear", align_corners=False))
+    return maps
+
+
+def play(
+    discriminator: nn.Module,
+    drawn: list[Tensor],
+    predicted: list[Tensor],
+    settings: GameSettings,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Both sides' least-squares loss, scalars (Mao et al., ICCV 2017): +1 = drawn, -1 = predicted.
+
+    One backward pass of their sum trains each side by its own: the first moves what made ``predicted`` and no
+    weight of the discriminator, the second the discriminator alone.
+
+    Returns:
+        network: mean of (D(predicted) - 1)^2 / 2.
+        discriminator: mean of (D(drawn) - 1)^2 / 2 + mean of (D(predicted) + 1)^2 / 2, some labels swapped.
+    """
+    drawn, predicted = (_noisy(maps, settings.instance_noise, generator) for maps in (drawn, predicted))
+    held = {name: parameter.detach() for name, parameter in discriminator.named_parameters()}
+    fooled = torch.func.functional_call(discriminator, held, (predicted,))
+    network = (fooled - 1).square().mean() / 2
+    of_drawn, of_predicted = discriminator(drawn), discriminator([maps.detach() for maps in predicted])
+    swap = torch.rand((2, len(of_drawn)), generator=generator, device=of_drawn.device) < settings.label_flips
+    label = (1 - 2 * swap.float()).reshape(2, -1, *[1] * (of_drawn.dim() - 1))
+    own = (of_drawn - label[0]).square().mean() / 2 + (of_predicted + label[1]).square().mean() / 2
+    return network, own
+
+
+def _noisy(maps: list[Tensor], deviation: float, generator: torch.Generator) -> list[Tensor]:
+    """Gaussian noise on the finest map."""
+    noise = torch.randn(maps[0].shape, generator=generator, device=maps[0].device)
+    return [maps[0] + deviation * noise, *maps[1:]]
+
+
+def _resized(maps: Tensor, like: Tensor) -> Tensor:
+    """``maps`` at the size of ``like``; an odd side leaves them a pixel apart."""
+    if maps.shape[-2:] == like.shape[-2:]:
+        return maps
+    return functional.interpolate(maps, like.shape[-2:], mode="bilinear", align_corners=False)

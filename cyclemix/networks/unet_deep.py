@@ -1,0 +1,42 @@
+"""The default U-Net with further outputs on the way up, for deep supervision as in nnU-Net."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from cyclemix.config.models import Recipe
+from cyclemix.networks.unet import UNet, climb, unpad
+
+
+def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
+    """The network of a recipe."""
+    return DeepUNet(num_classes, recipe.base_filters, recipe.levels, in_channels)
+
+
+class DeepUNet(UNet):
+    """A 1x1 head at every level of the decoder but its coarsest, which nnU-Net gives no weight."""
+
+    def __init__(
+        self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1
+    ) -> None:
+        super().__init__(num_classes, base_filters, levels, in_channels)
+        self.deep = nn.ModuleList(
+            nn.Conv2d(base_filters * 2**level, num_classes, 1) for level in range(1, levels - 2)
+        )
+
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:  # type: ignore[override]
+        """(B,C,H,W) -> logits (B,num_classes,H,W).
+
+        In training mode a tuple: these, and those of every coarser level, (B,num_classes, H/2^l, W/2^l)
+        rounded up.
+        """
+        features = climb(self.up, self.merge, self.encode(image))
+        logits = unpad(self.head(features[0]), image)
+        if not self.training:
+            return logits
+        height, width = image.shape[-2:]
+        coarser = [
+            head(features[level])[..., : -(-height // 2**level), : -(-width // 2**level)]
+            for level, head in enumerate(self.deep, start=1)
+        ]
+        return logits, *coarser

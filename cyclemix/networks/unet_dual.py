@@ -1,0 +1,54 @@
+"""The default U-Net with a second decoder that reads features of which half the channels are dropped.
+
+UNet_CCT of the WSL4MIS repository, as DMPLS and DMSPS use it, built from the default network's parts: the
+encoder has no dropout of its own, and the widths are the recipe's.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from cyclemix.config.models import Recipe
+from cyclemix.networks.unet import Block, UNet, climb, unpad
+
+
+def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
+    """The network of a recipe."""
+    return DualUNet(num_classes, recipe.base_filters, recipe.levels, in_channels)
+
+
+class DualUNet(UNet):
+    """One encoder, two decoders; the first alone predicts."""
+
+    def __init__(
+        self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1
+    ) -> None:
+        super().__init__(num_classes, base_filters, levels, in_channels)
+        self.widths = [base_filters * 2**level for level in range(levels)]
+        self.channels = sum(self.widths)
+        self.up2 = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(self.widths))
+        self.merge2 = nn.ModuleList(Block(2 * width, width) for width in self.widths[:-1])
+        self.head2 = nn.Conv2d(self.widths[0], num_classes, 1)
+
+    def forward(self, image: Tensor, keep: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:  # type: ignore[override]
+        """Logits of the first decoder, and with ``keep`` those of the second.
+
+        Args:
+            image: (B,C,H,W).
+            keep: (B, `channels`) factor of each of the encoder's channels, finest level first, on the
+                way to the second decoder: 0 drops it.
+
+        Returns:
+            logits (B,num_classes,H,W), or a pair of them.
+        """
+        skips = self.encode(image)
+        first = unpad(self.head(climb(self.up, self.merge, skips)[0]), image)
+        if keep is None:
+            return first
+        dropped = [
+            skip * factor[:, :, None, None].to(skip.dtype)
+            for skip, factor in zip(skips, keep.split(self.widths, dim=1), strict=True)
+        ]
+        return first, unpad(self.head2(climb(self.up2, self.merge2, dropped)[0]), image)

@@ -1,0 +1,29 @@
+"""The default U-Net that also shows its deepest and its finest features, for methods that align them."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from cyclemix.config.models import Recipe
+from cyclemix.networks.unet import UNet, climb, unpad
+
+
+def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
+    """The network of a recipe."""
+    return FeatureUNet(num_classes, recipe.base_filters, recipe.levels, in_channels)
+
+
+class FeatureUNet(UNet):
+    """The default U-Net; its features are asked for by an argument, so that a teacher can show them too."""
+
+    def forward(  # type: ignore[override]
+        self, image: Tensor, features: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        """(B,C,H,W) -> logits (B,num_classes,H,W).
+
+        With ``features`` a tuple: logits, the encoder's deepest features and the decoder's last ones, both
+        of the padded image.
+        """
+        decoded = climb(self.up, self.merge, self.encode(image))
+        logits = unpad(self.head(decoded[0]), image)
+        return (logits, decoded[-1], decoded[0]) if features else logits

@@ -1,0 +1,1 @@
+"""A user's own folder: draft its YAML, check it, simulate scribbles."""

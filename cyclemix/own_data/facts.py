@@ -1,0 +1,81 @@
+"""What is known of a data set after everything was read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cyclemix.config.models import Grid
+from cyclemix.data.autogrid import Extent
+from cyclemix.data.spec import DatasetSpec
+from cyclemix.own_data.gallery import Picture
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong or odd.
+
+    Attributes:
+        case: the case, empty for the whole data set.
+        remedy: what to do about it.
+    """
+
+    severity: Severity
+    case: str
+    text: str
+    remedy: str
+
+
+@dataclass
+class Case:
+    """What one case holds; None and empty where it could not be read."""
+
+    name: str
+    subject: str
+    shape: tuple[int, int, int] | None = None
+    spacing_mm: tuple[float, float, float] | None = None
+    grey: tuple[float, float, float] | None = None
+    """1st percentile, median, 99th percentile."""
+    values: dict[str, list[int]] = field(default_factory=dict)
+    """Stored values by kind (label, scribble)."""
+    volume_ml: dict[str, float] = field(default_factory=dict)
+    """Dense labels: volume of each structure."""
+    strokes: dict[str, float] = field(default_factory=dict)
+    """Scribbles: share of the pixels that marks background and each structure."""
+    extent: Extent | None = None
+    reach_mm: float = 0.0
+    """As the extent's, of structures alone."""
+    digest: str = ""
+    findings: list[Finding] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+
+    @property
+    def dense(self) -> bool:
+        """Whether it has a dense label that could be read."""
+        return bool(self.volume_ml)
+
+    @property
+    def broken(self) -> bool:
+        """Whether it has an error."""
+        return any(finding.severity == "error" for finding in self.findings)
+
+    def find(self, severity: Severity, text: str, remedy: str) -> None:
+        """Note a finding of this case."""
+        self.findings.append(Finding(severity, self.name, text, remedy))
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that `check` found."""
+
+    spec: DatasetSpec
+    cases: list[Case]
+    grid: Grid | None
+    findings: list[Finding]
+
+    @property
+    def errors(self) -> list[Finding]:
+        """Findings that make the data set unusable as it is."""
+        return [finding for finding in self.findings if finding.severity == "error"]

@@ -1,0 +1,146 @@
+"""Read one case's files and note what is odd about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cyclemix.config.models import BACKGROUND, UNLABELLED
+from cyclemix.data import autogrid
+from cyclemix.data.readers.alignment import AFFINE_TOLERANCE_MM, shift_mm
+from cyclemix.data.readers.native import (
+    DataError,
+    Header,
+    load_volume,
+    read_geometry,
+    read_native,
+    reference_path,
+    to_classes,
+)
+from cyclemix.data.scribbles.checks import CONTRADICTION, DENSE_LOOKING
+from cyclemix.data.spec import DatasetSpec, Kind
+from cyclemix.own_data import gallery
+from cyclemix.own_data.facts import Case
+
+LEAVE_OUT = "repair the file or add the case to `exclude`"
+
+
+def read_case(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Case:
+    """Read a case's files, each on its own, so that one that is damaged hides nothing of the others."""
+    case = Case(entry["case"], entry["subject"])
+    image: np.ndarray | None = None
+    try:
+        image, case.spacing_mm, _ = read_native(spec, raw_dir, entry, "image")
+        _describe_image(case, image)
+    except DataError as error:
+        case.find("error", str(error), LEAVE_OUT)
+    labels: dict[Kind, np.ndarray] = {}
+    for kind in ("label", "scribble"):
+        if entry.get(kind):
+            try:
+                labels[kind] = _read_label(spec, raw_dir, entry, kind, case)
+            except DataError as error:
+                case.find("error", str(error), LEAVE_OUT)
+    if image is None or case.spacing_mm is None:
+        return case
+    _, dy, dx = case.spacing_mm
+    marks = [autogrid.informative(array, kind) for kind, array in labels.items()]
+    case.extent = autogrid.extent_of((image.shape[1], image.shape[2]), (dy, dx), marks)
+    structures = [(array != BACKGROUND) & (array != UNLABELLED) for array in labels.values()]
+    case.reach_mm = autogrid.extent_of((image.shape[1], image.shape[2]), (dy, dx), structures).reach_mm
+    _compare(case, labels)
+    case.pictures = gallery.pictures(image, labels.get("label"), labels.get("scribble"), spec, (dy, dx))
+    return case
+
+
+def _describe_image(case: Case, image: np.ndarray) -> None:
+    depth, height, width = image.shape
+    case.shape = (depth, height, width)
+    low, middle, high = np.percentile(image, (1, 50, 99))
+    case.grey = (float(low), float(middle), float(high))
+    content = str(image.shape).encode() + np.ascontiguousarray(image).tobytes()
+    case.digest = hashlib.sha256(content).hexdigest()[:32]
+    flat = np.flatnonzero(image.min(axis=(1, 2)) == image.max(axis=(1, 2)))
+    if flat.size == depth:
+        case.find("error", "the image is constant", LEAVE_OUT)
+    elif flat.size:
+        text = f"{flat.size} of {depth} slices are constant ({_numbers(flat)})"
+        case.find("warning", text, "cut empty slices off, from image and labels alike")
+
+
+def _read_label(
+    spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], kind: Kind, case: Case
+) -> np.ndarray:
+    """Class values of a label file; what it holds is noted in ``case``."""
+    where = reference_path(raw_dir, entry, kind)
+    array, own = load_volume(raw_dir, entry, kind)
+    values = np.unique(array)
+    case.values[kind] = [int(value) for value in values[:50] if np.isfinite(value)]
+    if case.shape is None:  # no image to lie on: at least the values
+        return to_classes(array, spec, kind, where)
+    classes, _, _ = read_native(spec, raw_dir, entry, kind)
+    if own is not None and array.shape == classes.shape:
+        apart = shift_mm(own, read_geometry(spec, raw_dir, entry))
+        if apart > AFFINE_TOLERANCE_MM and _alike(own, read_geometry(spec, raw_dir, entry)):
+            text = f"the {kind}'s affine places it {apart:.1f} mm from the image; the image's is used"
+            case.find("warning", text, "look at the overlay; where it does not fit, export the label again")
+    if kind == "label" and case.spacing_mm is not None:
+        voxel_ml = float(np.prod(case.spacing_mm)) / 1000
+        names = enumerate(spec.classes, 1)
+        case.volume_ml = {name: float((classes == value).sum()) * voxel_ml for value, name in names}
+        if not any(case.volume_ml.values()):
+            case.find("error", f"{where}: dense label without any structure", LEAVE_OUT)
+    if kind == "scribble":
+        both = enumerate(["background", *spec.classes])
+        case.strokes = {name: float((classes == value).mean()) for value, name in both}
+    return classes
+
+
+def _alike(own: Header, image: Header) -> bool:
+    """Whether two headers turn and scale voxels alike, so that only their origins differ."""
+    first, second = (header.get_best_affine()[:3, :3] for header in (own, image))
+    return bool(np.allclose(first, second, atol=0.01))
+
+
+def _compare(case: Case, labels: Mapping[Kind, np.ndarray]) -> None:
+    """What is odd about a scribble, alone and beside the dense label."""
+    scribble, label = labels.get("scribble"), labels.get("label")
+    if scribble is None:
+        return
+    marked = scribble != UNLABELLED
+    drawn = marked & (scribble != BACKGROUND)
+    if not drawn.any():
+        what = "only background is marked" if marked.any() else "no pixel is marked"
+        case.find(
+            "error", f"empty scribble: {what}", "draw strokes, correct scribble_values, or `exclude` it"
+        )
+        return
+    if marked.mean() > DENSE_LOOKING:
+        text = f"{100 * marked.mean():.0f} % of the pixels are marked, much for a scribble"
+        case.find("warning", text, "check which value scribble_values names `unlabelled`")
+    bare = np.flatnonzero(drawn.any(axis=(1, 2)) & ~(scribble == BACKGROUND).any(axis=(1, 2)))
+    if bare.size:
+        text = (
+            f"{bare.size} of {len(scribble)} slices have strokes, but none of background ({_numbers(bare)})"
+        )
+        case.find(
+            "warning", text, "add a background stroke, or check the background value in scribble_values"
+        )
+    if label is not None and label.shape == scribble.shape:
+        known = marked & (label != UNLABELLED)
+        wrong = float((scribble != label)[known].mean()) if known.any() else 0.0
+        if wrong > CONTRADICTION:
+            text = f"{100 * wrong:.0f} % of the strokes contradict the dense label"
+            case.find(
+                "warning", text, "check that both tables name the values alike, and look at the overlay"
+            )
+
+
+def _numbers(places: np.ndarray) -> str:
+    """Slice numbers as people count them."""
+    shown = ", ".join(str(place + 1) for place in places[:8])
+    return shown + (", ..." if len(places) > 8 else "")

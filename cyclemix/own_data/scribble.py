@@ -1,0 +1,256 @@
+"""Scribble files from dense label files, or less of given scribbles: ``cyclemix scribble``."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import yaml
+from tqdm import tqdm
+
+from cyclemix.config.models import BACKGROUND, UNLABELLED
+from cyclemix.data.readers.native import (
+    DataError,
+    Header,
+    header_spacing,
+    load_volume,
+    move_slices,
+    slices_first,
+)
+from cyclemix.data.readers.volumes import SUFFIXES, is_volume, stem
+from cyclemix.data.scribbles.keep import keep_fraction, keep_slices
+from cyclemix.data.scribbles.simulate import Hand, simulate_volume
+from cyclemix.data.scribbles.strokes import as_records, beside_experts, measure, summarise
+from cyclemix.files.atomic import replacing, write_text
+
+log = logging.getLogger(__name__)
+
+SIDECAR = "scribbles.yaml"
+LARGEST = 65535
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        seed: with the file's name it decides all that is random.
+        keep: part of each stroke that stays.
+        slices: part of the slices whose scribbles stay.
+        unlabelled: the given files are scribbles, in which this value is unlabelled; None = dense labels.
+        names: names of the class values in rising order; empty = class1, class2, ...
+        hand: how strokes are drawn.
+        slice_axis: axis of the files along which the slices lie; strokes are drawn slice by slice.
+    """
+
+    seed: int = 0
+    keep: float = 1.0
+    slices: float = 1.0
+    unlabelled: int | None = None
+    names: Sequence[str] = ()
+    hand: Hand = field(default_factory=Hand)
+    slice_axis: int = 3
+
+
+def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int = 1) -> dict[str, Any]:
+    """Write a scribble file for each label file, under its name, and ``scribbles.yaml``.
+
+    Args:
+        labels: files or folders of them.
+        output_dir: folder to write to.
+        request: what is asked for.
+        threads: files worked on at once; they change nothing but the time.
+
+    Returns:
+        What ``scribbles.yaml`` says: ``scribble_values`` to paste into a data set's YAML file, how they were
+        ``made``, ``files`` and ``measures``.
+
+    Raises:
+        ValueError: no file, two of one name, an output over its input, or values that are no labels.
+    """
+    for option in ("keep", "slices"):
+        if not 0 < (part := getattr(request, option)) <= 1:
+            raise ValueError(f"--{option}: expected above 0 and at most 1, got {part:g}")
+    files = find_files(labels, output_dir)
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        found = [set(values) for values in pool.map(lambda path: values_of(path), files)]
+    values = sorted(set().union(*found))
+    background, unlabelled, classes = scribble_values(values, request)
+    names = dict(zip(classes, class_names(classes, request.names), strict=True))
+    table = {value: place for place, value in enumerate(classes, 1)}
+    if background is not None:
+        table[background] = BACKGROUND
+
+    hand = _by_place(request.hand, table)
+
+    def job(path: Path) -> pd.DataFrame:
+        return _write(path, output_dir / written_name(path), table, unlabelled, replace(request, hand=hand))
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        rows = list(tqdm(pool.map(job, files), "scribble", len(files), unit="file", disable=None))
+    told = {str(table[value]): name for value, name in names.items()} | {"background": "background"}
+    every = pd.concat(rows, ignore_index=True)
+    summary = summarise(every.assign(**{"class": every["class"].map(told)}))
+    meaning = names if background is None else {background: "background", **names}
+    content = {
+        "scribble_values": dict(sorted({**meaning, unlabelled: "unlabelled"}.items())),
+        "made": {key: value for key, value in asdict(request).items() if key != "names"},
+        "files": [written_name(path) for path in files],
+        "measures": as_records(summary),
+    }
+    write_text(output_dir / SIDECAR, yaml.safe_dump(content, sort_keys=False))
+    log.info("beside the annotators' (means):\n%s", beside_experts(summary))
+    return content
+
+
+def find_files(labels: Sequence[Path], output_dir: Path) -> list[Path]:
+    """The label files that paths and folders name, in the order of their names.
+
+    Raises:
+        ValueError: nothing there, two files of one name, or the output folder is a file's own.
+    """
+    found: list[Path] = []
+    for path in labels:
+        inside = sorted(filter(is_volume, path.iterdir())) if path.is_dir() else [path]
+        if not inside:
+            raise ValueError(f"{path}: no label file ({', '.join(SUFFIXES)}) in this folder")
+        found += inside
+    names = [written_name(path) for path in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{twice[0]}: two label files for this name; scribble their folders one at a time")
+    for path in found:
+        if not path.is_file():
+            raise ValueError(f"{path}: no such label file or folder")
+        if path.parent.resolve() == output_dir.resolve():
+            raise ValueError(f"{output_dir}: holds {path.name} itself; name another --output-dir")
+    return sorted(found, key=lambda path: path.name)
+
+
+def written_name(path: Path) -> str:
+    """Name of the scribble file of a label file: its own, or as NIfTI where it is of another kind."""
+    return path.name if path.name.lower().endswith((".nii", ".nii.gz")) else f"{stem(path)}.nii.gz"
+
+
+def values_of(path: Path) -> list[int]:
+    """The values in a label file, sorted.
+
+    Raises:
+        DataError: no whole numbers from 0 to 65535.
+    """
+    found = np.unique(_load(path)[0])
+    if (
+        not np.isfinite(found).all()
+        or (found != np.round(found)).any()
+        or found[0] < 0
+        or found[-1] > LARGEST
+    ):
+        raise DataError(
+            f"{path}: label values must be whole numbers from 0 to {LARGEST}, got {found[:8].tolist()}"
+        )
+    return [int(value) for value in found]
+
+
+def scribble_values(values: Sequence[int], request: Request) -> tuple[int | None, int, list[int]]:
+    """Background value, unlabelled value and class values of the scribbles.
+
+    Classes keep their values and the background is 0, as in the labels. Unlabelled becomes 255, or the first
+    lower value that no class has. Given scribbles keep theirs; where their 0 is unlabelled, the background is
+    one of the classes (name it so), or None.
+
+    Raises:
+        ValueError: no class at all, too many, or the given unlabelled value is nowhere in the files.
+    """
+    given = request.unlabelled
+    if given is not None and given not in values:
+        raise ValueError(
+            f"--unlabelled {given}: the scribbles hold only {list(values)}; name the value of pixels that no "
+            "stroke touched"
+        )
+    classes = [value for value in values if value not in (0, given)]
+    if not 0 < len(classes) < UNLABELLED:
+        raise ValueError(
+            f"expected 1 to {UNLABELLED - 1} class values above the background 0 in the label files, got "
+            f"{len(classes)}"
+        )
+    if given is None:
+        return 0, next(value for value in range(UNLABELLED, 0, -1) if value not in classes), classes
+    return None if given == 0 else 0, given, classes
+
+
+def class_names(classes: Sequence[int], names: Sequence[str]) -> list[str]:
+    """A name a class value.
+
+    Raises:
+        ValueError: not as many names as values.
+    """
+    if names and len(names) != len(classes):
+        raise ValueError(
+            f"--names: expected {len(classes)} names for the values {list(classes)}, got {list(names)}"
+        )
+    return list(names) or [f"class{value}" for value in classes]
+
+
+def _by_place(hand: Hand, table: Mapping[int, int]) -> Hand:
+    """Widths and lengths by place in the table in place of file values.
+
+    Raises:
+        ValueError: one for a value that no file holds.
+    """
+    unknown = sorted({*hand.widths_px, *hand.lengths} - set(table))
+    if unknown:
+        raise ValueError(
+            f"--width-px, --length: no value {unknown[0]} in the files; they hold {sorted(table)}"
+        )
+    widths, lengths = (
+        {table[value]: number for value, number in numbers.items()}
+        for numbers in (hand.widths_px, hand.lengths)
+    )
+    return replace(hand, widths_px=widths, lengths=lengths)
+
+
+def _load(path: Path) -> tuple[np.ndarray, Header | None]:
+    return load_volume(Path(), {"case": path.name, "label": str(path)}, "label")
+
+
+def _write(
+    path: Path, output: Path, table: Mapping[int, int], unlabelled: int, request: Request
+) -> pd.DataFrame:
+    """One file; returns its measures, classes named by their place in the table."""
+    array, header = _load(path)
+    if header is None:
+        raise DataError(f"{path}: expected an image with a header, got an array without geometry")
+    array = move_slices(array, request.slice_axis)
+    given = np.full(array.shape, UNLABELLED, np.uint8)
+    for value, place in table.items():
+        given[array == value] = place
+    spacing = slices_first(header_spacing(header), request.slice_axis)[1:]
+    case = stem(path)
+    dense = None if request.unlabelled is not None else given
+    drawn = given if dense is None else simulate_volume(dense, spacing, case, request.seed, request.hand)
+    drawn = keep_fraction(drawn, request.keep, case, request.seed)
+    drawn = keep_slices(drawn, request.slices, case, request.seed)
+    values = np.full(array.shape, unlabelled, np.uint8 if max(unlabelled, *table) < 256 else np.uint16)
+    for value, place in table.items():
+        values[drawn == place] = value
+    _save(move_slices(values, request.slice_axis, back=True), header, output)
+    return measure(drawn, dense, spacing, [str(place) for place in sorted(table.values()) if place])
+
+
+def _save(values: np.ndarray, header: Header, output: Path) -> None:
+    """Write an array, axes as stored, with the label file's geometry; equal values give equal bytes."""
+    image = nib.Nifti1Image(values.T, header.get_best_affine(), header)
+    image.set_data_dtype(values.dtype)
+    image.header.set_slope_inter(1, 0)
+    image.header.set_data_shape(values.T.shape)
+    content = image.to_bytes()
+    with replacing(output) as partial:
+        partial.write_bytes(gzip.compress(content, mtime=0) if output.name.endswith(".gz") else content)

@@ -1,0 +1,234 @@
+"""What made a result: digests of code, config, data and lock, the commit, the machine, the versions.
+
+The workflow passes `code_digest` to its rules as a parameter, so that an edit which can change a result
+reruns the stages it touches, and a comment reruns nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The folder that holds the package: a clone of the project, or site-packages."""
+
+EXCLUDED = (
+    "cyclemix.provenance.records",
+    "cyclemix.cli.main",
+    "cyclemix.cli.commands",
+    "cyclemix.config.models",
+    "cyclemix.provenance.digests",
+    "cyclemix.config.strict",
+    "cyclemix.tracking.api",
+)
+"""Modules that no digest covers: they change no number, or (config) only through values that the digests'
+neighbours, ``config.json`` and the rules' other parameters, carry."""
+
+STAGES = {
+    "data.download": "cyclemix.data.download",
+    "data.prepare": "cyclemix.data.prepare",
+    "data.split": "cyclemix.data.split",
+    "train": "cyclemix.training.train",
+    "predict": "cyclemix.inference.predict",
+    "evaluate": "cyclemix.evaluation.evaluate",
+    "tables": "cyclemix.report.tables",
+    "figures": "cyclemix.report.figures",
+    "efficiency": "cyclemix.report.efficiency",
+}
+"""The module of each stage, by the name that records and rules use."""
+
+LIBRARIES = ("torch", "numpy", "scipy", "pandas", "nibabel", "SimpleITK", "pydantic", "snakemake")
+
+
+def code_digest(
+    module: str, extra: Sequence[str] = (), exclude: Sequence[str] = EXCLUDED, root: Path = ROOT
+) -> str:
+    """Digest of the code that ``module`` can run: itself and all of the package that it imports.
+
+    Comments, docstrings and formatting do not count. What is loaded by name (a method) goes into ``extra``.
+
+    Args:
+        module: dotted name, e.g. ``cyclemix.training.train``.
+        extra: further modules, with their own imports.
+        exclude: modules that are neither counted nor followed.
+        root: folder that holds the package.
+
+    Returns:
+        16 hex digits.
+
+    Raises:
+        ValueError: a named module has no file.
+    """
+    lines = [f"{name} {digest}" for name, (_, digest) in _closure([module, *extra], exclude, root).items()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def sources(*modules: str, root: Path = ROOT) -> list[Path]:
+    """Files of ``modules`` and of all of the package that they import."""
+    return [path for path, _ in _closure(modules, (), root).values()]
+
+
+def _closure(modules: Sequence[str], exclude: Sequence[str], root: Path) -> dict[str, tuple[Path, str]]:
+    """File and digest of the modules and of all of the package that they import, by name, sorted."""
+    package = modules[0].split(".")[0]
+    waiting, found = list(modules), {}
+    for name in waiting:
+        if _source(root, name) is None:
+            raise ValueError(f"no module {name} under {root}; expected a file of the package")
+    while waiting:
+        name = waiting.pop()
+        path = _source(root, name)
+        if name in found or name in exclude or path is None:
+            continue
+        digest, imports = _read(path, path.stat().st_mtime_ns, name, package)
+        found[name] = path, digest
+        waiting += imports
+    return dict(sorted(found.items()))
+
+
+def _source(root: Path, name: str) -> Path | None:
+    """File of a dotted module name, None where there is none."""
+    base = root.joinpath(*name.split("."))
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+@cache
+def _read(path: Path, mtime_ns: int, name: str, package: str) -> tuple[str, tuple[str, ...]]:
+    """Digest of one file and the package's modules that it imports; ``mtime_ns`` keys the cache."""
+    tree = ast.parse(path.read_text(), filename=str(path))
+    inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    imports = tuple(sorted(_imports(tree, inside, package)))
+    return hashlib.sha256(_canonical(tree).encode()).hexdigest(), imports
+
+
+def _imports(tree: ast.Module, inside: str, package: str) -> set[str]:
+    """Dotted names of the package that ``tree`` may import; ``inside`` is the package that holds the file.
+
+    ``from cyclemix.ops import graphcut`` gives the package and ``cyclemix.ops.graphcut``, which may or may
+    not be a module. Parents come along: importing a module runs their ``__init__``.
+    """
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parent = inside.split(".")[: len(inside.split(".")) - node.level + 1]
+                base = ".".join([*parent, *filter(None, [node.module])])
+            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    own = [name.split(".") for name in names if name.split(".")[0] == package]
+    return {".".join(parts[:depth]) for parts in own for depth in range(1, len(parts) + 1)}
+
+
+def _canonical(node: Any) -> str:
+    """A syntax tree as text without positions, docstrings or empty fields (those differ between Pythons)."""
+    if isinstance(node, ast.AST):
+        fields = []
+        for field, value in ast.iter_fields(node):
+            if field == "body" and isinstance(value, list):
+                value = [line for line in value if not _is_text(line)]
+            if value is not None and value != [] and field not in ("type_comment", "kind"):
+                fields.append(f"{field}={_canonical(value)}")
+        return f"{type(node).__name__}({','.join(fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(map(_canonical, node))}]"
+    return repr(node)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    """True for a docstring, also one that follows a constant."""
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def file_digest(paths: Iterable[str | Path]) -> str:
+    """Digest of the files' bytes, whatever their order and folders; 16 hex digits."""
+    digests = sorted((Path(path).name, hashlib.sha256(Path(path).read_bytes()).hexdigest()) for path in paths)
+    return hashlib.sha256(repr(digests).encode()).hexdigest()[:16]
+
+
+def value_digest(values: Any) -> str:
+    """Digest of what can be written as JSON; 16 hex digits."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def collect(config: Path, data: Iterable[str | Path], modules: Sequence[str]) -> dict[str, Any]:
+    """All that a training should be traced back to, for ``provenance.json``.
+
+    Args:
+        config: its ``config.json``.
+        data: the prepared cases that it reads.
+        modules: what it loads by name, as `config.modules_of` says.
+    """
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
+        "code_digest": code_digest("cyclemix.training.train", modules),
+        "config_digest": file_digest([config]),
+        "data_digest": file_digest(data),
+        "lock_digest": lock_digest(),
+        "hardware": hardware(),
+        "versions": versions(),
+    }
+
+
+def lock_digest() -> str | None:
+    """Digest of ``envs/requirements.lock``; None where the package does not run from a clone."""
+    lock = ROOT / "envs" / "requirements.lock"
+    return file_digest([lock]) if lock.is_file() else None
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the libraries that touch numbers; None where one is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """System, processor, the cores that this process may use, and the machine's NVIDIA GPUs."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    gpus = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _field(Path("/proc/cpuinfo"), "model name") or platform.processor() or "unknown",
+        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "gpus": [_field(path, "Model") or "unknown" for path in gpus],
+    }
+
+
+def _field(path: Path, name: str) -> str | None:
+    """Value of the first ``name : value`` line of a system file, None where there is none."""
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == name:
+                return value.strip()
+    return None
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of git about this project, None where the package does not run from its own clone."""
+    if not (ROOT / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

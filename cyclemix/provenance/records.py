@@ -1,0 +1,128 @@
+"""Records: what a stage read and wrote, by sha256, so that a number in a table can be traced to its sources.
+
+A record lies beside what it vouches for and is written last. Paths in it start from its own folder, so that
+a results folder may be moved as a whole. It ends with a seal, the sha256 of the rest, and the records of the
+tables hold the hashes of the records below them. No time enters a record but training's. docs/trust.md tells
+how to follow the chain by hand; `cyclemix verify` follows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cyclemix.files.atomic import write_text
+from cyclemix.provenance.digests import STAGES, code_digest, lock_digest
+
+NAME = "provenance.json"
+"""Of a training, of its predictions (in their folder) and of a data set's tables."""
+
+METRICS = "metrics_provenance.json"
+"""Beside a run's ``metrics.csv``."""
+
+
+class Unsealed(ValueError):
+    """A record of an older version, which says nothing of files."""
+
+
+def prepared(index: Path) -> Path:
+    """The record of ``index_{part}.csv``: ``provenance_{part}.json`` beside it."""
+    return index.with_name(f"provenance_{index.stem.removeprefix('index_')}.json")
+
+
+def made_by(stage: str, **settings: Any) -> dict[str, Any]:
+    """What opens the record of a stage: its code, the lock, and the settings that decide its outputs."""
+    code = code_digest(STAGES[stage])
+    return {"stage": stage, "code_digest": code, "lock_digest": lock_digest(), "settings": settings}
+
+
+def write(
+    path: Path, made: Mapping[str, Any], inputs: Iterable[str | Path], outputs: Iterable[str | Path]
+) -> None:
+    """Write a record; equal files and ``made`` give equal bytes.
+
+    Args:
+        path: the record.
+        made: what else it tells, e.g. of `made_by`.
+        inputs, outputs: files, hashed as they are now.
+    """
+    content = {**made, "inputs": _hashes(path, inputs), "outputs": _hashes(path, outputs)}
+    content = json.loads(json.dumps(content))  # as it will be read
+    content["seal"] = seal(content)
+    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A record whose seal is right.
+
+    Raises:
+        Unsealed: it has no seal.
+        ValueError: absent, no record, or altered since it was written; names the file.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such record") from None
+    except ValueError as error:  # neither UTF-8 nor JSON
+        raise ValueError(f"{path}: not a record ({error})") from None
+    if not isinstance(content, dict) or not {"inputs", "outputs", "seal"} <= content.keys():
+        raise Unsealed(f"{path}: no record of inputs and outputs; an older version wrote it")
+    if content["seal"] != seal(content):
+        raise ValueError(f"{path}: its seal does not fit its content; it was altered")
+    return content
+
+
+def check(records: Iterable[Path], files: Iterable[str | Path]) -> None:
+    """Refuse files that are not what the stages that wrote them say; a stage calls it before it reads them.
+
+    Args:
+        records: of those stages; one that is not there, or of an older version, says nothing.
+        files: what no record names is not compared, and what is not there is left to its reader.
+
+    Raises:
+        ValueError: a file was altered or damaged, or a record was; names it and what to do.
+    """
+    stated: dict[Path, tuple[str, str]] = {}
+    for record in filter(Path.is_file, records):
+        try:
+            content = read(record)
+        except Unsealed:
+            continue
+        except ValueError as error:
+            raise ValueError(f"{error}; delete it and run the stage that writes it again") from error
+        stage = str(content.get("stage", "train")).rpartition(".")[2]
+        stated |= {locate(record, name): (digest, stage) for name, digest in content["outputs"].items()}
+    for file in map(Path, files):
+        known, stage = stated.get(Path(os.path.normpath(file.absolute())), ("", ""))
+        if known and file.is_file() and (actual := sha256(file)) != known:
+            raise ValueError(
+                f"{file}: damaged or altered since `{stage}` wrote it (sha256 {actual[:16]}..., its record "
+                f"says {known[:16]}...); delete it and run `{stage}` again"
+            )
+
+
+def seal(content: Mapping[str, Any]) -> str:
+    """sha256 of a record without its seal."""
+    rest = {key: value for key, value in content.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def sha256(path: str | Path) -> str:
+    """sha256 of a file, 64 hex digits."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def locate(record: Path, name: str) -> Path:
+    """The file that a record calls ``name``; links are not followed, as they were not when it was written."""
+    return Path(os.path.normpath(record.parent.absolute() / name))
+
+
+def _hashes(record: Path, paths: Iterable[str | Path]) -> dict[str, str]:
+    folder = record.parent.absolute()
+    found = {Path(os.path.relpath(Path(path).absolute(), folder)).as_posix(): path for path in paths}
+    return {name: sha256(path) for name, path in sorted(found.items())}

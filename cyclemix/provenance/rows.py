@@ -1,0 +1,65 @@
+"""Rows whose runs were not made from one and the same code, configuration, data and lock.
+
+A mean over them means nothing. Digests know no device, so runs of different machines are not mixed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cyclemix.files.layout import data_dir
+from cyclemix.provenance import records
+from cyclemix.provenance.digests import value_digest
+
+DIGESTS = ("code_digest", "config_digest", "lock_digest")
+
+
+def differences(results: Path, runs: Sequence[Path]) -> list[str]:
+    """What the runs of a row do not share, one line each: ``code_digest of train: a1b2 (fold0_seed0), ...``.
+
+    Compared are the digests of training, prediction and evaluation, their settings but the fold's number, and
+    the sha256 of every data file that two runs read. What a run has no record of is not compared.
+
+    Args:
+        results: the results folder.
+        runs: folders of the row's runs.
+    """
+    seen: dict[str, dict[str, list[str]]] = {}
+    for run in runs:
+        for key, value in _made_from(results, run).items():
+            seen.setdefault(key, {}).setdefault(value, []).append(run.name)
+    return [f"{key}: {_shown(values)}" for key, values in seen.items() if len(values) > 1]
+
+
+def _made_from(results: Path, run: Path) -> dict[str, str]:
+    """Digests and hashes of what made a run, by what they are of."""
+    found: dict[str, str] = {}
+    for name in (records.NAME, f"predictions/{records.NAME}", records.METRICS):
+        path = run / name
+        if not path.is_file():
+            continue
+        record = json.loads(path.read_text())
+        stage = record.get("stage", "train")
+        found |= {f"{key} of {stage}": str(record[key]) for key in DIGESTS if key in record}
+        settings = {key: value for key, value in record.get("settings", {}).items() if key != "fold"}
+        found[f"settings of {stage}"] = value_digest(settings)
+        found |= _data(results, path, record.get("inputs", {}))
+    return found
+
+
+def _data(results: Path, path: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
+    """sha256 of the data files that a record names, by their place in the results folder."""
+    folder = data_dir(results.absolute(), "")
+    files = {records.locate(path, name): sha256 for name, sha256 in inputs.items()}
+    return {
+        f"data/{file.relative_to(folder).as_posix()}": sha256[:16]
+        for file, sha256 in files.items()
+        if file.is_relative_to(folder)
+    }
+
+
+def _shown(values: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{value} ({', '.join(runs)})" for value, runs in sorted(values.items()))

@@ -1,0 +1,248 @@
+"""Check a results folder against its records: every hash, every link of the chain, every mean.
+
+What a record says of a file is a claim: the stage that wrote the file, or one that read it, saw these bytes.
+The word of the writer counts; a reader that saw other bytes is out of date. A record counts only with a right
+seal, a receipt only where it is what its readers saw, so that an altered one casts no suspicion on others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Container, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from cyclemix.config.models import modules_of
+from cyclemix.provenance import recompute, records
+from cyclemix.provenance.digests import code_digest
+from cyclemix.provenance.findings import Problem, Report, remedy
+
+RECORDS = (
+    "data/*/prepared/*/provenance_*.json",
+    f"runs/*/*/fold*_seed*/{records.NAME}",
+    f"runs/*/*/fold*_seed*/predictions/{records.NAME}",
+    f"runs/*/*/fold*_seed*/{records.METRICS}",
+    f"tables/*/{records.NAME}",
+)
+
+RECEIPTS = ("data/*/raw_*.json",)
+
+VOUCHED: tuple[tuple[str, Callable[[Path], Path]], ...] = (
+    ("data/*/prepared/*/index_*.csv", records.prepared),
+    ("runs/*/*/fold*_seed*/model.pt", lambda path: path.with_name(records.NAME)),
+    ("runs/*/*/fold*_seed*/predictions", lambda path: path / records.NAME),
+    ("runs/*/*/fold*_seed*/metrics.csv", lambda path: path.with_name(records.METRICS)),
+    ("tables/*/summary.csv", lambda path: path.with_name(records.NAME)),
+)
+"""What must have a record, and where that lies."""
+
+CLOSED = ("data/*/raw", "data/*/prepared/*", "runs/*/*/fold*_seed*/predictions", "tables/*")
+"""Folders in which every file must be vouched for."""
+
+Record = dict[str, Any]
+Hashes = Mapping[Path, str | None]
+
+
+@dataclass
+class Claims:
+    """What records say of one file: sha256 -> the records, of those that wrote and of those that read it."""
+
+    wrote: dict[str, list[Path]] = field(default_factory=dict)
+    read: dict[str, list[Path]] = field(default_factory=dict)
+
+
+def run(results: Path) -> Report:
+    """Check all of a results folder that has records, and name what should have one.
+
+    Raises:
+        ValueError: there is no such folder, or nothing in it to check.
+    """
+    named, results = results.as_posix(), results.absolute()
+    found, receipts = _find(results, RECORDS), _find(results, RECEIPTS)
+    checker = _Checker(results, named)
+    checker.unrecorded()
+    if not found and not checker.problems:
+        raise ValueError(f"{results}: neither a record nor a result below it; name a study's results folder")
+    intact = checker.read_records(found)
+    claims = _claims(intact)
+    hashes = _hash({*claims, *receipts})
+    checker.compare(claims, hashes, sealed=intact)
+    raw = checker.read_receipts(receipts)
+    hashes |= _hash(raw)
+    checker.compare(raw, hashes)
+    checker.foreign({*claims, *raw, *found})
+    tables = [path for path in intact if path.parent.parent == results / "tables"]
+    for path in tables:
+        checker.recompute(path, intact[path])
+    size = sum(path.stat().st_size for path, sha256 in hashes.items() if sha256)
+    return Report(
+        results=named,
+        records=len(found),
+        files=len(hashes),
+        bytes=size,
+        problems=sorted(checker.problems.values(), key=lambda problem: problem.file),
+        notes=_notes(intact),
+        roots={path.parent.name: records.sha256(path) for path in tables},
+    )
+
+
+class _Checker:
+    """Collects problems, at most one a file: the first."""
+
+    def __init__(self, results: Path, named: str) -> None:
+        self.results, self.named = results, named
+        self.problems: dict[Path, Problem] = {}
+
+    def blame(self, path: Path, kind: str, found: str, witness: Path | None = None, advice: str = "") -> None:
+        name = self._name(path)
+        advice = advice or remedy(self.named, name, self._name(witness or path), kind)
+        self.problems.setdefault(path, Problem(name, kind, found, advice))
+
+    def unrecorded(self) -> None:
+        """Results whose record is not there."""
+        for pattern, record_of in VOUCHED:
+            for path in self.results.glob(pattern):
+                if not record_of(path).is_file():
+                    text = f"no record of {path.name}: it was deleted, or an older version made the results"
+                    self.blame(record_of(path), "unrecorded", text)
+
+    def read_records(self, paths: Iterable[Path]) -> dict[Path, Record]:
+        """The records whose seal is right."""
+        intact = {}
+        for path in paths:
+            try:
+                intact[path] = records.read(path)
+            except records.Unsealed as error:
+                self.blame(path, "unrecorded", str(error).removeprefix(f"{path}: "))
+            except ValueError as error:
+                self.blame(path, "altered", str(error).removeprefix(f"{path}: "))
+        return intact
+
+    def read_receipts(self, paths: Iterable[Path]) -> dict[Path, Claims]:
+        """What the receipts say of the raw files; altered ones say nothing."""
+        found: dict[Path, Claims] = {}
+        for path in paths:
+            if path in self.problems:
+                continue
+            try:
+                files = json.loads(path.read_bytes())["files"]
+                stated = {path.parent / "raw" / entry["path"]: entry["sha256"] for entry in files}
+            except (ValueError, KeyError, TypeError) as error:
+                self.blame(path, "altered", f"not a receipt ({error})")
+                continue
+            for file, sha256 in stated.items():
+                found.setdefault(file, Claims()).wrote.setdefault(sha256, []).append(path)
+        return found
+
+    def compare(self, claims: Mapping[Path, Claims], hashes: Hashes, sealed: Container[Path] = ()) -> None:
+        """Set what is there against what the records say; of a ``sealed`` record its seal is believed."""
+        for path, claim in claims.items():
+            actual, believed = hashes[path], claim.wrote or claim.read
+            witness = next(iter(believed.values()))[0]
+            by = self._name(witness)
+            if actual is None:
+                self.blame(path, "missing", f"{by} names it, but it is not there", witness)
+            elif actual not in believed and path not in sealed:
+                expected = " or ".join(f"{sha256[:16]}..." for sha256 in believed)
+                text = f"its sha256 is {actual[:16]}..., {by} says {expected}"
+                self.blame(path, "altered", text, witness)
+            else:
+                others = [record for sha256, who in claim.read.items() if sha256 != actual for record in who]
+                for record in others:
+                    text = f"made from another version of {self._name(path)} than the one that is there"
+                    self.blame(record, "stale", text)
+
+    def foreign(self, known: set[Path]) -> None:
+        """Files in closed folders that nothing vouches for; not where a record or receipt is broken."""
+        broken = {path.parent for path in self.problems if path.suffix == ".json"}
+        for folder in _find(self.results, CLOSED):
+            if (folder.parent if folder.name == "raw" else folder) in broken:
+                continue
+            for path in sorted(folder.rglob("*")):
+                if path.is_file() and path not in known and not path.name.startswith("."):
+                    text = "no stage that finished names it"
+                    self.blame(path, "foreign", text, advice="finish the study or move it away")
+
+    def recompute(self, path: Path, record: Record) -> None:
+        """The numbers of a data set's tables anew; ``path`` is their record."""
+        sources = [records.locate(path, name) for name in record["inputs"]]
+        metrics = [source for source in sources if source.name == "metrics.csv"]
+        per_case, summary = path.with_name("per_case.csv"), path.with_name("summary.csv")
+        self._check(per_case, metrics, lambda: recompute.rows(per_case, metrics))
+        self._check(summary, [per_case], lambda: recompute.means(summary, per_case))
+
+    def _check(self, table: Path, sources: Iterable[Path], differences: Callable[[], str]) -> None:
+        """Blame a table that differs from its sources, unless one of them all is blamed already."""
+        if self.problems.keys() & {table, *sources}:
+            return
+        try:
+            text = differences()
+        except (ValueError, KeyError) as error:
+            text = f"its numbers cannot be recomputed ({type(error).__name__}: {error})"
+        if text:
+            self.blame(table, "altered", text)
+
+    def _name(self, path: Path) -> str:
+        return (path.relative_to(self.results) if path.is_relative_to(self.results) else path).as_posix()
+
+
+def _find(results: Path, patterns: Iterable[str]) -> list[Path]:
+    return sorted(path for pattern in patterns for path in results.glob(pattern))
+
+
+def _claims(intact: Mapping[Path, Record]) -> dict[Path, Claims]:
+    """What the records say of every file."""
+    found: dict[Path, Claims] = {}
+    for path, record in intact.items():
+        for role, names in (("wrote", record["outputs"]), ("read", record["inputs"])):
+            for name, sha256 in names.items():
+                claim = found.setdefault(records.locate(path, name), Claims())
+                getattr(claim, role).setdefault(sha256, []).append(path)
+    return found
+
+
+def _hash(paths: Iterable[Path]) -> dict[Path, str | None]:
+    """sha256 of every file, None for one that is not there; several at once, with a progress bar."""
+    sizes = {path: path.stat().st_size if path.is_file() else 0 for path in sorted(paths)}
+    found: dict[Path, str | None] = {}
+    with (
+        ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)))) as pool,
+        tqdm(total=sum(sizes.values()), unit="B", unit_scale=True, desc="hashing", disable=None) as bar,
+    ):
+        for path, sha256 in zip(sizes, pool.map(_sha256, sizes), strict=True):
+            found[path] = sha256
+            bar.update(sizes[path])
+    return found
+
+
+def _sha256(path: Path) -> str | None:
+    return records.sha256(path) if path.is_file() else None
+
+
+def _notes(intact: Mapping[Path, Record]) -> list[str]:
+    """Trainings of other code than this, and rows that were allowed to be mixed."""
+    notes, other = [], 0
+    for path, record in intact.items():
+        if record["stage"] == "train":
+            other += record["code_digest"] != _code_now(path)
+        if mixed := record.get("settings", {}).get("mixed"):
+            notes.append(f"tables of {path.parent.name}: rows of mixed runs were allowed: {', '.join(mixed)}")
+    if other:
+        notes.append(f"{other} trainings were made by other code than this; their `commit` names it")
+    return notes
+
+
+def _code_now(record: Path) -> str | None:
+    """Code digest that a training would have now; None where its config is damaged or its method gone."""
+    try:
+        config = json.loads((record.parent.parent / "config.json").read_bytes())
+        return code_digest(
+            "cyclemix.training.train", modules_of(config["method"], config["training"]["network"])
+        )
+    except (OSError, ValueError, KeyError):
+        return None

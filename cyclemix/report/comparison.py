@@ -1,0 +1,297 @@
+"""Assemble the page of a data set: own rows by supervision, beside or apart from published numbers.
+
+What may stand in one table is decided here. A published row stands beside ours only where both were scored on
+the official test patients after training on equally many subjects; all others stand apart with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from cyclemix.evaluation.statistics import ALPHA, AVERAGE, HIGHER_IS_BETTER
+from cyclemix.report import effort
+from cyclemix.report.page import EMPTY, Cell, Columns, Group, Kind, Page, Row, Table
+from cyclemix.report.published import CHECKED, PublishedRow
+from cyclemix.report.results import (
+    DIGITS,
+    METRIC_TITLES,
+    Study,
+    caption,
+    count,
+    duration,
+    facts,
+    inference_words,
+)
+from cyclemix.report.supplement import clinical_tables, level_tables, significance_tables
+
+GROUPS = {
+    "scribble": "Scribbles",
+    "scribble+masks": "Scribbles and unpaired masks",
+    "full": "Dense labels",
+}
+MARK = "*"
+UNVERIFIED = "†"
+
+
+def build(study: Study, published: Sequence[PublishedRow]) -> Page:
+    """The page of a data set.
+
+    Args:
+        study: own results.
+        published: rows of the data set, comparable or not.
+    """
+    beside = [row for row in published if not apart(study, row)]
+    tables = [_scores(study, beside), *_published_tables(study, published)]
+    tables += effort.tables(study) + significance_tables(study)
+    tables += clinical_tables(study) + level_tables(study)
+    return Page(f"{study.title}: comparison", facts(study), tuple(tables))
+
+
+def score_tables(page: Page) -> tuple[Table, ...]:
+    """The page's tables of scores, own and published, without tests and clinical measures."""
+    return tuple(table for table in page.tables if table.key.startswith(("scores", "published")))
+
+
+def apart(study: Study, row: PublishedRow) -> str:
+    """Why a published row may not stand beside ours; empty where it may."""
+    if not study.on_official_test:
+        return "patients"
+    if row.subjects is None:
+        return "unstated"
+    return "" if row.subjects == study.sizes["train"] else "other"
+
+
+def _scores(study: Study, beside: Sequence[PublishedRow]) -> Table:
+    """Own rows, with the published rows that may stand beside them."""
+    columns = [
+        (metric, structure) for metric in ("dice", "hd95_mm") for structure in (*study.structures, AVERAGE)
+    ]
+    columns.append(("assd_mm", AVERAGE))
+    sources = _sources(beside)
+    groups = []
+    for supervision, title in GROUPS.items():
+        labels = [k for k, block in study.study["methods"].items() if block["supervision"] == supervision]
+        papers = [row for row in beside if row.supervision == supervision]
+        best = _best(study, labels, papers, columns)
+        rows = [_own_row(study, label, columns, best) for label in labels]
+        rows += [_published_row(row, columns, best, sources, beside=True) for row in papers]
+        if rows:
+            groups.append(Group(title, tuple(rows)))
+    names = (*study.structures, AVERAGE)
+    heads = (
+        Columns(METRIC_TITLES["dice"], names),
+        Columns(METRIC_TITLES["hd95_mm"], names),
+        Columns(METRIC_TITLES["assd_mm"], (AVERAGE,)),
+        Columns("", ("Missed", "Training")),
+    )
+    title = "Scores" if not beside else "Scores beside published numbers"
+    return Table(
+        "scores",
+        title,
+        caption(study),
+        "Method",
+        heads,
+        tuple(groups),
+        notes=_score_notes(study, beside, sources),
+    )
+
+
+def _best(
+    study: Study, labels: Sequence[str], papers: Sequence[PublishedRow], columns: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], float]:
+    """Best value of each column as it is printed, among own and verified rows; none for a group of one."""
+    best = {}
+    for column in columns:
+        values = [value for label in labels if (value := _mean(study, label, column)) is not None]
+        values += [row.values[column][0] for row in papers if row.checked == "yes" and column in row.values]
+        if len(values) > 1:
+            metric = column[0]
+            best[column] = round(max(values) if HIGHER_IS_BETTER[metric] else min(values), DIGITS[metric])
+    return best
+
+
+def _mean(study: Study, label: str, column: tuple[str, str]) -> float | None:
+    found = _summary_row(study, label, column)
+    return None if found is None else float(found["mean"])
+
+
+def _summary_row(study: Study, label: str, column: tuple[str, str]) -> dict[str, Any] | None:
+    table, (metric, structure) = study.summary, column
+    chosen = table[
+        (table["method"] == label) & (table["metric"] == metric) & (table["structure"] == structure)
+    ]
+    return None if chosen.empty else {str(key): value for key, value in chosen.iloc[0].items()}
+
+
+def _own_row(
+    study: Study,
+    label: str,
+    columns: Sequence[tuple[str, str]],
+    best: Mapping[tuple[str, str], float],
+) -> Row:
+    block = study.study["methods"][label]
+    mark = "" if block.get("verified", True) else UNVERIFIED
+    if block.get("reason"):
+        return Row(label, kind="na", detail=block.get("summary", ""), mark=mark, reason=block["reason"])
+    kind: Kind = "reference" if label == study.study["compare_to"] else "own"
+    tags = ["reference"] if kind == "reference" else []
+    detail = block.get("summary", "")
+    inference = block.get("inference", study.study["inference"])
+    if inference != study.study["inference"]:
+        tags.append("other inference")
+        detail = f"{detail}; inference: {inference_words(inference)}"
+    if label in study.mixed:
+        tags.append("mixed runs")
+        detail = f"{detail}; its runs differ in code, configuration, data or lock"
+    cells = [_own_cell(study, label, column, best) for column in columns]
+    average = _summary_row(study, label, ("dice", AVERAGE))
+    if average is None:
+        raise ValueError(f"summary: no row of {label} for Dice of {AVERAGE}; run tabulate again")
+    seconds = [float(origin["training_seconds"]) for origin in study.provenance[label]]
+    cells.append(Cell(str(int(average["n_missed"])), note=f"of {study.n_scored[label]}"))
+    cells.append(Cell(duration(sum(seconds) / len(seconds))))
+    return Row(label, tuple(cells), kind, tuple(tags), detail, mark=mark)
+
+
+def _own_cell(
+    study: Study, label: str, column: tuple[str, str], best: Mapping[tuple[str, str], float]
+) -> Cell:
+    found = _summary_row(study, label, column)
+    if found is None:
+        return EMPTY
+    metric, structure = column
+    mean, digits = float(found["mean"]), DIGITS[metric]
+    cell = _value(mean, None if pd.isna(found["std"]) else float(found["std"]), digits, best.get(column))
+    if structure != AVERAGE:
+        return cell
+    mark = _mark(study, label, metric)
+    low, high = (None if pd.isna(found[key]) else float(found[key]) for key in ("ci_low", "ci_high"))
+    note = "" if low is None or high is None else f"[{low:.{digits}f}, {high:.{digits}f}]"
+    return replace(cell, note=note, mark=mark, interval=(low, mean, high) if metric == "dice" else None)
+
+
+def _mark(study: Study, label: str, metric: str) -> str:
+    table = study.significance
+    row = table[(table["method"] == label) & (table["metric"] == metric)]
+    return MARK if not row.empty and row["claim"].iloc[0] in ("better", "worse") else ""
+
+
+def _published_row(
+    row: PublishedRow,
+    columns: Sequence[tuple[str, str]],
+    best: Mapping[tuple[str, str], float],
+    sources: Mapping[str, str],
+    *,
+    beside: bool,
+) -> Row:
+    """A published row; ``beside`` ours it is tagged so and has no count of misses and no time."""
+    cells = []
+    for column in columns:
+        if column not in row.values:
+            cells.append(EMPTY)
+            continue
+        mean, std = row.values[column]
+        target = best.get(column) if row.checked == "yes" else None
+        drawn = (None, mean, None) if column == ("dice", AVERAGE) else None
+        cells.append(replace(_value(mean, std, DIGITS[column[0]], target), interval=drawn))
+    cells += [EMPTY, EMPTY] if beside else []
+    tags = tuple(filter(None, ("published" if beside else "", CHECKED[row.checked])))
+    return Row(row.method, tuple(cells), "published", tags, row.stated, source=sources[row.source])
+
+
+def _value(mean: float, std: float | None, digits: int, best: float | None) -> Cell:
+    spread = "" if std is None else f"{std:.{digits}f}"
+    return Cell(f"{mean:.{digits}f}", spread, bold=best is not None and round(mean, digits) == best)
+
+
+def _sources(rows: Sequence[PublishedRow]) -> dict[str, str]:
+    """Number of each source, in the order of first use by group."""
+    ordered = [row.source for supervision in GROUPS for row in rows if row.supervision == supervision]
+    return {source: str(number) for number, source in enumerate(dict.fromkeys(ordered), start=1)}
+
+
+def _source_notes(rows: Sequence[PublishedRow], sources: Mapping[str, str]) -> list[str]:
+    notes = []
+    if any(row.checked == "no" for row in rows):
+        notes.append("Unverified: not yet checked against the paper itself.")
+    if any(row.checked == "secondary" for row in rows):
+        notes.append("Secondary source: quoted from a later paper.")
+    return notes + [f"[{number}] {source}." for source, number in sources.items()]
+
+
+def _score_notes(study: Study, beside: Sequence[PublishedRow], sources: Mapping[str, str]) -> tuple[str, ...]:
+    notes = [
+        "Mean ± SD over patients (seeds averaged per case, frames per patient); [95 % bootstrap interval].",
+        "Bold: best of its group" + (", published rows that are verified included." if beside else "."),
+        "Missed: structures in only one of prediction and truth, over all runs; each counts as Dice 0 and as "
+        "the volume's diagonal in mm.",
+        "Training: mean wall time of a run.",
+    ]
+    notes += effort.mixed_notes(study)
+    return (*notes, *test_notes(study), *verified_notes(study), *_source_notes(beside, sources))
+
+
+def verified_notes(study: Study) -> list[str]:
+    """What the mark of unverified rows means; nothing where there are none."""
+    if all(block.get("verified", True) for block in study.study["methods"].values()):
+        return []
+    return [f"{UNVERIFIED} Not verified against the original code or numbers of the method."]
+
+
+def test_notes(study: Study) -> list[str]:
+    """What the mark of significant differences means, or why nothing can bear it."""
+    tested = study.significance[study.significance["metric"] == "dice"]
+    if tested.empty:
+        return []
+    against, family = study.study["compare_to"], len(tested)
+    test = f"exact Wilcoxon signed-rank test over patients, Holm over {count(family, 'comparison')}"
+    least = float(tested["smallest_p_holm"].min())
+    if least <= ALPHA:
+        return [f"{MARK} differs from {against} ({test}, p ≤ {ALPHA:g})."]
+    patients = count(study.n_patients, "patient")
+    return [
+        f"No difference to {against} is called significant, however large: {patients} cannot give a p below "
+        f"{least:.3g} ({test})."
+    ]
+
+
+def _published_tables(study: Study, published: Sequence[PublishedRow]) -> list[Table]:
+    which = "validation patients" if study.study["protocol"]["evaluate_on"] == "val" else "other patients"
+    if study.study["protocol"]["kind"] == "kfold":
+        which = "all patients in turn"
+    train = study.sizes["train"]
+    reasons = {
+        "patients": f"Not comparable: these are official test results, ours are of {which}.",
+        "unstated": "Not comparable: the source does not say how many subjects were scribbled.",
+        "other": f"Not comparable: trained on another number of subjects than our {train}.",
+    }
+    tables = []
+    for key, warning in reasons.items():
+        rows = [row for row in published if apart(study, row) == key]
+        if rows:
+            tables.append(_published_table(study, key, warning, rows))
+    return tables
+
+
+def _published_table(study: Study, key: str, warning: str, rows: Sequence[PublishedRow]) -> Table:
+    columns = [("dice", structure) for structure in (*study.structures, AVERAGE)]
+    sources = _sources(rows)
+    groups = []
+    for supervision, title in GROUPS.items():
+        papers = [row for row in rows if row.supervision == supervision]
+        shown = tuple(_published_row(row, columns, {}, sources, beside=False) for row in papers)
+        groups += [Group(title, shown)] if shown else []
+    return Table(
+        f"published-{key}",
+        "Published numbers, not comparable",
+        "Official test sets, as published, with each paper's own inference and precision.",
+        "Method",
+        (Columns(METRIC_TITLES["dice"], (*study.structures, AVERAGE)),),
+        tuple(groups),
+        warning,
+        tuple(_source_notes(rows, sources)),
+    )

@@ -1,0 +1,106 @@
+"""What a sweep of annotations found: Dice beside the effort of annotation, for tables and the figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from cyclemix.evaluation.statistics import AVERAGE
+from cyclemix.report.page import EMPTY, Cell, Columns, Group, Row, Table
+from cyclemix.report.results import Study, caption
+
+COLUMNS = (
+    "dataset",
+    "method",
+    "label",
+    "supervision",
+    "subjects",
+    "scribble_fraction",
+    "labelled_pixels",
+    "dice",
+    "ci_low",
+    "ci_high",
+    "n_runs",
+)
+"""``subjects`` and ``labelled_pixels`` are what was trained on, on the training grid, mean over runs."""
+
+
+def table(study: Study) -> pd.DataFrame:
+    """One row a point of the sweep, in the study's order; a header alone where nothing is swept."""
+    dice = study.summary[(study.summary["metric"] == "dice") & (study.summary["structure"] == AVERAGE)]
+    scores = dice.set_index("method")
+    rows = []
+    for label, block in study.study["methods"].items():
+        point = block.get("effort")
+        if point is None or label not in scores.index:
+            continue
+        amounts = [run.get("training_data", {}) for run in study.provenance[label]]
+        found = scores.loc[label]
+        rows.append(
+            {
+                "dataset": study.dataset,
+                "method": point["method"],
+                "label": label,
+                "supervision": block["supervision"],
+                "subjects": _mean(amounts, "subjects"),
+                "scribble_fraction": point["fraction"],
+                "labelled_pixels": _mean(amounts, "labelled_pixels"),
+                "dice": found["mean"],
+                "ci_low": found["ci_low"],
+                "ci_high": found["ci_high"],
+                "n_runs": found["n_runs"],
+            }
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _mean(amounts: Sequence[Mapping[str, Any]], key: str) -> float:
+    known = [amount[key] for amount in amounts if key in amount]
+    return round(sum(known) / len(known), 1) if known else float("nan")
+
+
+def tables(study: Study) -> list[Table]:
+    """The sweep as a table of the page; none where nothing is swept."""
+    points = table(study)
+    if points.empty:
+        return []
+    groups = [
+        Group(str(method), tuple(_row(point) for point in rows.to_dict("records")))
+        for method, rows in points.groupby("method", sort=False)
+    ]
+    names = ("Subjects", "Part of each scribble", "Labelled pixels", "Dice", "n runs")
+    note = (
+        "Subjects and labelled pixels (background included, on the training grid): what was trained on, "
+        "mean over runs. Dice: average over structures, [95 % bootstrap interval]. All methods of one seed "
+        "train on the same subjects, and fewer subjects are among the more."
+    )
+    title, columns = "Annotation efficiency", (Columns("", names),)
+    return [Table("efficiency", title, caption(study), "Row", columns, tuple(groups), notes=(note,))]
+
+
+def _row(point: Mapping[Any, Any]) -> Row:
+    known = point["ci_low"] == point["ci_low"]  # one patient gives no interval
+    interval = f"[{point['ci_low']:.3f}, {point['ci_high']:.3f}]" if known else ""
+    dense = point["supervision"] == "full"
+    cells = (
+        Cell(f"{point['subjects']:g}"),
+        EMPTY if dense else Cell(f"{100 * point['scribble_fraction']:.0f} %"),
+        Cell(f"{point['labelled_pixels']:,.0f}"),
+        Cell(f"{point['dice']:.3f}", note=interval),
+        Cell(f"{point['n_runs']:.0f}"),
+    )
+    return Row(str(point["label"]), cells)
+
+
+def mixed_notes(study: Study) -> list[str]:
+    """Which rows learned from dense labels where scribbles were missing; nothing where none did."""
+    notes = []
+    for label, runs in study.provenance.items():
+        amounts = [run.get("training_data", {}) for run in runs]
+        dense = max((amount.get("dense_cases", 0) for amount in amounts), default=0)
+        if dense and study.study["methods"][label]["supervision"] != "full":
+            scribbled = max(amount.get("scribbled_cases", 0) for amount in amounts)
+            notes.append(f"{label}: trained on {scribbled} scribbled and {dense} densely labelled cases.")
+    return notes

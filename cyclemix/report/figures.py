@@ -1,0 +1,195 @@
+"""The figures of a data set, from the files of its runs; no torch.
+
+``boxplot``, ``structures``, ``curves``, ``overlays``, ``levels`` and ``bland_altman`` go to
+``results/figures/{dataset}``, what shows one run alone to the run's folder.
+Equal input gives equal bytes: nothing is random and no file holds a date.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cyclemix.data.datasets import load_dataset
+from cyclemix.evaluation.clinical import measures
+from cyclemix.evaluation.statistics import AVERAGE, patient_means
+from cyclemix.report.plots import agreement, cases, curves, overlays, scores, style
+from cyclemix.report.plots.runs import Runs, open_runs, read_table
+
+log = logging.getLogger(__name__)
+
+MOST_COLUMNS = 6
+"""Methods side by side in overlays and Bland-Altman plots; the others are named in the footnote."""
+
+
+IMAGE_DPI = 150
+"""Dots an inch of the overlays, whose images hold less detail than type does."""
+
+RUN_DPI = 100
+"""Dots an inch of a run's own figures: the report embeds them for every run."""
+
+
+def run(
+    results: str | Path, dataset_file: str | Path, study: Mapping[str, Any], output_dir: str | Path
+) -> None:
+    """Draw all figures of a data set.
+
+    Args:
+        results: the results folder.
+        dataset_file: the data set's YAML file.
+        study: ``methods`` (label -> supervision, summary, reason it is n/a or null), ``seeds``, ``folds``,
+            ``protocol``, ``compare_to``; optionally ``order``, the labels in the study's order.
+        output_dir: folder to write to.
+
+    Raises:
+        ValueError: a run lacks a file; names it and the stage that writes it.
+    """
+    folder = Path(output_dir)
+    runs = open_runs(Path(results), Path(dataset_file), study)
+    per_case = runs.table("metrics.csv")
+    with style.styled():
+        draw_boxplot(runs, per_case, folder)
+        draw_structures(runs, per_case, folder / "structures")
+        draw_curves(runs, folder)
+        draw_levels(runs, folder)
+        draw_agreement(runs, per_case, folder)
+        draw_overlays(runs, per_case, folder)
+
+
+def draw_boxplot(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
+    """``boxplot.png`` and ``.svg``; ``.html`` for the first page of the report."""
+    subtitle = f"{runs.describe(per_case)}; boxes: quartiles, diamonds and numbers: means"
+    heading = (f"{runs.spec.title}: every patient's scores", subtitle)
+    figure = scores.boxplot(per_case, runs.labels, runs.colours, heading)
+    image = style.save(figure, folder, "boxplot", vector=True)[0]
+    what = "Dice and HD95 of every patient, a column for each structure, a line for each method"
+    style.save_embedded(image, f"{runs.spec.title}: {what} ({', '.join(runs.labels)})")
+
+
+def draw_structures(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
+    """``{structure}.png`` of every structure and the average, on the same axes, to switch between."""
+    subtitle = f"{runs.describe(per_case)}; boxes: quartiles, diamonds and numbers: means"
+    for structure in (*runs.spec.structures, AVERAGE):
+        name = "average of the structures" if structure == AVERAGE else structure
+        heading = (f"{runs.spec.title}: {name}", subtitle)
+        figure = scores.structure_boxplot(per_case, runs.labels, runs.colours, structure, heading)
+        style.save(figure, folder, structure, dpi=IMAGE_DPI)
+
+
+def draw_curves(runs: Runs, folder: Path) -> None:
+    """``curves.png`` and ``.svg``."""
+    count = len(runs.folds) * len(runs.seeds)
+    spread = "one run a method" if count == 1 else f"mean and range of {count} runs a method"
+    subtitle = f"{spread}; dots: best validation. Losses of different methods hold different terms."
+    figure = curves.curves(runs.histories(), runs.colours, (f"{runs.spec.title}: training", subtitle))
+    style.save(figure, folder, "curves", vector=True)
+
+
+def draw_levels(runs: Runs, folder: Path) -> None:
+    """``levels.png``; where structures are not those of a heart, it says so."""
+    table = runs.table("metrics_by_level.csv")
+    title = f"{runs.spec.title}: Dice by level of the heart"
+    if table.empty:
+        there = ", ".join(runs.spec.classes)
+        reason = f"Base, middle and apex need LV, MYO and RV; {runs.spec.label} has {there}."
+        style.save(style.note_figure(title, reason), folder, "levels")
+        return
+    structures = [name for name in runs.spec.structures if name in set(table["structure"])]
+    subtitle = f"{runs.describe(table)}; mean over patients with its 95 % bootstrap interval"
+    figure = scores.levels(table, runs.labels, structures, runs.colours, (title, subtitle))
+    style.save(figure, folder, "levels")
+
+
+def draw_agreement(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
+    """``bland_altman.png``: ejection fraction and end-diastolic volume of ED/ES sets, else volumes."""
+    patients = measures(per_case, runs.spec)
+    if patients.empty:
+        patients, rows = volumes(per_case), [(name, "volume") for name in runs.spec.structures]
+        title = f"{runs.spec.title}: agreement of volumes"
+    else:
+        rows = [("LV", "ef"), ("LV", "edv"), ("RV", "ef")]
+        found = set(zip(patients["structure"], patients["measure"], strict=True))
+        rows = [row for row in rows if row in found]
+        title = f"{runs.spec.title}: agreement of ejection fraction and volume"
+    chosen = columns(runs, per_case)
+    subtitle = f"Bland-Altman; {runs.describe(per_case)}; band: bias ± 1.96 SD"
+    figure = agreement.bland_altman(patients, rows, chosen, runs.colours, (title, subtitle))
+    style.save(figure, folder, "bland_altman")
+
+
+def volumes(per_case: pd.DataFrame) -> pd.DataFrame:
+    """Predicted and true volume of each structure, per method and patient: runs, then frames averaged."""
+    names = {"volume_pred_ml": "pred", "volume_true_ml": "true"}
+    table = (
+        per_case.rename(columns=names)
+        .groupby(["method", "structure", "subject", "case"])[["pred", "true"]]
+        .mean()
+    )
+    patients = table.groupby(["method", "structure", "subject"]).mean().reset_index()
+    return patients.assign(measure="volume", unit="mL")
+
+
+def columns(runs: Runs, per_case: pd.DataFrame) -> list[str]:
+    """The methods shown side by side, in the study's order: the one compared with, then the best."""
+    means = patient_means(per_case).xs(AVERAGE, level="structure")["dice"].groupby("method").mean()
+    ranked = sorted(runs.labels, key=lambda label: (label != runs.compare_to, -means[label]))
+    return [label for label in runs.labels if label in ranked[:MOST_COLUMNS]]
+
+
+def draw_overlays(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
+    """``overlays.png`` (median, best and worst patient) and ``overlays_median.png`` (the first alone, also
+    as ``.html`` for the first page of the report)."""
+    shown = columns(runs, per_case)
+    groups = cases.evaluated_groups(runs, per_case, shown)
+    scribbled = any(panel.scribble is not None for group in groups for panel in group.panels)
+    strip = [] if scribbled else cases.training_strip(runs, 2 + len(shown))
+    structures = {name: runs.spec.classes.index(name) + 1 for name in runs.spec.structures}
+    note = f"Seed {runs.seeds[0]}; native grid, cropped around the structures."
+    left_out = [label for label in runs.labels if label not in shown]
+    note += f" Not shown: {', '.join(left_out)}." if left_out else ""
+    note += " Methods were not trained on these scribbles." if scribbled else ""
+    note += " Light strokes: scribbled background." if scribbled or strip else ""
+    subtitle = f"by average Dice of {runs.judge}; numbers: Dice of the slice in percent"
+    wholly = ("overlays", groups, "median, best and worst patient")
+    for name, part, which in (wholly, ("overlays_median", groups[:1], "median patient")):
+        heading = (f"{runs.spec.title}: segmentations", f"{which} {subtitle}")
+        figure = overlays.overlays(part, shown, structures, runs.colours, heading, note, strip)
+        image = style.save(figure, folder, name, dpi=IMAGE_DPI)[0]
+    what = "slices of the median patient: image, true labels and the outlines of"
+    style.save_embedded(image, f"{runs.spec.title}: {what} {', '.join(shown)}")
+
+
+def run_figures(dataset_file: str | Path, receipt: str | Path, run_dir: str | Path) -> list[Path]:
+    """``overlay.png`` (median and worst patient) and ``curves.png`` in a run's folder; mirrored with the run.
+
+    Call it after ``evaluate`` and before :func:`cyclemix.tracking.api.mirror_evaluation`.
+
+    Args:
+        dataset_file: the data set's YAML file.
+        receipt: ``raw_{part}.json`` of the evaluated cases.
+        run_dir: folder of the training, with ``predictions``, ``metrics.csv`` and ``history.csv``.
+    """
+    spec, folder = load_dataset(Path(dataset_file)), Path(run_dir)
+    label = folder.parent.name
+    per_case = read_table(folder / "metrics.csv").assign(method=label)
+    source = cases.Source(spec, Path(receipt).parent / "raw", cases.read_receipts([Path(receipt)]))
+    chosen = cases.pick_subjects(per_case, label)
+    groups = [
+        cases.group_of(source, subject, title, {label: folder / "predictions"})
+        for title, subject in chosen.items()
+        if title != "best"
+    ]
+    structures = {name: spec.classes.index(name) + 1 for name in spec.structures}
+    subtitle = "median and worst patient; numbers: Dice of the slice in percent"
+    heading = (f"{label} on {spec.title}", subtitle)
+    colours = {label: style.EMPHASIS}
+    with style.styled():
+        figure = overlays.overlays(groups, [label], structures, colours, heading, folder.name)
+        paths = style.save(figure, folder, "overlay", dpi=RUN_DPI)
+        heading = (f"{label} on {spec.title}: training", f"{folder.name}; dot: best validation")
+        figure = curves.curves({label: [read_table(folder / "history.csv")]}, colours, heading)
+        return paths + style.save(figure, folder, "curves", dpi=RUN_DPI)

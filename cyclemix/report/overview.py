@@ -1,0 +1,86 @@
+"""The scores of a data set as reStructuredText, for the first page of the report."""
+
+from __future__ import annotations
+
+from cyclemix.evaluation.statistics import AVERAGE
+from cyclemix.report import comparison
+from cyclemix.report.page import Cell, Group, Row, Table
+from cyclemix.report.results import Study, split_sentence
+
+COLUMNS = {"Dice": None, "HD95 (mm)": (AVERAGE,), "": ("Missed", "Training")}
+"""Columns that the overview shows, by their common heading; None for all of a heading."""
+
+LEARNED_FROM = {
+    "scribble": "scribbles",
+    "scribble+masks": "scribbles and unpaired masks",
+    "full": "dense labels",
+}
+
+
+def build(study: Study) -> str:
+    """Title, what was compared, which method came first, and the table of our own rows."""
+    table = comparison.build(study, []).tables[0]
+    parts = [study.title, "-" * len(study.title), "", split_sentence(study), "", headline(study), ""]
+    return "\n".join([*parts, *_csv_table(table), "", *_notes(study), ""])
+
+
+def headline(study: Study) -> str:
+    """The best row of each kind of supervision, in a sentence each.
+
+    A sentence says what was measured, not that a difference is certain; the tests stand below the table.
+    """
+    means = study.summary[(study.summary["metric"] == "dice") & (study.summary["structure"] == AVERAGE)]
+    sentences = []
+    for supervision, words in LEARNED_FROM.items():
+        rows = means[means["supervision"] == supervision].dropna(subset="mean")
+        if rows.empty:
+            continue
+        best = rows.sort_values("mean", ascending=False, kind="stable").iloc[0]
+        name, mean = text(str(best["method"])), f"{best['mean']:.3f}"
+        which = f" scores best of {len(rows)} methods" if len(rows) > 1 else " was the only method"
+        known = best["ci_low"] == best["ci_low"]  # one patient gives no interval
+        interval = f" (95 % interval {best['ci_low']:.3f} to {best['ci_high']:.3f})" if known else ""
+        sentences.append(f"Trained from {words}, **{name}**{which}: average Dice {mean}{interval}.")
+    return " ".join(sentences)
+
+
+def text(words: str) -> str:
+    """``words`` with the characters escaped that reStructuredText reads as markup."""
+    for character in "\\*`|_":
+        words = words.replace(character, f"\\{character}")
+    return words
+
+
+def _csv_table(table: Table) -> list[str]:
+    shown = [
+        (position, f"{heading} {name}".strip())
+        for position, (heading, name) in enumerate(
+            (group.title, name) for group in table.columns for name in group.names
+        )
+        if heading in COLUMNS and name in (COLUMNS[heading] or (name,))
+    ]
+    heads = [table.first_column, "Learns from", *(name for _, name in shown)]
+    lines = [".. csv-table::", f"   :header: {_csv(heads)}", ""]
+    positions = [position for position, _ in shown]
+    return lines + [f"   {_csv(_row(row, group, positions))}" for group in table.groups for row in group.rows]
+
+
+def _row(row: Row, group: Group, positions: list[int]) -> list[str]:
+    head = [text(row.name) + row.mark, group.title.lower()]
+    if row.reason:
+        return [*head, f"n/a: {text(row.reason)}", *[""] * (len(positions) - 1)]
+    return head + [_cell(row.cells[position]) for position in positions]
+
+
+def _cell(cell: Cell) -> str:
+    value = f"**{cell.text}**" if cell.bold else cell.text
+    return " ".join(filter(None, (value + text(cell.mark), text(cell.note))))
+
+
+def _csv(values: list[str]) -> str:
+    return ", ".join('"' + value.replace('"', '""') + '"' for value in values)
+
+
+def _notes(study: Study) -> list[str]:
+    notes = [*comparison.test_notes(study), *comparison.verified_notes(study)]
+    return [line for note in notes for line in (text(note), "")]

@@ -1,0 +1,121 @@
+"""The runs of a study on one data set, as the figures read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cyclemix.config.models import Protocol
+from cyclemix.config.strict import validate
+from cyclemix.data.datasets import DatasetSpec, load_dataset
+from cyclemix.files import layout
+from cyclemix.provenance import records
+from cyclemix.report.plots import style
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What the runs of a study left for one data set."""
+
+    spec: DatasetSpec
+    results: Path
+    protocol: Protocol
+    compare_to: str
+    supervision: dict[str, str]
+    """By label; all rows of the study, in its order."""
+    labels: list[str]
+    """Rows that ran."""
+    folds: list[int]
+    seeds: list[int]
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """By label, the same in every figure of the study."""
+        return style.method_colours(self.supervision, self.compare_to)
+
+    @property
+    def judge(self) -> str:
+        """The method whose scores pick the patients that are shown."""
+        return self.compare_to if self.compare_to in self.labels else self.labels[-1]
+
+    def folder(self, label: str, fold: int, seed: int) -> Path:
+        """Folder of one training."""
+        return layout.run_dir(self.results, self.spec.label, label, fold, seed)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One CSV file of all runs, with the columns dataset, method, fold and seed.
+
+        Raises:
+            ValueError: a run lacks the file; names it.
+        """
+        tables = []
+        for label in self.labels:
+            for fold in self.folds:
+                for seed in self.seeds:
+                    table = read_table(self.folder(label, fold, seed) / name)
+                    run = {"dataset": self.spec.label, "method": label, "fold": fold, "seed": seed}
+                    tables.append(pd.DataFrame({**run, **table}, index=table.index))
+        return pd.concat(tables, ignore_index=True)
+
+    def histories(self) -> dict[str, list[pd.DataFrame]]:
+        """``history.csv`` of every run, by label."""
+        return {
+            label: [
+                read_table(self.folder(label, k, s) / "history.csv") for k in self.folds for s in self.seeds
+            ]
+            for label in self.labels
+        }
+
+    def describe(self, per_case: pd.DataFrame) -> str:
+        """Which cases and how many runs, e.g. ``official split, test, 15 patients; 3 seeds averaged``."""
+        patients = per_case["subject"].nunique()
+        kind = (
+            "official split" if self.protocol.kind == "official" else f"{self.protocol.folds}-fold by patient"
+        )
+        seeds = "one seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds averaged"
+        noun = "patient" if patients == 1 else "patients"
+        return f"{kind}, {self.protocol.evaluate_on}, {patients} {noun}; {seeds}"
+
+
+def open_runs(results: Path, dataset_file: Path, study: Mapping[str, Any]) -> Runs:
+    """The runs that ``study`` (see :func:`cyclemix.report.figures.run`) names for a data set.
+
+    Raises:
+        ValueError: the study has no row that ran.
+    """
+    rows = study["methods"]
+    order = [label for label in study.get("order") or rows if label in rows]
+    labels = [label for label in order if not rows[label].get("reason")]
+    if not labels:
+        raise ValueError(
+            f"study: every row is n/a on {dataset_file.stem}; name a method that the data support"
+        )
+    return Runs(
+        spec=load_dataset(dataset_file),
+        results=results,
+        protocol=validate(Protocol, study["protocol"], "study: protocol"),
+        compare_to=study["compare_to"],
+        supervision={label: rows[label]["supervision"] for label in order},
+        labels=labels,
+        folds=list(study["folds"]),
+        seeds=list(study["seeds"]),
+    )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV file of a run; case and subject stay text.
+
+    Raises:
+        ValueError: it is not there, or altered; names it and the stage that writes it.
+    """
+    if not path.is_file():
+        stage = "train" if path.name == "history.csv" else "evaluate"
+        raise ValueError(f"{path}: no such file; run `{stage}` for this method, fold and seed first")
+    records.check([path.with_name(records.NAME), path.with_name(records.METRICS)], [path])
+    return pd.read_csv(
+        path, dtype={"case": str, "subject": str, "structure": str}, na_filter=path.name == "history.csv"
+    )

@@ -1,0 +1,217 @@
+"""Box plots and levels: what every patient of every method scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+from cyclemix.evaluation.statistics import AVERAGE, bootstrap_interval, patient_means
+from cyclemix.report.plots import style
+
+LEVELS = ("base", "middle", "apex")
+
+METRIC_NAMES = {"dice": "Dice  (higher is better)", "hd95_mm": "HD95, mm  (lower is better, log scale)"}
+
+
+def boxplot(
+    per_case: pd.DataFrame, methods: Sequence[str], colours: dict[str, str], heading: tuple[str, str]
+) -> Figure:
+    """Dice and HD95 over patients: a column a structure, a line a method, every patient a point.
+
+    Args:
+        per_case: columns of ``per_case.csv``.
+        methods: labels, top to bottom.
+        colours: by label.
+        heading: title and subtitle.
+    """
+    patients = patient_means(per_case)
+    structures = [*dict.fromkeys(per_case["structure"]), AVERAGE]
+    row_height = 0.19 * len(methods) + 0.16
+    height = 2 * row_height + 1.75
+    figure = style.new_figure(height)
+    style.heading(figure, *heading)
+    label_in = 0.25 + 0.068 * max(map(len, methods))
+    grid = figure.add_gridspec(
+        2, len(structures), left=label_in / style.WIDTH_IN, right=0.955, top=1 - 0.80 / height,
+        bottom=0.45 / height, hspace=0.62 / row_height, wspace=0.24,
+    )  # fmt: skip
+    for row, metric in enumerate(METRIC_NAMES):
+        limits = _limits(patients[metric].to_numpy(), metric)
+        for column, structure in enumerate(structures):
+            axes = figure.add_subplot(grid[row, column])
+            values = [patients.loc[(label, structure)][metric].to_numpy() for label in methods]
+            _boxes(axes, values, [colours[label] for label in methods], metric, limits)
+            if row == 0:
+                axes.set_title("Average" if structure == AVERAGE else structure, pad=6)
+            axes.set_yticks(range(len(methods)), methods if column == 0 else [])
+            if column == 0:
+                axes.set_xlabel(METRIC_NAMES[metric], loc="left", color=style.QUIET, labelpad=2)
+    return figure
+
+
+def structure_boxplot(
+    per_case: pd.DataFrame,
+    methods: Sequence[str],
+    colours: dict[str, str],
+    structure: str,
+    heading: tuple[str, str],
+) -> Figure:
+    """Dice and HD95 of one structure side by side; axes are those of all structures, so that eyes may switch.
+
+    Args:
+        per_case: columns of ``per_case.csv``, all structures.
+        methods: labels, top to bottom.
+        colours: by label.
+        structure: one of the table's, or the average.
+        heading: title and subtitle.
+    """
+    patients = patient_means(per_case)
+    height = 0.24 * len(methods) + 1.45
+    figure = style.new_figure(height)
+    style.heading(figure, *heading)
+    label_in = 0.25 + 0.068 * max(map(len, methods))
+    grid = figure.add_gridspec(
+        1,
+        2,
+        left=label_in / style.WIDTH_IN,
+        right=0.955,
+        top=1 - 0.65 / height,
+        bottom=0.5 / height,
+        wspace=0.2,
+    )
+    for column, metric in enumerate(METRIC_NAMES):
+        axes = figure.add_subplot(grid[0, column])
+        values = [patients[metric].loc[(label, structure)].to_numpy() for label in methods]
+        limits = _limits(patients[metric].to_numpy(), metric)
+        _boxes(axes, values, [colours[label] for label in methods], metric, limits)
+        axes.set_yticks(range(len(methods)), methods if column == 0 else [])
+        axes.set_xlabel(METRIC_NAMES[metric], loc="left", color=style.QUIET, labelpad=2)
+    return figure
+
+
+def _limits(values: np.ndarray, metric: str) -> tuple[float, float]:
+    if metric == "dice":
+        return max(0.0, np.floor(float(np.nanmin(values)) * 20) / 20 - 0.02), 1.005
+    positive = values[values > 0]
+    if positive.size == 0:
+        return 0.5, 2.0
+    return float(positive.min()) / 1.25, float(positive.max()) * 1.3
+
+
+def _boxes(
+    axes: Axes, values: Sequence[np.ndarray], colours: Sequence[str], metric: str, limits: tuple[float, float]
+) -> None:
+    """Horizontal boxes (quartiles, whiskers to 1.5 IQR) over jittered patients; a diamond marks the mean."""
+    drawn = [np.maximum(v, limits[0]) for v in values]  # a distance of 0 has no place on a log axis
+    axes.set_xscale("linear" if metric == "dice" else "log")
+    box: dict[str, Any] = {
+        "widths": 0.56,
+        "orientation": "horizontal",
+        "showfliers": False,
+        "patch_artist": True,
+    }
+    parts = axes.boxplot(drawn, positions=range(len(drawn)), manage_ticks=False, **box)
+    for i, colour in enumerate(colours):
+        parts["boxes"][i].set(facecolor=colour, alpha=0.28, linewidth=0)
+        parts["medians"][i].set(color=colour, linewidth=1.6)
+        for line in (*parts["whiskers"][2 * i : 2 * i + 2], *parts["caps"][2 * i : 2 * i + 2]):
+            line.set(color=colour, linewidth=0.7)
+        offsets = i + 0.36 * (_spread(len(drawn[i])) - 0.5)
+        axes.scatter(drawn[i], offsets, s=5, color=colour, alpha=0.75, linewidths=0, zorder=3)
+        mean = float(np.mean(drawn[i]))
+        axes.scatter(
+            [mean], [i], marker="D", s=11, facecolor="white", edgecolor=style.INK, linewidths=0.7, zorder=4
+        )
+        text = style.number(mean) if metric == "dice" else _millimetres(float(np.mean(values[i])))
+        axes.text(1.02, i, text, transform=axes.get_yaxis_transform(), size=7, va="center")
+    axes.set_ylim(len(drawn) - 0.45, -0.55)
+    axes.set_xlim(*limits)
+    axes.grid(axis="x")
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    if metric != "dice":
+        wide = limits[1] / limits[0] > 20
+        steps = (0.3, 1, 3, 10, 30, 100, 300) if wide else (0.5, 1, 2, 5, 10, 20, 50, 100, 200)
+        ticks = [tick for tick in steps if limits[0] <= tick <= limits[1]]
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.tick_params(axis="x", which="minor", length=0)
+
+
+def _millimetres(value: float) -> str:
+    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def _spread(count: int) -> np.ndarray:
+    """``count`` numbers in 0..1 that fill it evenly without order (golden ratio), in place of random ones."""
+    return (np.arange(count) * 0.6180339887498949 + 0.5) % 1.0
+
+
+def levels(
+    table: pd.DataFrame, methods: Sequence[str], structures: Sequence[str], colours: dict[str, str],
+    heading: tuple[str, str],
+) -> Figure:  # fmt: skip
+    """Mean Dice over patients at base, middle and apex with its 95 % bootstrap interval; a panel a structure.
+
+    Args:
+        table: ``metrics_by_level.csv`` of all runs with the columns method, fold and seed.
+    """
+    keys = ["method", "structure", "level", "subject"]
+    cases = table.groupby([*keys, "case"], sort=True)["dice"].mean()
+    patients = cases.groupby(keys).mean()
+    height = 3.1
+    figure = style.new_figure(height)
+    style.heading(figure, *heading)
+    grid = figure.add_gridspec(
+        1, len(structures), left=0.065, right=0.985, top=1 - 0.80 / height, bottom=0.62 / height, wspace=0.08
+    )
+    lowest = 1.0
+    panels = []
+    for column, structure in enumerate(structures):
+        axes = figure.add_subplot(grid[0, column])
+        panels.append(axes)
+        axes.set_title(structure, pad=6)
+        for i, label in enumerate(methods):
+            shift = 0.34 * ((i + 0.5) / len(methods) - 0.5) * 2
+            lowest = min(lowest, _level_line(axes, patients, label, structure, shift, colours[label]))
+        axes.set_xticks(range(3), LEVELS)
+        axes.set_xlim(-0.5, 2.5)
+        axes.tick_params(axis="x", length=0)
+        axes.grid(axis="y")
+        if column:
+            axes.set_yticklabels([])
+    for axes in panels:
+        axes.set_ylim(max(0.0, np.floor(lowest * 20) / 20 - 0.02), 1.005)
+    panels[0].set_ylabel("Dice")
+    handles = [
+        panels[0].plot([], [], "o-", ms=4, lw=1.2, color=colours[label], label=label)[0] for label in methods
+    ]
+    figure.legend(handles=handles, loc="lower left", ncols=min(len(methods), 6), bbox_to_anchor=(0.055, 0.0))
+    return figure
+
+
+def _level_line(
+    axes: Axes, patients: pd.Series, label: str, structure: str, shift: float, colour: str
+) -> float:
+    known = set(patients.reset_index("subject").index)
+    places, means, lows, highs = [], [], [], []
+    for place, level in enumerate(LEVELS):
+        if (label, structure, level) not in known:
+            continue
+        values = patients.loc[(label, structure, level)].to_numpy()
+        low, high = bootstrap_interval(values)
+        places.append(place + shift)
+        means.append(values.mean())
+        lows.append(low)
+        highs.append(high)
+    axes.plot(places, means, "-", lw=0.8, color=colour, alpha=0.45)
+    axes.vlines(places, lows, highs, color=colour, lw=1.4)
+    axes.plot(places, means, "o", ms=4, color=colour)
+    return float(np.nanmin([*lows, *means])) if means else 1.0

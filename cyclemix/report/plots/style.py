@@ -1,0 +1,189 @@
+"""One look for all figures: type sizes, colours of methods and structures, reproducible files."""
+
+from __future__ import annotations
+
+import base64
+import colorsys
+import io
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from cyclemix.files.atomic import write_bytes, write_text
+
+WIDTH_IN = 8.0
+"""Width of a figure; with 7 to 9 pt type it stays legible when a README shrinks it to 800 pixels."""
+
+DPI = 200
+
+INK, QUIET, RULE = "#1f2328", "#6b7280", "#d9dce1"
+"""Text, secondary text, hairlines."""
+
+EMPHASIS = "#0072B2"
+"""The method that the others are compared with."""
+
+ANCHORS = ("#3d4450", "#8a929e", "#15181c", "#b4bac3")
+"""Dense supervision: not a rival but what scribbles are measured against."""
+
+RIVALS = (
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#8C6D31",
+    "#7B6FD0",
+    "#B8B000",
+    "#A0436A",
+    "#5F9EA0",
+)
+"""Okabe and Ito's colours (safe for colour-blind readers), then some of like lightness."""
+
+CARDIAC = {"LV": "#FFB000", "MYO": "#35C9F2", "RV": "#FF5C9E"}
+OTHER_STRUCTURES = ("#FFB000", "#35C9F2", "#FF5C9E", "#7CE38B", "#B69CFF", "#F4F1BB")
+"""Bright enough for contours on grey images, apart for the common kinds of colour blindness."""
+
+RC: Any = {
+    "font.family": "sans-serif",
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.edgecolor": QUIET,
+    "axes.linewidth": 0.6,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "grid.color": RULE,
+    "grid.linewidth": 0.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "savefig.dpi": DPI,
+    "svg.hashsalt": "cyclemix",  # equal input gives equal bytes
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw inside this block to get the common look."""
+    with mpl.rc_context(RC):
+        yield
+
+
+def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
+    """An empty figure of the common width."""
+    figure = Figure(figsize=(width_in, height_in))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str, *, vector: bool = False, dpi: int = DPI) -> list[Path]:
+    """Write ``name.png`` (and ``name.svg``) without dates, so that equal figures are equal files."""
+    kinds = {"png": {"Software": None}} | ({"svg": {"Date": None}} if vector else {})
+    paths = [folder / f"{name}.{kind}" for kind in kinds]
+    for path, (kind, metadata) in zip(paths, kinds.items(), strict=True):
+        image = io.BytesIO()
+        figure.savefig(image, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
+        write_bytes(path, image.getbuffer())
+    return paths
+
+
+def save_embedded(image: Path, alt: str) -> Path:
+    """``image`` inside an HTML file of the same name, for pages that may name no other file."""
+    data = base64.b64encode(image.read_bytes()).decode()
+    path = image.with_suffix(".html")
+    write_text(path, f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">\n')
+    return path
+
+
+def method_colours(supervision: Mapping[str, str], compare_to: str) -> dict[str, str]:
+    """A colour a method, the same in every figure of a study.
+
+    Args:
+        supervision: what supervises each label, all rows of the study in its order.
+        compare_to: the label to emphasise.
+    """
+    colours: dict[str, str] = {}
+    rivals = anchors = 0
+    for label, kind in supervision.items():
+        if label == compare_to:
+            colours[label] = EMPHASIS
+        elif kind == "full":
+            colours[label] = ANCHORS[anchors % len(ANCHORS)]
+            anchors += 1
+        else:
+            colours[label] = RIVALS[rivals % len(RIVALS)]
+            rivals += 1
+    return colours
+
+
+def structure_colours(structures: Sequence[str]) -> dict[str, str]:
+    """A contour colour a structure: the fixed ones, then hues that the golden ratio keeps apart."""
+    taken = {CARDIAC.get(name) for name in structures}
+    free = itertools.chain((colour for colour in OTHER_STRUCTURES if colour not in taken), _hues())
+    return {name: CARDIAC.get(name) or next(free) for name in structures}
+
+
+def _hues() -> Iterator[str]:
+    for number in itertools.count():
+        yield to_hex(colorsys.hsv_to_rgb((0.02 + 0.618034 * number) % 1.0, 0.55, (1.0, 0.8)[number % 2]))
+
+
+def heading(figure: Figure, title: str, subtitle: str, *, inches: float = 0.0) -> float:
+    """Title and a quiet line below it, top left; returns the height they take as a fraction of the figure."""
+    height = figure.get_size_inches()[1]
+    left = (0.08 + inches) / figure.get_size_inches()[0]
+    figure.text(left, 1 - 0.10 / height, title, size=10, weight="bold", va="top", ha="left")
+    figure.text(left, 1 - 0.31 / height, subtitle, size=8, color=QUIET, va="top", ha="left")
+    return 0.55 / height
+
+
+def footnote(figure: Figure, text: str) -> None:
+    """A quiet line at the foot."""
+    width, height = figure.get_size_inches()
+    figure.text(0.08 / width, 0.06 / height, text, size=6.5, color=QUIET, va="bottom", ha="left")
+
+
+def bare(axes: Axes) -> None:
+    """An axes for an image: no ticks, no frame."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def note_figure(title: str, reason: str) -> Figure:
+    """In place of a figure that the data cannot give: what it would be and why it is not there."""
+    figure = new_figure(1.3)
+    heading(figure, title, "not available for this data set")
+    figure.text(0.08 / WIDTH_IN, 0.28, reason, size=8.5, va="center", ha="left", wrap=True)
+    return figure
+
+
+def number(value: float) -> str:
+    """A score as tables print it: ``.893``, ``1.00``; ``-`` for NaN."""
+    if value != value:
+        return "–"
+    return f"{value:.3f}".removeprefix("0") if value < 0.9995 else "1.00"

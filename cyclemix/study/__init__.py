@@ -1,0 +1,1 @@
+"""A study as a whole: its plan, its rows, its sweeps."""

@@ -1,0 +1,85 @@
+"""The rows that a sweep of annotations adds: methods trained on fewer subjects or less of each scribble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cyclemix.config.models import MethodBlock, Study
+from cyclemix.config.strict import ConfigError
+
+
+@dataclass(frozen=True)
+class Point:
+    """One amount of annotation for one method.
+
+    Attributes:
+        method: label of the row in ``config/methods.yaml``.
+        subjects: training subjects; None = all.
+        fraction: part of each scribble, 0 to 1.
+    """
+
+    method: str
+    subjects: int | None
+    fraction: float
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is the row itself, with all annotations."""
+        return self.subjects is None and self.fraction == 1
+
+    @property
+    def label(self) -> str:
+        """Label of the point's row: letters, digits and underscores after the method's own."""
+        words = [self.method]
+        if self.subjects is not None:
+            words.append(f"{self.subjects}subject{'' if self.subjects == 1 else 's'}")
+        if self.fraction != 1:
+            words.append(f"{round(100 * self.fraction)}pct")
+        return "_".join(words)
+
+    def block(self, whole: MethodBlock) -> MethodBlock:
+        """The row's block: that of the method with less to learn from."""
+        if self.whole:
+            return whole
+        few = (
+            "" if self.subjects is None else f"; {self.subjects} training subject{'s' * (self.subjects != 1)}"
+        )
+        part = "" if self.fraction == 1 else f"; {round(100 * self.fraction)} % of each scribble"
+        changes = {"subjects": self.subjects, "scribble_fraction": self.fraction}
+        summary = f"{whole.summary}{few}{part}"
+        return whole.model_copy(update={"summary": summary, "training": {**whole.training, **changes}})
+
+
+def points_of(study: Study, blocks: Mapping[str, MethodBlock], where: str) -> dict[str, Point]:
+    """Every point of the study's sweep by its row's label, in the order of tables; empty without a sweep.
+
+    Dense labels stay whole: their methods are swept over subjects alone.
+
+    Args:
+        blocks: all known rows by label.
+        where: opens messages.
+
+    Raises:
+        ConfigError: a method without a block, or a point with the label of another row.
+    """
+    sweep = study.efficiency
+    if sweep is None:
+        return {}
+    found: dict[str, Point] = {}
+    for method in sweep.methods or study.methods:
+        if method not in blocks:
+            raise ConfigError(
+                f"{where}: efficiency.methods: no method {method!r}; known: {', '.join(blocks)}"
+            )
+        for count in sweep.subjects:
+            dense = blocks[method].supervision == "full"
+            for fraction in [1.0] if dense else sweep.scribble_fractions:
+                point = Point(method, None if count == "all" else count, fraction)
+                if not point.whole and point.label in blocks:
+                    raise ConfigError(
+                        f"{where}: efficiency: the point {point.label} has the label of a row in "
+                        "config/methods.yaml; rename that row"
+                    )
+                found[point.label] = point
+    return found

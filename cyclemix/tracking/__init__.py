@@ -1,0 +1,1 @@
+"""The MLflow mirror of finished and running stages."""

@@ -1,0 +1,186 @@
+"""The MLflow mirror: what the stages call to show their work in an MLflow store.
+
+Files are the truth. The mirror shows them: live while a run trains (:class:`RunMirror`), and completely
+after each stage (:func:`mirror_evaluation`, :func:`mirror_summary`, :func:`mirror_figures`) or for a whole
+results folder (:func:`sync`), which adds what an outage left out and replaces what no longer agrees with the
+files. Nothing in here stops or slows a stage: a failure is one warning in the log.
+
+Who calls what: ``track-init`` -> :func:`init`; ``train`` -> ``with open_run(...) as reporter``;
+``evaluate`` -> :func:`mirror_evaluation`; ``tabulate`` -> :func:`mirror_summary`; ``figures`` ->
+:func:`mirror_figures`; ``track-sync`` -> :func:`sync`.
+
+MLflow is imported in ``cyclemix/tracking/store.py`` and ``model.py`` alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cyclemix.config.models import Tracking
+from cyclemix.files import layout
+from cyclemix.files.atomic import write_text
+from cyclemix.files.urls import without_password
+from cyclemix.tracking import from_files
+from cyclemix.tracking.live import RunMirror
+from cyclemix.tracking.record import RunRecord
+from cyclemix.tracking.store import Store, import_mlflow
+from cyclemix.tracking.uri import first_line
+
+__all__ = [
+    "RunMirror",
+    "Store",
+    "init",
+    "mirror_evaluation",
+    "mirror_figures",
+    "mirror_summary",
+    "open_run",
+    "sync",
+]
+
+log = logging.getLogger(__name__)
+
+Reader = Callable[[], list[RunRecord]]
+
+MOST_FAILURES = 3
+"""Failures in a row after which :func:`sync` ends."""
+
+
+def _mirrored(what: str, action: Callable[[], Any]) -> bool:
+    """Run ``action``; a failure becomes one warning, because the mirror must never end a stage."""
+    try:
+        action()
+    except Exception as error:  # noqa: BLE001 - the mirror must not end a stage
+        text = "MLflow mirror: %s failed (%s); the files are complete, mirror them with `cyclemix track-sync`"
+        log.warning(text, what, first_line(error))
+        return False
+    return True
+
+
+def init(results: str | Path, tracking: Tracking, datasets: Sequence[str], output: str | Path) -> None:
+    """Create or upgrade the store and its experiments, then write the sentinel ``output`` (JSON).
+
+    Runs once, alone, before any training: processes that create one sqlite store at the same time lose runs.
+    A server that cannot be reached is a warning; the first run that reaches it then makes the experiments.
+    """
+    experiments: dict[str, str] = {}
+
+    def create() -> None:
+        store = Store(results, tracking, create=True)
+        experiments.update({f"{store.prefix}-{name}": store.experiment(name) for name in datasets})
+
+    uri = without_password(layout.tracking_uri(results, tracking.uri))
+    ready = _mirrored(f"initialising {uri}", create)
+    sentinel = {"uri": uri, "ready": ready, "experiments": experiments}
+    write_text(Path(output), json.dumps(sentinel, indent=2) + "\n")
+
+
+def open_run(results: str | Path, tracking: Tracking, config: str | Path, fold: int, seed: int) -> RunMirror:
+    """The reporter for one training; use it as a context manager, or call ``close`` at the end.
+
+    Args:
+        config: the method's ``config.json``; its digest, with data set, label, fold and seed, is the run's
+            identity, so a resumed training continues its run.
+    """
+    path = Path(config)
+    key = from_files.run_key(path, fold, seed)
+    _mirrored("importing mlflow", import_mlflow)  # here, not in the thread: imports of two threads can clash
+    mirror = RunMirror(key, lambda: Store(results, tracking))
+    mirror.params(from_files.run_params(path, key))
+    _mirrored(
+        "provenance", lambda: mirror.tags(from_files.provenance_tags(from_files.early_provenance(path)))
+    )
+    return mirror
+
+
+def mirror_evaluation(results: str | Path, tracking: Tracking, run_dir: str | Path) -> bool:
+    """Mirror one evaluated run from its folder: all that :func:`.files.read_run` finds.
+
+    Call it after ``evaluate``, once the run's ``overlay.png`` is drawn: every PNG of the folder goes along.
+    False on a failure.
+    """
+    folder = Path(run_dir)
+    return _mirrored(
+        str(folder), lambda: Store(results, tracking).sync(from_files.read_run(Path(results), folder))
+    )
+
+
+def mirror_summary(results: str | Path, tracking: Tracking, dataset: str) -> bool:
+    """Mirror ``summary.csv`` as one run a method with its best model, and the tables as artifacts.
+
+    Call it after ``tabulate``. False on a failure.
+    """
+
+    def write() -> None:
+        store = Store(results, tracking)
+        for summary in from_files.read_summary(Path(results), dataset):
+            store.sync(summary)
+        store.sync(from_files.read_report(Path(results), dataset))
+
+    return _mirrored(f"summary of {dataset}", write)
+
+
+def mirror_figures(results: str | Path, tracking: Tracking, dataset: str) -> bool:
+    """Add the figures of a data set to its report run; False on a failure. Call it after ``figures``."""
+    return _mirrored(
+        f"figures of {dataset}",
+        lambda: Store(results, tracking).sync(from_files.read_report(Path(results), dataset)),
+    )
+
+
+def sync(results: str | Path, tracking: Tracking) -> None:
+    """Bring the store into agreement with every finished run, summary and report under ``results``.
+
+    Makes the store where it is missing. A run that cannot be mirrored is a warning and the next one follows;
+    doing it twice adds nothing. Nothing else may create the store at the same time.
+
+    Raises:
+        ValueError: no run is there, the store cannot be reached, or something could not be mirrored.
+    """
+    folder, uri = Path(results), without_password(layout.tracking_uri(results, tracking.uri))
+    datasets = sorted({path.parent.parent.name for path in folder.glob("runs/*/*/config.json")})
+    if not datasets:
+        raise ValueError(f"{folder}: no run to mirror; expected runs/DATASET/METHOD/config.json below it")
+    try:
+        store = Store(results, tracking, create=True)
+        for dataset in datasets:
+            store.experiment(dataset)
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person has to hear of it
+        raise ValueError(f"{uri}: no MLflow store answers ({first_line(error)}); start its server") from None
+    items = [item for dataset in datasets for item in _readers(folder, dataset)]
+    failed, written = _sync_all(store, items)
+    if failed:
+        raise ValueError(
+            f"{uri}: {failed} of {len(items)} could not be mirrored; mend what the warnings name and repeat"
+        )
+    log.info("%s: %d runs written, the others agreed with the files", uri, written)
+
+
+def _readers(results: Path, dataset: str) -> Iterator[tuple[str, Reader]]:
+    """What is there to mirror of a data set: a name and what reads it."""
+    for run_dir in from_files.finished_runs(results, dataset):
+        yield str(run_dir), partial(lambda folder: [from_files.read_run(results, folder)], run_dir)
+    if (layout.table_dir(results, dataset) / "summary.csv").is_file():
+        yield f"summary of {dataset}", lambda: from_files.read_summary(results, dataset)
+    if from_files.read_report(results, dataset).artifacts:
+        yield f"report of {dataset}", lambda: [from_files.read_report(results, dataset)]
+
+
+def _sync_all(store: Store, items: Sequence[tuple[str, Reader]]) -> tuple[int, int]:
+    """Numbers of items that failed or were not tried, and of runs that were written."""
+    changed: list[bool] = []
+    done, failures = 0, 0
+    for name, read in items:
+        ok = _mirrored(name, partial(_sync_one, store, read, changed))
+        done, failures = done + ok, 0 if ok else failures + 1
+        if failures == MOST_FAILURES:
+            break
+    return len(items) - done, sum(changed)
+
+
+def _sync_one(store: Store, read: Reader, changed: list[bool]) -> None:
+    changed.extend(store.sync(shown) for shown in read())

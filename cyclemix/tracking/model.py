@@ -1,0 +1,136 @@
+"""The best model of a method in the store: an MLflow model that segments NIfTI files, with all it needs."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import warnings
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from cyclemix.networks import registry
+from cyclemix.provenance.digests import ROOT, file_digest, sources
+from cyclemix.tracking.record import BestModel
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel, Run
+
+log = logging.getLogger(__name__)
+
+LOADER = "cyclemix.tracking.segmenter"
+"""Module of the bundled package that MLflow loads the model with."""
+
+REQUIREMENTS = (
+    "connected-components-3d",
+    "h5py",
+    "mlflow-skinny",
+    "nibabel",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "pyyaml",
+    "scipy",
+    "simpleitk",
+    "torch",
+    "tqdm",
+)
+"""What the bundled modules import, and what loads them."""
+
+
+def requirements() -> list[str]:
+    """Pins of the versions in use, without a build's suffix such as ``+cpu``."""
+    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS]
+
+
+def architectures() -> list[str]:
+    """Modules of the networks that are loaded by name."""
+    return [f"cyclemix.networks.{name}" for name in registry.names()]
+
+
+def save(folder: Path, best: BestModel, **ids: Any) -> None:
+    """Write the MLflow model: weights, what of the package it needs, pins, signature, an input example.
+
+    Args:
+        folder: a folder that does not exist.
+        ids: fields of :class:`mlflow.models.Model` that name run and logged model.
+    """
+    import mlflow.pyfunc
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
+
+    signature = ModelSignature(
+        Schema([ColSpec("string", "image")]),
+        Schema([ColSpec("string", "image"), ColSpec("string", "segmentation")]),
+        ParamSchema(
+            [
+                ParamSpec("output_dir", "string", "segmentations"),
+                ParamSpec("flip_average", "boolean", True),
+                ParamSpec("largest_component", "boolean", True),
+                ParamSpec("device", "string", "auto"),
+            ]
+        ),
+    )
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow about itself
+        for source in sources("cyclemix.tracking", LOADER, *architectures()):
+            copy = Path(scratch) / source.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+        mlflow.pyfunc.save_model(
+            folder,
+            loader_module=LOADER,
+            data_path=str(best.path),
+            code_paths=[str(Path(scratch) / "cyclemix")],
+            pip_requirements=requirements(),
+            signature=signature,
+            input_example=pd.DataFrame({"image": ["stack.nii.gz"]}),
+            mlflow_model=Model(**ids),
+        )
+
+
+def sync(client: MlflowClient, run: Run, best: BestModel) -> bool:
+    """Make ``best`` the logged model of a summary run; True where it was not. Others of the method go."""
+    digest = file_digest([best.path])
+    found = False
+    for logged in _logged(client, run, best):
+        same = logged.source_run_id == run.info.run_id and logged.tags.get("model_digest") == digest
+        if same and str(logged.status) == "READY" and not found:
+            found = True
+        else:
+            client.delete_logged_model(logged.model_id)
+    if not found:
+        _log(client, run, best, digest)
+    return not found
+
+
+def _logged(client: MlflowClient, run: Run, best: BestModel) -> list[LoggedModel]:
+    wanted = f"name = '{best.method}'"
+    return list(client.search_logged_models([run.info.experiment_id], wanted, max_results=100))
+
+
+def _log(client: MlflowClient, run: Run, best: BestModel, digest: str) -> None:
+    from mlflow.entities import LoggedModelOutput
+
+    params = {"fold": str(best.fold), "seed": str(best.seed), "best_val_dice": f"{best.val_dice:.4f}"}
+    tags = {"method": best.method, "model_digest": digest}
+    logged = client.create_logged_model(
+        run.info.experiment_id, best.method, run.info.run_id, tags, params, "segmentation"
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "model"
+        save(
+            folder,
+            best,
+            artifact_path=logged.artifact_location,
+            model_uuid=logged.model_id,
+            run_id=run.info.run_id,
+            model_id=logged.model_id,
+        )
+        client.log_model_artifacts(logged.model_id, str(folder))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, 0)])

@@ -1,0 +1,48 @@
+"""What `mlflow.pyfunc` runs when it predicts with a logged model, found by name (``loader_module``).
+
+It lies in the package that is logged with the weights, so a machine without this project can load the model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cyclemix.config.models import Inference
+from cyclemix.inference import segment
+
+
+class Segmenter:
+    """Segments NIfTI files with one ``model.pt``."""
+
+    def __init__(self, model: Path) -> None:
+        self.model = model
+
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Write ``{stem}.nii.gz`` for every image, as ``cyclemix segment`` does.
+
+        Args:
+            model_input: column ``image``, paths of short-axis stacks (.nii or .nii.gz).
+            params: ``output_dir`` (made where missing; "segmentations"), ``flip_average``,
+                ``largest_component`` (both True) and ``device`` ("auto").
+
+        Returns:
+            ``image`` as given, and ``segmentation``, the absolute path of the uint8 labels in its geometry.
+
+        Raises:
+            DataError: an image that cannot be trusted.
+            ConfigError: two images of one name.
+        """
+        given = dict(params or {})
+        folder = Path(given.pop("output_dir", "segmentations")).absolute()
+        device = given.pop("device", "auto")
+        images = [Path(image) for image in model_input["image"]]
+        segment.run([self.model], images, folder, Inference(**given), device)
+        paths = [str(folder / f"{segment.stem(image)}.nii.gz") for image in images]
+        return pd.DataFrame({"image": [str(image) for image in model_input["image"]], "segmentation": paths})
+
+
+def _load_pyfunc(data_path: str) -> Segmenter:
+    return Segmenter(Path(data_path))

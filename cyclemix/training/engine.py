@@ -1,0 +1,260 @@
+"""One optimizer step, one validation, one snapshot: what the loop in `train` is made of."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from cyclemix import methods
+from cyclemix.config.models import Recipe, RunConfig
+from cyclemix.inference.predictor import (
+    autocast,
+    build_network,
+    probabilities,
+    resolved_precision,
+    volume_dice,
+)
+from cyclemix.methods.base import Batch, Network
+from cyclemix.networks.ema import ema_weight, move_towards
+from cyclemix.ops.augment import augment, draw_motion
+from cyclemix.training.slices import Slices, Volume
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Pending:
+    """What a step leaves on the device for the next `Engine.check`.
+
+    Attributes:
+        values: (T+1,) weighted loss terms and the gradient's norm before clipping.
+        image_sums: (B,) sum of each augmented image, which is finite where the image is.
+        index: (B,) the batch's slices.
+    """
+
+    values: Tensor
+    image_sums: Tensor
+    index: Tensor
+
+
+@dataclass
+class State:
+    """How far a training is; goes into the checkpoint whole."""
+
+    digest: str
+    step: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_dice: float = -1.0
+    best_step: int = 0
+    best_model: dict[str, Tensor] | None = None
+    resumed_at_steps: list[int] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    counted: int = 0
+    pending: list[Pending] = field(default_factory=list)
+    threads: list[int] = field(default_factory=lambda: [torch.get_num_threads()])
+
+
+class Engine:
+    """Network, method, optimizer, averaged weights and random numbers of one training.
+
+    Args:
+        settings: the resolved configuration.
+        seed: of the weights, the draws, the augmentation and the method.
+        slices: what it trains on; everything lives on their device.
+    """
+
+    def __init__(self, settings: RunConfig, seed: int, slices: Slices) -> None:
+        self.settings, self.recipe, self.slices = settings, settings.training, slices
+        self.device = device = slices.image.device
+        num_classes = len(settings.classes) + 1
+        # Layers draw their weights from the global generator; the fork leaves it as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = build_network(self.recipe, num_classes).to(device)
+            where = f"method {settings.label}: config"
+            self.method = methods.create(settings.method, settings.config, num_classes, where)
+            self.parts = nn.ModuleDict({"net": net, **self.method.modules(net, slices)}).to(device)
+            self.average = build_network(self.recipe, num_classes).to(device).eval()
+        self.net: nn.Module = net
+        self.average.load_state_dict(net.state_dict())
+        compiled = self.recipe.compile and device.type == "cuda"
+        self.forward: Network = cast(Network, torch.compile(net)) if compiled else net
+        self.optimizer = make_optimizer(self.recipe, self.parts, device)
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.terms: list[str] = []
+        self.num_classes = num_classes
+
+    @property
+    def device_name(self) -> str:
+        """``cpu`` or the GPU's name."""
+        return "cpu" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device)
+
+    @property
+    def precision(self) -> str:
+        """The precision that ``auto`` came to."""
+        return resolved_precision(self.device, self.recipe.precision)
+
+    def step(self, state: State) -> None:
+        """Draw, augment, take one optimizer step and average the weights; never waits for the device."""
+        self.parts.train()
+        batch = self._draw(state.step)
+        image_sums = batch.image.flatten(1).sum(1)
+        with autocast(self.device, self.recipe.precision):
+            losses = self.method.losses(self.forward, batch, self.generator)
+        self.terms = list(losses)
+        values = torch.stack([value.float() for value in losses.values()])
+        self.optimizer.zero_grad(set_to_none=True)
+        values.sum().backward()
+        norm = self._clip_gradient()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, state.step)
+        self.optimizer.step()
+        state.step += 1
+        move_towards(self.average, self.net, ema_weight(self.recipe.ema_decay, state.step))
+        self.method.after_step(self.net, self.average, self.slices, state.step)
+        state.pending.append(Pending(torch.cat([values.detach(), norm[None]]), image_sums, batch.index))
+
+    def _clip_gradient(self) -> Tensor:
+        """The gradient's norm, after which it is no larger than the recipe allows."""
+        limit = self.recipe.gradient_clip
+        if limit is not None:
+            return nn.utils.clip_grad_norm_(self.parts.parameters(), limit, foreach=True)
+        gradients = [p.grad for p in self.parts.parameters() if p.grad is not None]
+        return nn.utils.get_total_norm(gradients, foreach=True)
+
+    def _draw(self, step: int) -> Batch:
+        """A random batch, augmented."""
+        slices, recipe, generator = self.slices, self.recipe, self.generator
+        index = self._indices(len(slices.case))
+        image, target, motion = augment(
+            slices.image[index], slices.target[index].long(), recipe.augmentation, generator
+        )
+        masks = None
+        if slices.masks is not None:
+            drawn = slices.masks[self._indices(len(slices.masks))].long()
+            moved = draw_motion(drawn, recipe.augmentation, generator)
+            masks = moved.labels(drawn)
+        image = image.contiguous(memory_format=torch.channels_last)
+        return Batch(image, target, step, index, motion, masks)
+
+    def _indices(self, count: int) -> Tensor:
+        return torch.randint(count, (self.recipe.batch_size,), generator=self.generator, device=self.device)
+
+    def check(self, state: State) -> None:
+        """Add up the terms since the last look and stop at the first step with a value that is not finite.
+
+        Raises:
+            FloatingPointError: names the step; the input, loss term or gradient; and the cases.
+        """
+        if not state.pending:
+            return
+        values = torch.stack([step.values for step in state.pending]).cpu()
+        sums = torch.stack([step.image_sums for step in state.pending]).cpu()
+        bad = ~(values.isfinite().all(1) & sums.isfinite().all(1))
+        if bad.any():
+            row = int(bad.nonzero()[0])
+            text = self._explain(state.pending[row], values[row], sums[row])
+            raise FloatingPointError(f"step {state.step - len(values) + row + 1}: {text}")
+        for term, total in zip(self.terms, values[:, :-1].sum(0).tolist(), strict=True):
+            state.sums[term] = state.sums.get(term, 0.0) + total
+        state.counted += len(values)
+        state.pending.clear()
+
+    def _explain(self, step: Pending, values: Tensor, sums: Tensor) -> str:
+        """What of a step is not finite: the input, else a term, else the gradient."""
+        index = step.index.cpu()
+        cases = sorted({self.slices.case[int(i)] for i in index[~sums.isfinite()]})
+        if cases:
+            advice = "Look at the images and at training.augmentation"
+            return f"the augmented image is not finite; cases: {', '.join(cases)}. {advice}"
+        names = [*(f"loss term {term}" for term in self.terms), "the norm of the gradient"]
+        column = int((~values.isfinite()).nonzero()[0])
+        cases = sorted({self.slices.case[int(i)] for i in index})
+        return (
+            f"{names[column]} is {float(values[column])}; "
+            f"cases of the batch: {', '.join(cases)}. Lower training.learning_rate or look at the images"
+        )
+
+    def validate(self, state: State, volumes: list[Volume]) -> dict[str, float]:
+        """Score the averaged weights on the prepared grid, keep them when best, add a row to the history."""
+        net = self.average if self.recipe.ema_decay else self.net.eval()
+        scores = []
+        for volume in volumes:
+            probs = probabilities(net, volume.image, flip_average=False, precision=self.recipe.precision)
+            scores.append(volume_dice(probs.argmax(1), volume.truth, self.num_classes))
+        dice = torch.stack(scores).mean(0).tolist()
+        average = sum(dice) / len(dice)
+        means = {term: total / max(state.counted, 1) for term, total in state.sums.items()}
+        row = {
+            "step": state.step,
+            "images": state.step * self.recipe.batch_size,
+            "seconds": round(state.seconds, 2),
+            "lr": learning_rate(self.recipe, state.step - 1),
+            "loss": sum(means.values()),
+            **{f"loss_{term}": value for term, value in means.items()},
+            **{f"val_dice_{name}": value for name, value in zip(self.settings.classes, dice, strict=True)},
+            "val_dice_avg": average,
+        }
+        state.history.append(row)
+        state.sums, state.counted = {}, 0
+        if average > state.best_dice:
+            state.best_dice, state.best_step = average, state.step
+            state.best_model = {key: value.detach().clone() for key, value in net.state_dict().items()}
+        return row
+
+    def snapshot(self, state: State) -> dict[str, Any]:
+        """All that `restore` needs to go on as if nothing had happened."""
+        return {
+            "digest": state.digest,
+            "state": {key: value for key, value in vars(state).items() if key not in ("digest", "pending")},
+            "parts": self.parts.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state().cpu(),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> State:
+        """Load a snapshot and return the state it holds, with this resumption noted."""
+        self.parts.load_state_dict(saved["parts"])
+        self.average.load_state_dict(saved["average"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.generator.set_state(saved["generator"].cpu())
+        state = State(digest=saved["digest"], **saved["state"])
+        state.resumed_at_steps = [*state.resumed_at_steps, state.step]
+        threads = torch.get_num_threads()
+        if threads not in state.threads:
+            text = (
+                "resuming on %d threads what began on %s: sums are added in another order, so the model may "
+            )
+            text += "differ in its last bits from that of an undisturbed run"
+            log.warning(text, threads, ", ".join(map(str, state.threads)))
+            state.threads = [*state.threads, threads]
+        return state
+
+
+def make_optimizer(recipe: Recipe, parts: nn.Module, device: torch.device) -> torch.optim.Optimizer:
+    """AdamW or Adam over all trainable parts, fused on CUDA."""
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    fused = device.type == "cuda"
+    return kind(parts.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused)
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Learning rate of the step after ``step`` steps."""
+    peak, progress = recipe.learning_rate, step / recipe.max_steps
+    if recipe.schedule == "constant":
+        return peak
+    if recipe.schedule == "step":
+        return peak * 0.1 ** (step // recipe.step_every_steps)
+    if recipe.schedule == "onecycle":
+        rise = 0.3
+        phase = progress / rise if progress < rise else (1 - progress) / (1 - rise)
+        return peak * max(0.04, 0.5 * (1 - math.cos(math.pi * phase)))
+    warm = min(1.0, (step + 1) / recipe.warmup_steps) if recipe.warmup_steps else 1.0
+    return peak * warm * max(0.01, 0.5 * (1 + math.cos(math.pi * progress)))

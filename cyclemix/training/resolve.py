@@ -1,0 +1,53 @@
+"""One ``config.json`` a data set and method: all that determines a model, defaults filled in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cyclemix import methods
+from cyclemix.config.models import Grid, MethodBlock, Recipe, RunConfig
+from cyclemix.config.strict import ConfigError, validate, write_if_changed
+from cyclemix.data.datasets import load_dataset
+
+ALLOWED = {
+    "scribble": ("scribble", "full"),
+    "scribble+masks": ("scribble+masks",),
+    "full": ("full",),
+}
+"""What may supervise a method, by what it was made for: dense labels are scribbles without gaps."""
+
+
+def run(
+    dataset_file: Path, label: str, block: MethodBlock, training: Recipe, grid: Grid, output: Path
+) -> None:
+    """Write ``config.json``, unless it holds the same already.
+
+    Raises:
+        ConfigError: unknown method, refused settings, or a supervision that the method cannot use.
+    """
+    dataset = load_dataset(dataset_file)
+    method = methods.load(block.method)
+    if block.supervision not in ALLOWED[method.supervision]:
+        raise ConfigError(
+            f"method {label}: supervision: expected {' or '.join(ALLOWED[method.supervision])} "
+            f"for {block.method}, got {block.supervision}"
+        )
+    if training.network not in method.networks:
+        raise ConfigError(
+            f"method {label}: training.network: expected {' or '.join(method.networks)} for {block.method}, "
+            f"got {training.network!r}"
+        )
+    settings = validate(method.Config, block.config, f"method {label}: config")
+    resolved = RunConfig(
+        label=label,
+        dataset=dataset_file.stem,
+        method=block.method,
+        supervision=block.supervision,
+        classes=dataset.classes,
+        grid=grid,
+        slice_axis=dataset.slice_axis,
+        config=settings.model_dump(mode="json"),
+        training=training,
+    )
+    write_if_changed(output, json.dumps(resolved.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")

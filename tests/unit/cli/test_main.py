@@ -1,0 +1,127 @@
+"""The command line: quick, complete, and clear where a user errs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cyclemix.cli import options
+
+ROOT = Path(__file__).resolve().parents[3]
+STAGES = (
+    *("download", "prepare", "split", "track-init", "resolve", "train"),
+    *("predict", "evaluate", "tabulate", "figures", "segment", "track-sync"),
+)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cyclemix", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_help_names_every_stage() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    for stage in STAGES:
+        assert f" {stage} " in done.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, cyclemix.cli.main\nprint([m for m in ('torch', 'numpy', 'mlflow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_options_that_take_many_words() -> None:
+    words = ["train", "--index", "a.csv", "b.csv", "--fold", "0", "--index", "c.csv"]
+    assert options.spread(words) == [
+        "train", "--index", "a.csv", "--index", "b.csv", "--fold", "0", "--index", "c.csv",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--protocol", "{kind: kfold}"), "--protocol: expected JSON, got '{kind: kfold}'"),
+        (("--protocol", '{"kin": "kfold"}'), "--protocol: unknown key kin (did you mean 'kind'?)"),
+        (("--protocol", '{"kind": "official"}'), "nowhere.yaml: no such file"),
+    ],
+)
+def test_errors_of_a_user_are_one_message(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    done = run(
+        "split", "--dataset-file", "nowhere.yaml", "--output", str(tmp_path / "folds.json"), *arguments
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("cyclemix: error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "folds.json").exists()
+
+
+def test_methods_are_listed_with_their_summaries() -> None:
+    done = run("methods", "--file", str(ROOT / "config" / "methods.yaml"))
+    assert done.returncode == 0
+    assert "partial cross-entropy" in next(
+        line for line in done.stdout.splitlines() if line.startswith("unet_pce ")
+    )
+
+
+TYPED = ("segment", "check", "init", "methods", "new-method", "schema")
+
+
+@pytest.mark.parametrize("command", TYPED)
+def test_help_of_what_people_type_shows_examples(command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    examples = done.stdout.partition("Examples:")[2]
+    assert f"cyclemix {command}" in examples
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--nonsense",), ("nonsense",), ("check",), ("check", "a", "--threads", "0")]
+)
+def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_where_an_error_arose() -> None:
+    arguments = ("check", "nowhere")
+    assert "Traceback" not in run(*arguments).stderr
+    assert run(*arguments).returncode == 1
+    shown = run(*arguments, "--debug")
+    assert shown.returncode == 1
+    assert "Traceback" in shown.stderr
+    assert "nowhere.yaml: no such data set" in shown.stderr
+
+
+def test_methods_as_json() -> None:
+    done = run("methods", "--json")
+    rows = json.loads(done.stdout)
+    assert {"label", "method", "supervision", "summary"} <= set(rows[0])
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"set -o pipefail; {sys.executable} -m cyclemix methods | true"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_an_interruption_is_quiet_and_status_130() -> None:
+    code = (
+        "import sys, cyclemix.own_data.check, cyclemix.cli.main\n"
+        "def stop(*_): raise KeyboardInterrupt\n"
+        "cyclemix.own_data.check.run = stop\n"
+        "sys.argv = ['cyclemix', 'check', 'phantom']\n"
+        "cyclemix.cli.main.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr

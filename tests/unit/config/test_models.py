@@ -1,0 +1,142 @@
+"""Study files: coercion of overrides, messages of refusals, what the resolved blocks hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cyclemix.config.models import (
+    Grid,
+    MethodBlock,
+    Recipe,
+    Study,
+    check_methods,
+    inference_of,
+    load_methods,
+    training_of,
+)
+from cyclemix.config.strict import ConfigError, load_yaml, validate, write_if_changed
+
+MINIMAL = {"datasets": ["phantom"], "methods": ["unet_pce"]}
+
+
+def study(**changes: object) -> Study:
+    return validate(Study, MINIMAL | changes, "config/x.yaml")
+
+
+def refusal(**changes: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        study(**changes)
+    return str(caught.value)
+
+
+def test_overrides_arrive_as_strings_and_are_coerced_by_field() -> None:
+    read = study(
+        training={"max_steps": "50", "learning_rate": "1e-4", "gradient_clip": "null"}, seeds=["0", "1"]
+    )
+    assert read.training.max_steps == 50
+    assert read.training.learning_rate == 1e-4
+    assert read.training.gradient_clip is None
+    assert read.seeds == [0, 1]
+
+
+def test_a_single_value_stands_for_a_list_of_one() -> None:
+    assert study(methods="unet_pce", seeds=3).seeds == [3]
+
+
+def test_mirror_null_is_none() -> None:
+    assert study(mirror="null").mirror is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trainin": {}}, "config/x.yaml: unknown key trainin (did you mean 'training'?)"),
+        ({"training": {"max_step": 5}}, "unknown key training.max_step (did you mean 'max_steps'?)"),
+        ({"training": {"max_steps:20": None}}, "write a space after the colon"),
+        ({"training": {"augmentation": {"gama": 1}}}, "training.augmentation.gama (did you mean 'gamma'?)"),
+        ({"training": {"max_steps": "many"}}, "training.max_steps: Input should be a valid integer"),
+        (
+            {"protocol": {"kind": "kfold", "folds": 3, "run_folds": [3]}},
+            "run_folds holds [3], but kfold has folds 0..2",
+        ),
+        ({"protocol": {"run_folds": [1]}}, "official has folds 0..0"),
+        ({"seeds": [1, 1]}, "seeds names 1 twice"),
+        ({"grid": {"spacing_mm": 1.4, "crop_px": 130}}, "multiple of 4"),
+    ],
+)
+def test_refusals_name_the_key_and_the_remedy(changes: dict[str, object], message: str) -> None:
+    assert message in refusal(**changes)
+
+
+def test_every_wrong_key_has_its_line() -> None:
+    assert len(refusal(one=1, two=2).splitlines()) == 2
+
+
+def test_official_protocol_has_one_fold_and_needs_no_test_case_for_val() -> None:
+    protocol = study(protocol={"evaluate_on": "val", "folds": 5}).protocol
+    assert protocol.selected_folds == [0]
+    assert protocol.parts == ["train", "val"]
+    assert protocol.evaluated_part == "val"
+
+
+def test_kfold_draws_everything_from_one_list() -> None:
+    protocol = study(protocol={"kind": "kfold", "folds": 3}).protocol
+    assert (protocol.selected_folds, protocol.parts, protocol.evaluated_part) == ([0, 1, 2], ["all"], "all")
+
+
+def test_a_block_changes_single_training_keys() -> None:
+    base = study(training={"max_steps": 7, "augmentation": {"gamma": 0.1}})
+    block = MethodBlock(
+        method="unet_pce",
+        summary="s",
+        training={"batch_size": 4, "augmentation": {"noise": 0}},
+        inference={"flip_average": False},
+    )
+    training = training_of(base, "row", block)
+    assert (training.max_steps, training.batch_size) == (7, 4)
+    assert (training.augmentation.gamma, training.augmentation.noise) == (0.1, 0)
+    assert inference_of(base, "row", block).flip_average is False
+    assert inference_of(base, "row", block).largest_component is True
+
+
+def test_a_blocks_wrong_key_names_the_row() -> None:
+    block = MethodBlock(method="unet_pce", summary="s", training={"bach_size": 4})
+    with pytest.raises(
+        ConfigError, match=r"method row: training: unknown key bach_size \(did you mean 'batch_size'"
+    ):
+        training_of(study(), "row", block)
+
+
+def test_recipe_leaves_out_how_the_machine_runs_it() -> None:
+    recipe = study(training={"device": "cpu", "jobs_per_gpu": 2, "max_steps": 9}).training.recipe()
+    assert isinstance(recipe, Recipe)
+    assert recipe.max_steps == 9
+    assert not {"device", "checkpoint_seconds", "jobs_per_gpu"} & set(recipe.model_dump())
+
+
+def test_unknown_method_label_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no method 'cyclmix' \(did you mean 'cyclemix'\?\)"):
+        check_methods(study(methods=["cyclmix"]), load_methods(Path("config/methods.yaml")))
+
+
+def test_load_yaml_names_file_and_fault(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.yaml: no such file"):
+        load_yaml(tmp_path / "absent.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(ConfigError, match=r"list\.yaml: expected a mapping, got list"):
+        load_yaml(tmp_path / "list.yaml")
+
+
+def test_write_if_changed_leaves_an_equal_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "config.json"
+    assert write_if_changed(path, "a")
+    before = path.stat().st_mtime_ns
+    assert not write_if_changed(path, "a")
+    assert path.stat().st_mtime_ns == before
+    assert write_if_changed(path, "b")
+
+
+def test_grid_name() -> None:
+    assert Grid(spacing_mm=1.36719, crop_px=212).name == "1.36719mm_212px"

@@ -1,0 +1,181 @@
+"""New images through trained models: geometry, ensembles, maps, volumes, memory and warnings."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from models import WIDE, write_model
+
+from cyclemix.config.models import Grid, Inference
+from cyclemix.config.strict import ConfigError
+from cyclemix.data.readers.native import DataError
+from cyclemix.inference import segment
+from cyclemix.report.plots.sheet import contact_sheet, save_sheet
+
+RAW = Inference(flip_average=False, largest_component=False)
+
+
+def write_image(path: Path, shape: tuple[int, int, int] = (20, 24, 3), seed: int = 0) -> Path:
+    """A noisy NIfTI (x,y,z) with voxels of 3 x 2 x 8 mm."""
+    values = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([3.0, 2.0, 8.0, 1.0])), path)
+    return path
+
+
+def array(path: Path) -> np.ndarray:
+    return np.asarray(nibabel.load(path).dataobj)
+
+
+def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
+    models = [write_model(tmp_path / f"{seed}.pt", seed=seed) for seed in (0, 1)]
+    image = write_image(tmp_path / "scan.nii.gz")
+    for name, used in (("a", models[:1]), ("b", models[1:]), ("both", models)):
+        segment.run(used, [image], tmp_path / name, RAW, "cpu", segment.Extras(probabilities=True))
+    first, second, mean = (
+        array(tmp_path / name / "scan_probabilities.nii.gz") for name in ("a", "b", "both")
+    )
+    assert mean.shape == (20, 24, 3, 4)
+    assert np.allclose(mean, (first + second) / 2, atol=1e-6)
+    assert np.allclose(mean.sum(-1), 1, atol=1e-5)
+    assert np.array_equal(array(tmp_path / "both" / "scan.nii.gz"), mean.argmax(-1))
+
+
+def test_models_of_an_ensemble_may_have_different_grids(tmp_path: Path) -> None:
+    models = [
+        write_model(tmp_path / "coarse.pt"),
+        write_model(tmp_path / "fine.pt", grid=Grid(spacing_mm=2.0, crop_px=32)),
+    ]
+    rows = segment.run(models, [write_image(tmp_path / "scan.nii")], tmp_path / "out", RAW, "cpu")
+    assert list(rows["structure"]) == ["RV", "MYO", "LV"]
+
+
+def test_volumes_in_ml_by_hand(tmp_path: Path) -> None:
+    image = write_image(tmp_path / "scan.nii.gz")
+    rows = segment.run([write_model(tmp_path / "model.pt")], [image], tmp_path / "out", RAW, "cpu")
+    labels = array(tmp_path / "out" / "scan.nii.gz")
+    assert labels.any()
+    voxel_ml = 3 * 2 * 8 / 1000
+    assert list(rows["volume_ml"]) == pytest.approx([np.sum(labels == v) * voxel_ml for v in (1, 2, 3)])
+    stored = pd.read_csv(tmp_path / "out" / "volumes.csv")
+    assert list(stored) == ["image", "structure", "volume_ml", "outside_domain"]
+    assert stored["volume_ml"].tolist() == pytest.approx(rows["volume_ml"].tolist(), abs=5e-5)
+    assert stored["outside_domain"].isna().all()
+
+
+def test_uncertainty_by_hand() -> None:
+    sure, split, even = [1.0, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4
+    probs = torch.tensor([sure, split, even]).T[None, :, :, None]
+    assert segment.uncertainty(probs).flatten().tolist() == pytest.approx([0.0, 0.5, 1.0])
+
+
+def test_the_uncertainty_map_has_the_image_geometry(tmp_path: Path) -> None:
+    image = write_image(tmp_path / "scan.nii.gz")
+    extras = segment.Extras(uncertainty=True)
+    segment.run([write_model(tmp_path / "model.pt")], [image], tmp_path / "out", RAW, "cpu", extras)
+    saved = nibabel.load(tmp_path / "out" / "scan_uncertainty.nii.gz")
+    assert saved.shape == (20, 24, 3)
+    assert np.array_equal(saved.affine, np.diag([3.0, 2.0, 8.0, 1.0]))
+    values = np.asarray(saved.dataobj)
+    assert 0 <= values.min() < values.max() <= 1 + 1e-6
+
+
+def test_the_contact_sheet_tells_volumes_and_warnings(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model.pt", domain=WIDE | {"pixel": [1.0, 1.0]})
+    shown: list[segment.Segmented] = []
+    image = write_image(tmp_path / "scan.nii.gz")
+    rows = segment.run([model], [image], tmp_path / "out", RAW, "cpu", show=shown.append)
+    figure = contact_sheet(shown[0])
+    texts = " ".join(text.get_text() for text in figure.texts)
+    assert "3 of 3 slices" in texts
+    assert f"LV {rows['volume_ml'][2]:.1f} ml" in texts
+    assert "Outside the training domain: pixel 2.45 mm, 1 to 1 in training" in texts
+    save_sheet(tmp_path, shown[0])
+    assert (tmp_path / "scan.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_bad_image_stops_no_other(tmp_path: Path) -> None:
+    images = [write_image(tmp_path / f"{name}.nii.gz") for name in "abc"]
+    images[1].write_bytes(images[1].read_bytes()[:500])
+    with pytest.raises(DataError, match=r"(?s)1 of 3 images refused:\n.*b\.nii\.gz: damaged or cut off"):
+        segment.run([write_model(tmp_path / "model.pt")], images, tmp_path / "out", RAW, "cpu")
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.nii.gz")) == ["a.nii.gz", "c.nii.gz"]
+    assert pd.read_csv(tmp_path / "out" / "volumes.csv")["image"].nunique() == 2
+
+
+def test_a_stream_of_volumes_needs_the_memory_of_one(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model.pt")
+    images = [write_image(tmp_path / f"{i:02d}.nii.gz", (64, 64, 8), i) for i in range(12)]
+    peaks = []
+    for count in (2, 12):
+        tracemalloc.start()
+        segment.run([model], images[:count], tmp_path / "out", RAW, "cpu")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    volume_bytes = 64 * 64 * 8 * 4
+    assert peaks[1] - peaks[0] < volume_bytes, "ten more volumes may not stay in memory"
+
+
+def test_an_unfamiliar_image_is_named_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    domain = WIDE | {"slice distance": [1.0, 2.0], "percentile 99": [1.0, 1.5]}
+    model = write_model(tmp_path / "model.pt", domain=domain)
+    image = write_image(tmp_path / "scan.nii.gz")
+    rows = segment.run([model], [image], tmp_path / "out", RAW, "cpu")
+    reasons = rows["outside_domain"][0].split("; ")
+    assert reasons[0] == "slice distance 8 mm, 1 to 2 in training"
+    assert reasons[1].startswith("grey values: percentile 99 is ")
+    assert reasons[1].endswith(" SD from the mean, 1.00 to 1.50 in training")
+    assert f"{image}: outside the training domain: slice distance 8 mm" in caplog.text
+
+
+def test_models_of_other_classes_are_no_ensemble(tmp_path: Path) -> None:
+    models = [
+        write_model(tmp_path / "heart.pt"),
+        write_model(tmp_path / "lung.pt", classes=("left", "right", "trachea")),
+    ]
+    with pytest.raises(
+        ConfigError, match=r"lung.pt: expected the classes of .*RV, MYO, LV, found left, right, trachea"
+    ):
+        segment.run(models, [], tmp_path / "out", RAW, "cpu")
+
+
+def test_models_of_another_slice_axis_are_no_ensemble(tmp_path: Path) -> None:
+    models = [write_model(tmp_path / "axial.pt"), write_model(tmp_path / "turned.pt", slice_axis=1)]
+    with pytest.raises(
+        ConfigError, match=r"turned.pt: expected slices along axis 3 as in .*axial.pt, found 1"
+    ):
+        segment.run(models, [], tmp_path / "out", RAW, "cpu")
+
+
+def test_folders_give_their_volumes_but_no_hidden_file(tmp_path: Path) -> None:
+    for name in ("b.NII", "a.nii.gz", "._a.nii.gz", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in segment.find_images([tmp_path])] == ["a.nii.gz", "b.NII"]
+
+
+def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
+    images = [Path("a/heart.nii.gz"), Path("b/heart.nii")]
+    with pytest.raises(ConfigError, match="several images are named heart"):
+        segment.run([tmp_path / "model.pt"], images, tmp_path, RAW, "cpu")
+
+
+def test_a_folder_stands_for_its_images(tmp_path: Path) -> None:
+    for name in ("b.nii", "a b.nii.gz", "notes.txt", "c.mha"):
+        (tmp_path / name).touch()
+    alone = tmp_path / "b.nii"
+    assert [p.name for p in segment.find_images([tmp_path, alone])] == [
+        "a b.nii.gz",
+        "b.nii",
+        "c.mha",
+        "b.nii",
+    ]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match=r"empty: expected images \(.nii.gz, .nii, .*\), found none"):
+        segment.find_images([tmp_path / "empty"])

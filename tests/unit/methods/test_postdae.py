@@ -1,0 +1,95 @@
+"""Post-DAE: two networks that train apart and predict one behind the other."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cyclemix import methods
+from cyclemix.config.models import UNLABELLED
+from cyclemix.methods.base import Batch
+from cyclemix.methods.postdae import dice_loss
+from cyclemix.networks.unet_dae import AutoEncoder, RepairedUNet
+
+CLASSES, SIDE = 4, 16
+
+
+def net() -> RepairedUNet:
+    torch.manual_seed(0)
+    return RepairedUNet(CLASSES, base_filters=4, levels=2)
+
+
+def batch(masks: torch.Tensor | None) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    target = torch.full((3, SIDE, SIDE), UNLABELLED)
+    target[:, 4:8, 4:8] = 1
+    image = torch.randn(3, 1, SIDE, SIDE, generator=generator)
+    return Batch(image, target, 0, torch.arange(3), masks=masks)
+
+
+def masks() -> torch.Tensor:
+    return torch.randint(0, CLASSES, (3, SIDE, SIDE), generator=torch.Generator().manual_seed(1))
+
+
+def graded(module: torch.nn.Module) -> bool:
+    return any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in module.parameters())
+
+
+@pytest.mark.parametrize(("term", "reached"), [("pce", "unet"), ("repair", "repair")])
+def test_no_gradient_between_the_two(term: str, reached: str) -> None:
+    model, method = net(), methods.create("postdae", {}, CLASSES, "test")
+    terms = method.losses(model, batch(masks()), torch.Generator().manual_seed(0))
+    assert set(terms) == {"pce", "repair"}
+    terms[term].backward()
+    assert {name for name in ("unet", "repair") if graded(getattr(model, name))} == {reached}
+
+
+def test_predictions_are_the_repaired_softmax() -> None:
+    model, image = net().eval(), torch.randn(2, 1, SIDE, SIDE)
+    with torch.no_grad():
+        expected = model.repair(model.unet(image).softmax(1)).softmax(1)
+        torch.testing.assert_close(model(image).exp(), expected)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (33, 47)])
+def test_auto_encoder_takes_any_size(shape: tuple[int, int]) -> None:
+    maps = torch.zeros(2, CLASSES, *shape)
+    assert AutoEncoder(CLASSES, base_filters=4, levels=3)(maps).shape == maps.shape
+
+
+def test_a_code_knows_the_whole_slice() -> None:
+    """A change in one corner reaches the opposite one: no convolution here reaches that far."""
+    torch.manual_seed(0)
+    model, maps = AutoEncoder(CLASSES, base_filters=4, levels=2).eval(), torch.rand(1, CLASSES, 64, 64)
+    maps.requires_grad_()
+    model(maps)[0, :, 63, 63].sum().backward()
+    assert maps.grad[0, :, 0, 0].abs().sum() > 0
+
+
+def test_dice_loss_by_hand() -> None:
+    """Structure 1: overlap 1, sizes 2 and 1 -> 2/3; structure 2: none shown and none predicted -> 1."""
+    maps = torch.zeros(1, 3, 1, 4)
+    maps[0, 0], maps[0, 1, 0, 0], maps[0, 0, 0, 0] = 1, 1, 0
+    scores = torch.zeros(1, 3, 1, 4)
+    scores[0, 0], scores[0, 1, 0, :2], scores[0, 0, 0, :2] = 1, 1, 0
+    known = torch.ones(1, 1, 4, dtype=torch.bool)
+    assert dice_loss(scores, maps, known).item() == pytest.approx(1 - (2 / 3 + 1) / 2, abs=1e-4)
+    known[0, 0, 1] = False
+    assert dice_loss(scores, maps, known).item() == pytest.approx(0, abs=1e-4)
+
+
+def test_pixels_outside_a_mask_do_not_count() -> None:
+    model, method = (
+        net(),
+        methods.create("postdae", {"patches": 0, "radius_px": 0, "jitter_px": 0}, CLASSES, "t"),
+    )
+    outside = torch.full((3, SIDE, SIDE), UNLABELLED)
+    terms = method.losses(model, batch(outside), torch.Generator().manual_seed(0))
+    terms["repair"].backward()
+    assert not graded(model.repair)
+
+
+def test_without_masks_the_message_says_what_to_set() -> None:
+    method = methods.create("postdae", {}, CLASSES, "test")
+    with pytest.raises(ValueError, match=r"got none; set supervision: scribble\+masks"):
+        method.losses(net(), batch(None), torch.Generator())

@@ -1,0 +1,54 @@
+"""Puzzle Mix is a row of CycleMix's method: what its block leaves of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cyclemix import methods
+from cyclemix.config.models import load_methods
+from cyclemix.methods.base import Batch
+
+BLOCKS = load_methods(Path(__file__).parents[3] / "config" / "methods.yaml")
+SIDE, CLASSES, BATCH = 32, 4, 6
+
+
+class Reader(torch.nn.Module):
+    """Sure of the class whose number is the grey value; keeps what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sharpness = torch.nn.Parameter(torch.tensor(8.0))
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.seen.append(image.detach())
+        return -self.sharpness * (image - torch.arange(CLASSES)[None, :, None, None]).square()
+
+
+@pytest.mark.parametrize("label", ["puzzlemix", "puzzlemix_full"])
+def test_only_mixed_images_are_trained_on_neither_blanked_nor_turned(label: str) -> None:
+    """Grey values above 0 and labels that follow them: a hole or a turned corner would show a 0."""
+    config = {**BLOCKS[label].config, "puzzle": {"labels": 2}}
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randint(1, CLASSES, (BATCH, SIDE // 4, SIDE // 4), generator=generator)
+    target = target.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    batch = Batch(target[:, None].float(), target, 0, torch.arange(BATCH))
+    net = Reader()
+    terms = methods.create("cyclemix", config, CLASSES, label).losses(net, batch, generator)
+    assert list(terms) == ["mix"]
+    clean, mixed = net.seen
+    assert not torch.equal(clean, mixed)
+    assert set(mixed.unique().tolist()) == {1.0, 2.0, 3.0}
+    assert terms["mix"].item() < 0.01
+    terms["mix"].backward()
+    assert net.sharpness.grad.abs() > 0
+
+
+def test_full_rows_are_the_scribble_rows_on_dense_labels() -> None:
+    for label in ("puzzlemix", "cyclemix"):
+        scribble, full = BLOCKS[label], BLOCKS[f"{label}_full"]
+        assert (scribble.supervision, full.supervision) == ("scribble", "full")
+        assert (scribble.method, scribble.config) == (full.method, full.config)

@@ -1,0 +1,93 @@
+"""Grown scribbles: where they may go, what they keep, and that they move with the image."""
+
+from __future__ import annotations
+
+from math import log
+
+import pytest
+import torch
+
+from cyclemix import methods
+from cyclemix.config.models import UNLABELLED, Augmentation
+from cyclemix.methods.base import Batch
+from cyclemix.methods.random_walker import grow
+from cyclemix.ops.augment import draw_motion
+from cyclemix.ops.frame import image_frame
+from cyclemix.training.slices import Slices
+
+SIDE = 16
+
+
+def two_halves() -> tuple[torch.Tensor, torch.Tensor]:
+    """A dark left half with a dot of background, a bright one with a dot of class 1; two rows padded."""
+    image = torch.full((1, 1, SIDE, SIDE), -1.0)
+    image[..., SIDE // 2 :] = 2.0
+    image[:, :, :2] = 0.0
+    scribbles = torch.full((1, SIDE, SIDE), UNLABELLED)
+    scribbles[0, 8, 2], scribbles[0, 8, 13] = 0, 1
+    return image, scribbles
+
+
+class Uniform(torch.nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(image), 3, *image.shape[-2:], requires_grad=True)
+
+
+def test_the_frame_leaves_padding_out() -> None:
+    image, _ = two_halves()
+    image[0, 0, 5, 5] = 0.0  # a dark pixel within is image
+    inside = image_frame(image)
+    assert inside[0, 2:].all()
+    assert not inside[0, :2].any()
+
+
+def test_each_half_gets_its_scribble_and_padding_gets_nothing() -> None:
+    image, scribbles = two_halves()
+    labels = grow(image, scribbles, 3, beta=100.0, confidence=0.8)[0]
+    assert (labels[2:, : SIDE // 2] == 0).all()
+    assert (labels[2:, SIDE // 2 :] == 1).all()
+    assert (labels[:2] == UNLABELLED).all()
+
+
+def test_what_is_not_sure_stays_unlabelled() -> None:
+    """No edge to hold them: halfway between the two dots neither wins with 0.8."""
+    image, scribbles = two_halves()
+    image[:, :, 2:] = torch.linspace(1, 1.001, SIDE)
+    labels = grow(image, scribbles, 3, beta=1e-6, confidence=0.8)[0]
+    assert (labels[8, 2].item(), labels[8, 13].item()) == (0, 1)
+    assert (labels[:, SIDE // 2] == UNLABELLED).all()
+    assert (grow(image, scribbles, 3, beta=1e-6, confidence=0.0)[0, 2:] != UNLABELLED).all()
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_a_slice_that_names_one_side_alone_keeps_its_scribbles(only: int) -> None:
+    image, scribbles = two_halves()
+    scribbles[scribbles != only] = UNLABELLED
+    assert torch.equal(grow(image, scribbles, 3, beta=100.0, confidence=0.0), scribbles)
+
+
+def test_grown_labels_are_trained_on_and_move_with_the_image() -> None:
+    image, scribbles = two_halves()
+    method = methods.create("random_walker", {}, 3, "test")
+    slices = Slices(image, scribbles.to(torch.uint8), ["a"])
+    labels = method.modules(Uniform(), slices)["labels"].values
+    motion = draw_motion(scribbles, Augmentation(), torch.Generator().manual_seed(1))
+    nowhere = torch.full_like(scribbles, UNLABELLED)
+    seen: list[torch.Tensor] = []
+
+    class Reader(Uniform):
+        """Sure of the label that the moved image shows: no loss only if the labels moved alike."""
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            seen.append(image)
+            bright = (image > 0.5).float() * 100
+            return torch.cat([-bright, bright - 50, -100 + 0 * bright], dim=1)
+
+    batch = Batch(motion.image(image), nowhere, 0, torch.tensor([0]), motion)
+    terms = method.losses(Reader(), batch, torch.Generator())
+    assert set(terms) == {"ce"}
+    moved = motion.labels(labels.long())
+    edge = torch.nn.functional.max_pool2d((moved == 1)[:, None].float(), 3, 1, 1)[:, 0] != (moved == 1)
+    assert terms["ce"].item() <= 100 * edge.sum().item() / (moved != UNLABELLED).sum().item()
+    still = Batch(image, nowhere, 0, torch.tensor([0]))
+    assert method.losses(Uniform(), still, torch.Generator())["ce"].item() == pytest.approx(log(3))

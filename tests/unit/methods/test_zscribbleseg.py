@@ -1,0 +1,80 @@
+"""ZScribbleSeg: CycleMix's terms, largest components as labels, and the spatial prior."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from nets import Logits, Pointwise
+
+from cyclemix import methods
+from cyclemix.config.models import UNLABELLED
+from cyclemix.methods.base import Batch
+
+U = UNLABELLED
+SIDE = 32
+
+
+def terms(net: torch.nn.Module, batch: Batch, **config: object) -> dict[str, torch.Tensor]:
+    small = {"occlusion_px": 8, "radius_px": 2, **config}
+    return methods.create("zscribbleseg", small, 3, "test").losses(
+        net, batch, torch.Generator().manual_seed(0)
+    )
+
+
+def blobs(step: int = 0, island: bool = False) -> Batch:
+    """Class 1 in a square and class 2 in another one that touches it, a line of scribble in each."""
+    classes = torch.zeros(2, SIDE, SIDE, dtype=torch.int64)
+    classes[:, 8:16, 8:16], classes[:, 8:16, 16:24] = 1, 2
+    if island:
+        classes[:, 28:30, 2:4] = 1
+    target = torch.full_like(classes, U)
+    target[:, 4], target[:, 12, 9:15], target[:, 12, 17:23] = 0, 1, 2
+    return Batch(classes[:, None].float(), target, step, torch.arange(2))
+
+
+def test_terms_and_cyclemix_unmixed_term() -> None:
+    got, batch = terms(Pointwise(3, 1.0), blobs()), blobs()
+    assert list(got) == ["unmix", "mix", "global", "local", "prior"]
+    pce = methods.create("unet_pce", {}, 3, "test").losses(Pointwise(3, 1.0), batch, torch.Generator())["pce"]
+    assert got["unmix"].item() == pytest.approx(pce.item())
+    assert got["prior"].item() == 0
+
+
+def test_islands_are_told_that_they_are_background() -> None:
+    sharp = Pointwise(3, 30.0)
+    assert terms(sharp, blobs())["local"].item() == pytest.approx(0, abs=1e-5)
+    unlabelled = (blobs().target[0] == U).sum().item()
+    # four pixels of the island are 30 nats sure of class 1
+    assert terms(sharp, blobs(island=True))["local"].item() == pytest.approx(4 * 30 / unlabelled, rel=1e-3)
+
+
+def test_the_prior_leaves_sure_and_compact_predictions_alone() -> None:
+    assert terms(Pointwise(3, 30.0), blobs(step=600))["prior"].item() == pytest.approx(0, abs=1e-5)
+
+
+def test_the_prior_excludes_lone_pixels_first() -> None:
+    """As likely as the square's pixels, but without neighbours: this one is excluded from class 1."""
+    batch = blobs(step=600)
+    logits = Pointwise(3, 30.0)(batch.image).detach()
+    doubt = torch.tensor([0.45, 0.5, 0.05]).log()
+    logits[:, :, 28, 4] = doubt
+    logits[:, :, 9, 9] = doubt
+    net = Logits(logits)
+    got = terms(net, batch, em_iterations=1)["prior"]
+    assert got.item() > 0
+    got.backward()
+    assert net.logits.grad[0, 1, 28, 4] > 0
+    assert net.logits.grad[0, 1, 9, 9] <= 0
+
+
+def test_gradients_reach_the_network_through_every_term() -> None:
+    for term in ("unmix", "mix", "global", "local", "prior"):
+        net = Pointwise(3, 0.3)
+        terms(net, blobs(step=600))[term].backward()
+        assert net.sharpness.grad.abs() > 0, term
+
+
+def test_transport_is_off_as_in_the_authors_code() -> None:
+    config = methods.load("zscribbleseg").Config()
+    assert not config.puzzle.transport
+    assert (config.weight_global, config.reduction, config.radius_px) == (0.05, "pixels", 8)

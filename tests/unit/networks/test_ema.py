@@ -1,0 +1,38 @@
+"""Moving averages of networks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from cyclemix.networks.ema import Teacher, ema_weight, move_towards
+
+
+def linear(value: float) -> nn.Linear:
+    net = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(net.weight, value)
+    return net
+
+
+def test_the_average_moves_by_its_share_of_the_difference() -> None:
+    average = linear(2.0)
+    move_towards(average, linear(6.0), 0.25)
+    assert average.weight.item() == pytest.approx(3.0)
+
+
+def test_the_warm_up_gives_the_first_steps_more_weight() -> None:
+    assert ema_weight(0.99, 1) == pytest.approx(1 - 2 / 11)
+    assert ema_weight(0.99, 100000) == pytest.approx(0.01)
+    assert ema_weight(0.0, 5) == 1.0
+
+
+def test_a_teacher_follows_takes_no_gradient_and_stays_in_evaluation_mode() -> None:
+    net = nn.Sequential(linear(1.0), nn.Dropout(0.5))
+    teacher = Teacher(net)
+    nn.ModuleDict({"teacher": teacher}).train()
+    assert not teacher.net.training
+    assert not any(p.requires_grad for p in teacher.parameters())
+    nn.init.constant_(net[0].weight, 5.0)
+    teacher.follow(net, decay=0.5, step=1000)
+    assert teacher(torch.ones(1, 1)).item() == pytest.approx(3.0)

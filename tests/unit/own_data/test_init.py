@@ -1,0 +1,207 @@
+"""`cyclemix init`: what it makes of a folder loads, passes `check` and finds the cases that are there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from data_files import write_case, write_nifti
+from typer.testing import CliRunner
+
+from cyclemix.cli.main import app
+from cyclemix.config.models import Study
+from cyclemix.config.strict import ConfigError, validate
+from cyclemix.data.cases import list_cases
+from cyclemix.data.datasets import load_dataset
+from cyclemix.data.spec import DatasetSpec
+from cyclemix.own_data import check
+from cyclemix.own_data import init as draft
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "make_images.py"
+
+
+def make_images(folder: Path, *options: str) -> None:
+    subprocess.run([sys.executable, str(EXAMPLE), str(folder), *options], check=True)
+
+
+def init(tmp_path: Path, folder: Path, name: str = "own") -> tuple[DatasetSpec, dict[str, Any], list[str]]:
+    """Draft, validate both files; the data set, the study and the notes."""
+    output, study = tmp_path / "config" / "datasets" / f"{name}.yaml", tmp_path / "config" / f"{name}.yaml"
+    made = draft.run(folder, name, output, study, threads=2)
+    values = yaml.safe_load(study.read_text())
+    validate(Study, values, str(study))
+    return load_dataset(output), values, made.notes
+
+
+def spread(tmp_path: Path, pattern: str, *cases: tuple[str, ...], scribbles: bool = True) -> Path:
+    """Cases laid out by a pattern such as ``{0}/{0}_{1}{kind}``; kind: empty, ``_gt`` or ``_scribble``."""
+    folder = tmp_path / "scans"
+    for number, case in enumerate(cases):
+        write_case(tmp_path / "flat", "x", seed=number, scribble=scribbles)
+        for kind, suffix in (("images", ""), ("labels", "_gt"), ("scribbles", "_scribble")):
+            source = tmp_path / "flat" / kind / "x.nii.gz"
+            if source.is_file():
+                target = folder / (pattern.format(*case, kind=suffix) + ".nii.gz")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source.rename(target)
+    return folder
+
+
+@pytest.mark.parametrize("classes", [1, 3, 7])
+def test_made_images_pass_check_unedited(classes: int, tmp_path: Path) -> None:
+    make_images(tmp_path / "scans", "--cases", "5", "--classes", str(classes), "--new", "2")
+    spec, study, notes = init(tmp_path, tmp_path / "scans")
+    names = [f"structure{value}" for value in range(1, classes + 1)]
+    assert spec.classes == names
+    assert spec.label_values == {0: "background", **dict(enumerate(names, 1))}
+    assert spec.scribble_values == {0: "unlabelled", **dict(enumerate(names, 1)), classes + 1: "background"}
+    assert notes == ["2 other volumes fit no pattern of the rest and are not used"]
+    assert study["protocol"] == {"kind": "kfold", "folds": 5, "run_folds": [0]}
+    assert study["methods"] == ["unet_pce", "cyclemix"]
+    report = check.run(tmp_path / "config" / "datasets" / "own.yaml", tmp_path / "results", 2)
+    assert report.findings == []
+    assert len(report.cases) == 5
+
+
+def test_files_told_apart_by_endings(tmp_path: Path) -> None:
+    folder = spread(tmp_path, "{0}{kind}", ("scan 1",), ("Müller (2)",), ("x_3",))
+    spec, _, _ = init(tmp_path, folder)
+    assert spec.files.image == "{case}.nii.gz"
+    assert spec.files.label == "{case}_gt.nii.gz"
+    assert spec.files.scribble == "{case}_scribble.nii.gz"
+    assert [case["case"] for case in list_cases(spec, "all", tmp_path)] == ["Müller (2)", "scan 1", "x_3"]
+
+
+def test_subjects_with_frames_in_folders(tmp_path: Path) -> None:
+    pairs = [(f"p{number}", frame) for number in (1, 2, 3) for frame in ("ED", "ES")]
+    spec, study, _ = init(tmp_path, spread(tmp_path, "{0}/{0}_{1}{kind}", *pairs))
+    assert spec.files.image == "{subject}/{case}.nii.gz"
+    assert spec.case == "{subject}_{frame}"
+    cases = list_cases(spec, "all", tmp_path)
+    assert [case["case"] for case in cases] == [f"{subject}_{frame}" for subject, frame in pairs]
+    assert {case["subject"] for case in cases} == {"p1", "p2", "p3"}
+    assert study["protocol"]["folds"] == 3
+
+
+def test_frames_in_one_folder(tmp_path: Path) -> None:
+    pairs = [(f"p{number}", frame) for number in (1, 2, 3) for frame in ("ED", "ES")]
+    spec, _, _ = init(tmp_path, spread(tmp_path, "{0}_{1}{kind}", *pairs))
+    assert spec.case == "{subject}_{frame}"
+    assert {case["subject"] for case in list_cases(spec, "all", tmp_path)} == {"p1", "p2", "p3"}
+
+
+def test_a_folder_a_subject_with_fixed_names(tmp_path: Path) -> None:
+    folder = tmp_path / "scans"
+    for number in (1, 2, 3):
+        write_case(tmp_path / "flat", "x", seed=number)
+        for kind, name in (("images", "image"), ("labels", "seg"), ("scribbles", "scribble")):
+            target = folder / f"site A/subject {number}" / f"{name}.nii.gz"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "flat" / kind / "x.nii.gz").rename(target)
+    spec, _, _ = init(tmp_path, folder)
+    assert spec.files.label == "{folder}/{case}/seg.nii.gz"
+    assert [case["subject"] for case in list_cases(spec, "all", tmp_path)] == [
+        f"subject {n}" for n in (1, 2, 3)
+    ]
+
+
+def test_one_name_at_two_sites_is_told_apart(tmp_path: Path) -> None:
+    spec, _, _ = init(tmp_path, spread(tmp_path, "{0}/2021/{1}{kind}", ("a", "p1"), ("a", "p2"), ("b", "p1")))
+    assert spec.case == "{folder}_{subject}"
+    assert [case["case"] for case in list_cases(spec, "all", tmp_path)] == [
+        "a-2021_p1",
+        "a-2021_p2",
+        "b-2021_p1",
+    ]
+
+
+def test_nnunet_layout_with_names_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "Dataset"
+    for number in (1, 2, 3):
+        write_case(tmp_path / "flat", "x", seed=number, scribble=False)
+        for kind, name in (("images", f"imagesTr/c_{number}_0000"), ("labels", f"labelsTr/c_{number}")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "flat" / kind / "x.nii.gz").rename(folder / f"{name}.nii.gz")
+    (folder / "dataset.json").write_text(
+        json.dumps({"labels": {"background": 0, "liver": 1, "left kidney": 2}})
+    )
+    spec, study, _ = init(tmp_path, folder)
+    assert spec.files.image == "imagesTr/{case}_0000.nii.gz"
+    assert spec.files.label == "labelsTr/{case}.nii.gz"
+    assert spec.classes == ["liver", "left kidney"]
+    assert study["methods"] == ["unet_full"]
+    assert study["compare_to"] == "unet_full"
+
+
+def test_labels_that_are_thin_strokes_are_scribbles(tmp_path: Path) -> None:
+    for number, case in enumerate(("a", "b", "c")):
+        write_case(tmp_path / "scans", case, seed=number, label=False)
+    (tmp_path / "scans" / "scribbles").rename(tmp_path / "scans" / "annotations")
+    spec, _, notes = init(tmp_path, tmp_path / "scans")
+    assert notes == ["the files called labels hold thin strokes: they are taken for scribbles"]
+    assert spec.files.label is None
+    assert spec.files.scribble == "annotations/{case}.nii.gz"
+    # background is told by its stroke, which spans more than any other
+    assert spec.scribble_values == {0: "unlabelled", 1: "structure1", 2: "structure2", 3: "background"}
+
+
+def test_unlabelled_may_be_a_value_of_its_own(tmp_path: Path) -> None:
+    """As ACDC's scribbles have it: 4 where nobody drew, 0 for background strokes."""
+    for number, case in enumerate(("a", "b", "c")):
+        write_case(tmp_path / "scans", case, seed=number)
+        strokes = np.full((2, 40, 36), 4, np.uint8)
+        strokes[:, 14, 9:15], strokes[:, 14, 19:29], strokes[:, 5, 4:32] = 1, 2, 0
+        write_nifti(tmp_path / "scans" / "scribbles" / f"{case}.nii.gz", strokes)
+    spec, _, _ = init(tmp_path, tmp_path / "scans")
+    expected = {0: "background", 1: "structure1", 2: "structure2", 4: "unlabelled"}
+    assert spec.scribble_values == expected
+
+
+def test_images_without_any_label_are_excluded(tmp_path: Path) -> None:
+    folder = spread(tmp_path, "{0}{kind}", ("a",), ("b",), ("c",))
+    write_nifti(folder / "d.nii.gz", np.random.default_rng(7).normal(100, 20, (2, 40, 36)))
+    spec, _, notes = init(tmp_path, folder)
+    assert spec.exclude == ["d"]
+    assert notes == ["1 images have neither label nor scribble; they stand under `exclude`"]
+    assert len(list_cases(spec, "all", tmp_path)) == 3
+
+
+def test_many_subjects_get_one_split_in_a_table(tmp_path: Path) -> None:
+    folder = spread(tmp_path, "{0}{kind}", *((f"p{number}",) for number in range(40)))
+    spec, study, _ = init(tmp_path, folder)
+    assert spec.split_table == "own_split.csv"
+    assert {part: len(names) for part, names in spec.official.items()} == {"train": 24, "val": 6, "test": 10}
+    assert study["protocol"] == {"kind": "official", "evaluate_on": "test"}
+
+
+def test_nothing_is_overwritten_and_what_cannot_be_drafted_is_said(tmp_path: Path) -> None:
+    folder = spread(tmp_path, "{0}{kind}", ("a",), ("b",), ("c",))
+    init(tmp_path, folder)
+    with pytest.raises(ConfigError, match=r"own\.yaml: exists already; delete it, or choose another --name"):
+        init(tmp_path, folder)
+    with pytest.raises(ConfigError, match=r"nowhere: no such folder"):
+        init(tmp_path, tmp_path / "nowhere", "other")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match=r"empty: no volume below it; expected files ending in \.nii\.gz"):
+        init(tmp_path, tmp_path / "empty", "other")
+    write_nifti(tmp_path / "alone" / "a.nii.gz", np.zeros((2, 3, 4)))
+    with pytest.raises(ConfigError, match=r"alone: 1 volumes, but none is an image with a label or scribble"):
+        init(tmp_path, tmp_path / "alone", "other")
+
+
+def test_the_command_ends_with_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spread(tmp_path, "{0}{kind}", ("a",), ("b",), ("c",))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["init", "scans", "--name", "own"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-2:] == [
+        "  cyclemix check own",
+        "  snakemake --cores all --configfile config/own.yaml",
+    ]
+    assert load_dataset(tmp_path / "config" / "datasets" / "own.yaml").root == "../../scans"

@@ -1,0 +1,89 @@
+"""The documentation does what it says: links lead somewhere, examples run and give the package's numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from cyclemix.config.models import MethodBlock
+from cyclemix.config.strict import validate
+from cyclemix.data.spec import DatasetSpec
+from cyclemix.evaluation import evaluate
+from cyclemix.methods.base import Batch
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md")))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Fenced code blocks of a page."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files(repository: Path, page: str) -> None:
+    path = repository / page
+    targets = re.findall(r"\]\(([^)#]+)", path.read_text())
+    missing = [t for t in targets if not t.startswith("http") and not (path.parent / t).exists()]
+    assert missing == []
+
+
+def test_the_recipe_gives_the_numbers_of_metrics_csv(
+    repository: Path, phantom_prepared: Path, tmp_path: Path
+) -> None:
+    data = phantom_prepared / "data" / "tiny"
+    entries = json.loads((data / "raw_test.json").read_text())["cases"]
+    for entry in entries:
+        truth = nibabel.load(data / "raw" / entry["label"])
+        moved = np.roll(np.asarray(truth.dataobj).astype(np.uint8), (2, 3, 0), axis=(0, 1, 2))
+        nibabel.save(nibabel.Nifti1Image(moved, truth.affine), tmp_path / f"{entry['case']}.nii.gz")
+    evaluate.run(
+        phantom_prepared / "tiny.yaml", data / "raw_test.json", data / "folds.json", 0, "test", tmp_path,
+        tmp_path / "metrics.csv", threads=1,
+    )  # fmt: skip
+    (code,) = blocks(repository / "docs" / "evaluation.md", "python")
+    prediction, truth = tmp_path / f"{entries[0]['case']}.nii.gz", data / "raw" / entries[0]["label"]
+    for name, path in (("PREDICTION", prediction), ("TRUTH", truth)):
+        code, count = re.subn(rf'^{name} = ".*"$', f"{name} = {str(path)!r}", code, flags=re.MULTILINE)
+        assert count == 1
+    found: dict[str, Any] = {}
+    exec(code, found)
+    table = pd.read_csv(tmp_path / "metrics.csv")
+    row = table[(table["case"] == entries[0]["case"]) & (table["structure"] == "LV")].iloc[0]
+    for name in ("dice", "hd_mm", "hd95_mm", "assd_mm", "volume_pred_ml"):
+        assert found[name] == pytest.approx(row[name], rel=1e-6), name
+
+
+def test_the_example_of_own_data_is_a_data_set(repository: Path) -> None:
+    (text,) = blocks(repository / "docs" / "data.md", "yaml")
+    spec = validate(DatasetSpec, {**yaml.safe_load(text), "label": "ours", "folder": "."}, "docs/data.md")
+    assert spec.value_table("scribble") == {0: 255, 1: 1, 2: 2, 3: 3, 4: 0}
+
+
+def test_the_example_method_trains(repository: Path) -> None:
+    (code,) = blocks(repository / "docs" / "extending.md", "python")
+    (text,) = blocks(repository / "docs" / "extending.md", "yaml")
+    namespace: dict[str, Any] = {"__name__": "entropy"}
+    exec(compile(code, "entropy.py", "exec", dont_inherit=True), namespace)
+    block = validate(MethodBlock, yaml.safe_load(text)["entropy"], "docs/extending.md")
+    entropy = namespace["Entropy"]
+    method = entropy(validate(entropy.Config, block.config, "config"), 4)
+    net = torch.nn.Conv2d(1, 4, 1)
+    torch.nn.init.zeros_(net.weight)
+    torch.nn.init.zeros_(net.bias)
+    target = torch.full((2, 8, 8), 255)
+    target[:, 0] = 1
+    terms = method.losses(net, Batch(torch.zeros(2, 1, 8, 8), target, 0, torch.arange(2)), torch.Generator())
+    assert {name: float(term.detach()) for name, term in terms.items()} == {
+        "pce": pytest.approx(np.log(4)),
+        "entropy": pytest.approx(0.1 * np.log(4)),
+    }

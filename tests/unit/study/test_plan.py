@@ -1,0 +1,108 @@
+"""What a study plans: rows, parts, grids, and what it refuses before any job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cyclemix.config.strict import ConfigError
+from cyclemix.study.plan import Plan, plan
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def make(**changes: Any) -> Plan:
+    return plan({"datasets": ["acdc"], "methods": ["unet_pce", "cyclemix"], **changes}, ROOT, "my.yaml")
+
+
+def test_official_parts_never_include_test_in_training() -> None:
+    made = make()
+    assert made.train_parts("acdc", "cyclemix") == ["train", "val"]
+    assert made.evaluated_part("acdc") == "test"
+    assert make(protocol={"evaluate_on": "val"}).evaluated_part("acdc") == "val"
+
+
+def test_kfold_reads_one_part() -> None:
+    made = make(protocol={"kind": "kfold", "folds": "3"})
+    assert made.train_parts("acdc", "cyclemix") == ["all"]
+    assert made.evaluated_part("acdc") == "all"
+    assert made.study.protocol.selected_folds == [0, 1, 2]
+
+
+def test_a_view_trains_on_the_parts_of_its_source() -> None:
+    made = make(datasets=["acdc70"])
+    assert made.datasets["acdc70"].data_label == "acdc"
+    assert made.train_parts("acdc70", "cyclemix") == ["train", "masks", "val"]
+    assert "acdc" in made.datasets
+
+
+def test_rows_without_labels_are_reasons_not_jobs() -> None:
+    made = make(datasets=["mscmr"], methods=["cyclemix", "unet_full"])
+    assert made.labels("mscmr") == ["cyclemix"]
+    told = json.loads(made.table_json("mscmr"))["methods"]
+    assert told["cyclemix"]["reason"] is None
+    assert "no dense labels" in told["unet_full"]["reason"]
+
+
+def test_overrides_arrive_as_strings() -> None:
+    made = make(training={"max_steps": "50", "gradient_clip": "null"}, seeds="3", mirror="null")
+    assert made.training("cyclemix").max_steps == 50
+    assert made.training("cyclemix").gradient_clip is None
+    assert made.study.seeds == [3]
+    assert made.study.mirror is None
+
+
+def test_a_block_changes_its_own_row_only() -> None:
+    made = make(methods=["cyclemix", "cyclemix_paper"])
+    assert made.training("cyclemix").network == "unet"
+    assert made.training("cyclemix_paper").network == "unet_paper"
+    assert made.grid("acdc", "cyclemix_paper").crop_px == 212
+    assert set(made.grids) == {made.grid("acdc", label).name for label in made.study.methods}
+
+
+def test_texts_of_a_block_are_no_part_of_what_retrains() -> None:
+    row = json.loads(make().row_json("cyclemix"))
+    assert row == {"config": {}, "method": "cyclemix", "summary": "", "supervision": "scribble"}
+
+
+def test_what_is_evaluated_changes_no_fold() -> None:
+    assert make(protocol={"evaluate_on": "val"}).split_json() == make().split_json() == '{"kind":"official"}'
+    some = make(protocol={"kind": "kfold", "folds": 4, "run_folds": [1]})
+    assert json.loads(some.split_json()) == {"kind": "kfold", "folds": 4, "seed": 0}
+
+
+def test_another_test_list_leaves_the_training_data_alone() -> None:
+    made = make()
+    spec = made.datasets["acdc"]
+    fewer = spec.model_copy(update={"official": {**spec.official, "test": spec.official["test"][:3]}})
+    changed = Plan(made.study, {"acdc": fewer}, made.blocks, made.folder)
+    assert changed.part_digest("acdc", "train") == made.part_digest("acdc", "train")
+    assert changed.part_digest("acdc", "test") != made.part_digest("acdc", "test")
+    retitled = spec.model_copy(update={"title": "another title"})
+    changed = Plan(made.study, {"acdc": retitled}, made.blocks, made.folder)
+    assert changed.part_digest("acdc", "test") == made.part_digest("acdc", "test")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"datasets": ["acdcc"]}, r"datasets: no file config/datasets/acdcc\.yaml \(did you mean 'acdc"),
+        ({"methods": ["cyclmix"]}, r"methods: no method 'cyclmix' \(did you mean 'cyclemix'\?\)"),
+        ({"sead": [1]}, r"unknown key sead \(did you mean 'seeds'\?\)"),
+        ({"training": {"max_step": 3}}, r"unknown key training\.max_step \(did you mean 'max_steps'\?\)"),
+        (
+            {"training": {"max_steps:20": ""}},
+            r"unknown key training\.max_steps:20; write a space after the colon",
+        ),
+        ({"training": {"max_steps": "0"}}, r"training\.max_steps: .*greater than or equal to 1, got '0'"),
+        ({"protocol": {"kind": "kfold", "folds": 3, "run_folds": [3]}}, r"protocol: run_folds holds \[3\]"),
+        ({"compare_to": "cyclemax"}, r"compare_to: no method 'cyclemax'"),
+        ({"datasets": ["mscmr"], "methods": ["unet_full"]}, r"no method of the study can run on mscmr: "),
+    ],
+)
+def test_refused_before_any_job(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=r"^my\.yaml: " + message):
+        make(**changes)

@@ -1,0 +1,188 @@
+"""The training engine on tiny made-up slices: it learns, averages, selects, stops and resumes exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from training import discs, settings, train, weights
+
+from cyclemix.config.models import Recipe
+from cyclemix.training.engine import Engine, State, learning_rate
+
+
+def test_it_learns_the_discs() -> None:
+    slices, volumes = discs()
+    engine, state = Engine(settings(max_steps=40, levels=3), 0, slices), State(digest="d")
+    before = engine.validate(state, volumes)["val_dice_avg"]
+    train(engine, state, 40)
+    after = engine.validate(state, volumes)["val_dice_avg"]
+    assert after > max(0.88, before + 0.1)
+    assert (state.best_dice, state.best_step) == (after, 40)
+    assert set(state.history[-1]) == {
+        "step",
+        "images",
+        "seconds",
+        "lr",
+        "loss",
+        "loss_pce",
+        "val_dice_disc",
+        "val_dice_avg",
+    }
+    assert state.history[-1]["images"] == 160
+
+
+def test_same_seed_same_weights_other_seed_other_weights() -> None:
+    slices, _ = discs()
+    ends = []
+    for seed in (0, 0, 1):
+        engine, state = Engine(settings(), seed, slices), State(digest="d")
+        train(engine, state, 3)
+        ends.append(weights(engine))
+    assert torch.equal(ends[0], ends[1])
+    assert not torch.equal(ends[0], ends[2])
+
+
+def test_the_global_generator_is_left_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    slices, _ = discs()
+    engine, state = Engine(settings(), 0, slices), State(digest="d")
+    train(engine, state, 2)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("method", ["unet_pce", "cyclemix"])
+def test_a_resumed_training_ends_bit_for_bit_as_an_undisturbed_one(method: str, tmp_path: object) -> None:
+    slices, volumes = discs()
+    config = {"occlusion_px": 8} if method == "cyclemix" else {}
+    whole, state = Engine(settings(method, config), 0, slices), State(digest="d")
+    train(whole, state, 3)
+    whole.validate(state, volumes)
+    snapshot = whole.snapshot(state)
+    path = f"{tmp_path}/checkpoint.pt"
+    torch.save(snapshot, path)
+    train(whole, state, 6)
+    other = Engine(settings(method, config), 0, slices)
+    resumed = other.restore(torch.load(path, weights_only=True))
+    assert (resumed.step, resumed.resumed_at_steps, len(resumed.history)) == (3, [3], 1)
+    train(other, resumed, 6)
+    assert torch.equal(weights(whole), weights(other))
+    for key, value in whole.average.state_dict().items():
+        assert torch.equal(value, other.average.state_dict()[key]), key
+
+
+def test_a_loss_that_is_not_finite_names_step_term_and_cases() -> None:
+    slices, _ = discs(1)
+    engine, state = Engine(settings(), 0, slices), State(digest="d")
+    train(engine, state, 2)
+    with_loss(engine, lambda loss: loss * float("nan"))
+    with pytest.raises(
+        FloatingPointError, match=r"step 3: loss term pce is nan; cases of the batch: case0\."
+    ):
+        train(engine, state, 4)
+
+
+def with_loss(engine: Engine, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Let the method's terms go through ``change``."""
+    plain = engine.method.losses
+    engine.method.losses = lambda *given: {key: change(value) for key, value in plain(*given).items()}  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("clip", [5.0, None])
+def test_a_gradient_that_is_not_finite_under_a_finite_loss_stops(clip: float | None) -> None:
+    slices, _ = discs(1)
+    engine, state = Engine(settings(gradient_clip=clip), 0, slices), State(digest="d")
+    train(engine, state, 2)
+    # sqrt has an infinite slope at 0, where its value is 0
+    with_loss(engine, lambda loss: loss + (loss - loss.detach()).sqrt())
+    message = r"step 3: the norm of the gradient is (nan|inf); cases of the batch: case0\."
+    with pytest.raises(FloatingPointError, match=message):
+        train(engine, state, 4)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_an_input_that_is_not_finite_names_its_own_case_alone(value: float) -> None:
+    slices, _ = discs(6)
+    engine, state = Engine(settings(batch_size=64), 0, slices), State(digest="d")
+    train(engine, state, 2)
+    slices.image[2, 0, 16, 16] = value
+    with pytest.raises(
+        FloatingPointError, match=r"step 3: the augmented image is not finite; cases: case2\. Look at"
+    ):
+        train(engine, state, 4)
+
+
+def test_nothing_is_checkpointed_after_a_step_that_is_not_finite() -> None:
+    slices, _ = discs(1)
+    engine, state = Engine(settings(), 0, slices), State(digest="d")
+    with_loss(engine, lambda loss: loss * float("inf"))
+    engine.step(state)
+    with pytest.raises(FloatingPointError, match="step 1: loss term pce is inf"):
+        engine.check(state)
+    assert state.history == []
+
+
+def test_the_gradient_is_measured_before_it_is_clipped() -> None:
+    slices, _ = discs()
+    norms = []
+    for clip in (None, 1e-3):
+        engine, state = Engine(settings(gradient_clip=clip), 0, slices), State(digest="d")
+        engine.step(state)
+        norms.append(float(state.pending[0].values[-1]))
+    assert norms[0] == pytest.approx(norms[1])
+    assert norms[0] > 1e-3
+
+
+def test_resuming_on_another_number_of_threads_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    slices, _ = discs()
+    engine, state = Engine(settings(), 0, slices), State(digest="d")
+    train(engine, state, 1)
+    snapshot = engine.snapshot(state)
+    here = torch.get_num_threads()
+    assert engine.restore(snapshot).threads == [here]
+    assert "threads" not in caplog.text
+    snapshot["state"]["threads"] = [here + 1]
+    assert engine.restore(snapshot).threads == [here + 1, here]
+    assert f"resuming on {here} threads what began on {here + 1}" in caplog.text
+
+
+def test_averaged_weights_follow_the_warmed_up_decay() -> None:
+    slices, _ = discs()
+    engine, state = Engine(settings(ema_decay=0.99), 0, slices), State(digest="d")
+    start = engine.average.head.weight.clone()
+    train(engine, state, 1)
+    decay = (1 + 1) / (10 + 1)
+    expected = decay * start + (1 - decay) * engine.net.head.weight
+    assert torch.allclose(engine.average.head.weight, expected)
+
+
+def test_without_averaging_the_trained_weights_are_scored() -> None:
+    slices, volumes = discs()
+    engine, state = Engine(settings(ema_decay=0), 0, slices), State(digest="d")
+    train(engine, state, 2)
+    engine.validate(state, volumes)
+    assert torch.equal(state.best_model["head.weight"], engine.net.head.weight)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "step", "factor"),
+    [
+        ("constant", 70, 1.0),
+        ("step", 19, 1.0),
+        ("step", 20, 0.1),
+        ("step", 45, 0.01),
+        ("cosine", 4, 0.5 * 0.5 * (1 + math.cos(math.pi * 0.04))),
+        ("cosine", 50, 0.5),
+        ("cosine", 100, 0.01),
+        ("onecycle", 30, 1.0),
+        ("onecycle", 15, 0.5),
+        ("onecycle", 65, 0.5),
+    ],
+)
+def test_learning_rate(schedule: str, step: int, factor: float) -> None:
+    recipe = Recipe(schedule=schedule, max_steps=100, learning_rate=2.0, warmup_steps=10, step_every_steps=20)
+    assert learning_rate(recipe, step) == pytest.approx(2.0 * factor)
