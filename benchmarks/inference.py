@@ -13,7 +13,8 @@ from lib import record
 
 from cyclemix.config.models import Inference, Recipe
 from cyclemix.data.store import Geometry
-from cyclemix.inference.predictor import build_network, segment_volume
+from cyclemix.inference.predictor import segment_volume
+from cyclemix.networks.registry import build_network
 
 SLICES, NATIVE = 10, (10, 256, 216)
 
@@ -31,8 +32,8 @@ def main() -> None:
     rows: list[dict[str, object]] = []
     for network in options.networks:
         net = build_network(Recipe(network=network), 4).to(options.device).eval()
-        for flip_average in (False, True):
-            inference, times = Inference(flip_average=flip_average), []
+        for test_time_augmentation in (False, True):
+            inference, times = Inference(test_time_augmentation=test_time_augmentation), []
             for _ in range(options.repeats + 1):
                 start = time.perf_counter()
                 segment_volume(net, image, geometry, inference, "auto")
@@ -42,7 +43,7 @@ def main() -> None:
                 {
                     "network": network,
                     "image_px": options.image_px,
-                    "flip_average": flip_average,
+                    "test_time_augmentation": test_time_augmentation,
                     "slices_per_s": round(SLICES / seconds, 2),
                     "s_per_patient": round(seconds, 3),
                 }

@@ -23,12 +23,13 @@ from lib import record
 from torch.profiler import ProfilerActivity, profile
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED, Grid, Recipe, RunConfig
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Grid, Recipe, RunConfig
 from cyclemix.methods import cyclemix as cyclemix_module
+from cyclemix.methods.base import Slices
 from cyclemix.ops import graphcut, occlusion, rotation, transport
 from cyclemix.training import engine as engine_module
 from cyclemix.training.engine import Engine, State
-from cyclemix.training.slices import Slices
 
 PHASES: dict[str, list[tuple[Any, str]]] = {
     "augment": [(engine_module, "augment")],

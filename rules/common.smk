@@ -38,7 +38,9 @@ def stage_code(stage):
 @cache
 def train_code(label):
     """The training loop with all that it imports, and the row's method."""
-    return code_digest("cyclemix.training.train", modules_of(PLAN.blocks[label].method, PLAN.training(label).network))
+    return code_digest(
+        "cyclemix.training.train", modules_of(PLAN.blocks[label].method, PLAN.training(label).network)
+    )
 
 
 @cache

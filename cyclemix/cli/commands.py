@@ -28,7 +28,7 @@ def segment(
     uncertainty: Annotated[bool, typer.Option("--uncertainty", help="write the entropy, 0 to 1")] = False,
     overlays: Annotated[bool, typer.Option(help="draw a PNG an image")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-    inference: Annotated[str, typer.Option(help="JSON: flip_average, largest_component")] = "{}",
+    inference: Annotated[str, typer.Option(help="JSON: test_time_augmentation, largest_component")] = "{}",
 ) -> None:
     """Segment new images with a trained model: labels, volumes in ml, overlays.
 
@@ -139,14 +139,14 @@ def scribble(
         cyclemix scribble scribbles/ --unlabelled 255 --keep 0.25 --output-dir quarter
     """
     from cyclemix.cli.options import read_per_value
-    from cyclemix.data.scribbles.simulate import Hand
+    from cyclemix.data.scribbles.simulate import AnnotatorStyle
     from cyclemix.own_data import scribble as stage
 
     width, widths = read_per_value(width_px, "--width-px", at_least=1.0)
     factor, factors = read_per_value(length, "--length", at_least=0.0)
-    hand = Hand(width, factor, widths, factors, background)
+    style = AnnotatorStyle(width, factor, widths, factors, background)
     words = [word.strip() for word in names.split(",") if word.strip()]
-    request = stage.Request(seed, keep, slices, unlabelled, words, hand, slice_axis)
+    request = stage.Request(seed, keep, slices, unlabelled, words, style, slice_axis)
     made = stage.run(labels, output_dir, request, threads)
     if as_json:
         typer.echo(json.dumps(made))

@@ -230,7 +230,7 @@ def predict(
     fold: Fold,
     evaluate_on: EvaluateOn,
     output: Annotated[Path, typer.Option(help="folder for {case}.nii.gz")],
-    inference: Annotated[str, typer.Option(help="JSON: flip_average, largest_component")] = "{}",
+    inference: Annotated[str, typer.Option(help="JSON: test_time_augmentation, largest_component")] = "{}",
     execution: Execution = "{}",
 ) -> None:
     """Segment a fold's evaluated cases in the geometry of the upstream images."""

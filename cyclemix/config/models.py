@@ -13,14 +13,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from cyclemix.config.strict import ConfigError, StrictModel, load_json, load_yaml, nearest, validate
 from cyclemix.files.urls import has_password
 
-UNLABELLED = 255
-"""Label of a pixel that no annotator marked, or outside the image; no loss term may read it as a class."""
-
-BACKGROUND = 0
-"""Label of a pixel that is known to show none of the structures."""
-
 SHARED_NETWORKS = ("unet", "unet_paper")
-"""Networks of ``cyclemix/networks/unet.py``; any other is a file of ``cyclemix/architectures``."""
+"""Networks that every method can train; any other network belongs to the methods that name it."""
 
 Supervision = Literal["scribble", "scribble+masks", "full"]
 Part = Literal["train", "val", "masks", "test", "all"]
@@ -163,7 +157,9 @@ class Training(Recipe):
 class Inference(StrictModel):
     """How a trained network is applied; one setting for all rows of a table."""
 
-    flip_average: bool = Field(True, description="average the probabilities over flips and quarter turns")
+    test_time_augmentation: bool = Field(
+        True, description="average the probabilities over flips and quarter turns"
+    )
     largest_component: bool = Field(
         True,
         description="keep each structure's largest component in the volume, voxels joined by their faces",
@@ -296,9 +292,8 @@ def load_methods(path: Path) -> dict[str, MethodBlock]:
 
 
 def modules_of(method: str, network: str) -> list[str]:
-    """Dotted names of what a training loads by name: its method and, where it is one, its architecture."""
-    own = [] if network in SHARED_NETWORKS else [f"cyclemix.networks.{network}"]
-    return [f"cyclemix.methods.{method}", *own]
+    """Dotted names of what a training loads by name: its method and its network."""
+    return [f"cyclemix.methods.{method}", f"cyclemix.networks.{network}"]
 
 
 def check_methods(study: Study, blocks: dict[str, MethodBlock], where: str = "methods") -> None:

@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from cyclemix.config.models import BACKGROUND, UNLABELLED, Grid
+from cyclemix.config.labels import BACKGROUND, UNLABELLED
+from cyclemix.config.models import Grid
 from cyclemix.config.strict import validate
 from cyclemix.data.cases import list_cases
 from cyclemix.data.readers.native import (

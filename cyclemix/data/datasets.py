@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from cyclemix.config.models import Protocol
 from cyclemix.config.strict import ConfigError, load_yaml, validate
-from cyclemix.data.spec import DatasetSpec, Kind, read_table
-
-if TYPE_CHECKING:
-    import numpy as np
+from cyclemix.data.spec import DatasetSpec, read_table
 
 PARTS = ("train", "val", "masks", "test")
 
-__all__ = ["DatasetSpec", "cardiac_phase", "load_dataset", "read_native", "source_parts", "supports"]
+__all__ = ["DatasetSpec", "cardiac_phase", "load_dataset", "source_parts", "supports"]
 
 
 def load_dataset(path: Path) -> DatasetSpec:
@@ -45,15 +42,6 @@ def load_dataset(path: Path) -> DatasetSpec:
     if values.get("merge"):
         values["official"] = _merged(values["merge"], source, path)
     return validate(DatasetSpec, values, str(path))
-
-
-def read_native(
-    spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], kind: Kind
-) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
-    """One upstream volume (D,H,W), (dz,dy,dx) in mm and header: see `readers.native.read_native`."""
-    from cyclemix.data.readers import native
-
-    return native.read_native(spec, raw_dir, entry, kind)
 
 
 def source_parts(spec: DatasetSpec, part: str) -> list[str]:

@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cyclemix.config.models import BACKGROUND, UNLABELLED, Grid
+from cyclemix.config.labels import BACKGROUND, UNLABELLED
+from cyclemix.config.models import Grid
 from cyclemix.config.strict import ConfigError
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.readers.alignment import on_image_grid
@@ -27,7 +28,6 @@ from cyclemix.data.readers.native import (
     DataError,
     Header,
     load_volume,
-    move_slices,
     read_native,
     reference_path,
     split_reference,
@@ -39,9 +39,12 @@ from cyclemix.data.resample import image_to_grid, label_to_grid, make_geometry, 
 from cyclemix.data.scribbles.checks import check, slice_fractions
 from cyclemix.data.spec import DatasetSpec, Kind
 from cyclemix.data.store import (
+    CLIP_PERCENT,
+    VERSION,
     Geometry,
     PreparedCase,
     check_duplicates,
+    move_slices,
     read_index,
     save_case,
     stored_receipt,
@@ -54,11 +57,6 @@ logger = logging.getLogger(__name__)
 KINDS: tuple[Kind, ...] = ("image", "label", "scribble")
 LABELS: tuple[Kind, ...] = ("scribble", "label")
 
-VERSION = 2
-"""Raise it when prepared arrays change: stored ones are then made again."""
-
-CLIP_PERCENT = (0.5, 99.5)
-"""Grey values outside these percentiles of the crop are clipped before mean and deviation are taken."""
 
 _Files = Mapping[str, Mapping[str, Any]]
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cyclemix.config.models import UNLABELLED, Grid
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Grid
 from cyclemix.data.store import Geometry
 
 

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from cyclemix.config.models import BACKGROUND, UNLABELLED, Grid
+from cyclemix.config.labels import BACKGROUND, UNLABELLED
+from cyclemix.config.models import Grid
 from cyclemix.config.strict import ConfigError, StrictModel
 
 Kind = Literal["image", "label", "scribble"]

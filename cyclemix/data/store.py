@@ -29,6 +29,13 @@ FORMAT = "cyclemix-case-2"
 IMAGE_STEP = 1.0 / 64.0
 """Grey levels are rounded to this many standard deviations before compression."""
 
+VERSION = 2
+"""Raise it when prepared arrays change: stored ones are then made again."""
+
+
+CLIP_PERCENT = (0.5, 99.5)
+"""Grey values outside these percentiles of the crop are clipped before mean and deviation are taken."""
+
 REDO = "delete it and run `prepare` again"
 
 HEADER_BYTES = 4096
@@ -246,3 +253,9 @@ def _array(stored: zipfile.ZipFile, name: str) -> np.ndarray:
         raise ValueError(f"{name} promises {shape} values of {dtype}, but holds {len(content)} bytes")
     values = np.frombuffer(content, dtype, offset=start.tell())
     return values.reshape(shape, order="F" if fortran else "C")
+
+
+def move_slices(array: np.ndarray, slice_axis: int, back: bool = False) -> np.ndarray:
+    """Stored axes (third, second, first, ...) -> (D,H,W, ...), or back; a view."""
+    ends = (3 - slice_axis, 0)
+    return np.moveaxis(array, *(ends[::-1] if back else ends))

@@ -23,12 +23,13 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from cyclemix.config.models import BACKGROUND, UNLABELLED
+from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.data.readers import nifti
-from cyclemix.data.readers.native import header_spacing, move_slices, read_native, slices_first
+from cyclemix.data.readers.native import header_spacing, read_native, slices_first
 from cyclemix.data.readers.volumes import files_of
 from cyclemix.data.receipts import check_unchanged, pick_fold, read_receipt
+from cyclemix.data.store import move_slices
 from cyclemix.evaluation.scores import COLUMNS, LEVEL_COLUMNS, write_csv
 from cyclemix.metrics import dice, surface_metrics
 from cyclemix.provenance import records

@@ -59,7 +59,7 @@ def union(domains: Sequence[Domain]) -> Domain:
     return {name: [min(d[name][0] for d in domains), max(d[name][1] for d in domains)] for name in domains[0]}
 
 
-def departures(measures: Mapping[str, float], domain: Domain) -> list[str]:
+def out_of_distribution(measures: Mapping[str, float], domain: Domain) -> list[str]:
     """One sentence a measure that lies outside the range and its slack; empty for a familiar image."""
     found = []
     for name, value in measures.items():

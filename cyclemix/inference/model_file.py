@@ -11,11 +11,11 @@ from torch import nn
 
 from cyclemix.config.models import RunConfig
 from cyclemix.config.strict import ConfigError, validate
-from cyclemix.data.prepare import CLIP_PERCENT, VERSION
+from cyclemix.data.store import CLIP_PERCENT, VERSION
 from cyclemix.files.atomic import write_bytes
 from cyclemix.inference import torch_file
 from cyclemix.inference.domain import Domain
-from cyclemix.inference.predictor import build_network
+from cyclemix.networks.registry import build_network
 
 ORIGIN = ("commit", "code_digest", "config_digest", "data_digest", "lock_digest", "fold", "seed", "versions")
 """What of ``provenance.json`` travels with the weights: nothing that differs between two equal trainings."""

@@ -14,8 +14,9 @@ from cyclemix.config.strict import ConfigError
 from cyclemix.data.receipts import check_known, pick_fold
 from cyclemix.data.store import load_case, read_index
 from cyclemix.inference.device import acquire
+from cyclemix.inference.export import save_labels
 from cyclemix.inference.model_file import load_model
-from cyclemix.inference.predictor import save_labels, segment_volume
+from cyclemix.inference.predictor import segment_volume
 from cyclemix.provenance import records
 
 log = logging.getLogger(__name__)

@@ -24,9 +24,11 @@ from cyclemix.data.resample import make_geometry
 from cyclemix.data.store import Geometry
 from cyclemix.files.atomic import write_text
 from cyclemix.inference.device import acquire
-from cyclemix.inference.domain import departures, measure, union
+from cyclemix.inference.domain import measure, out_of_distribution, union
+from cyclemix.inference.export import save_labels, save_map
 from cyclemix.inference.model_file import Model, load_model
-from cyclemix.inference.predictor import CHUNK, clean, probabilities, save_labels, save_map, to_native
+from cyclemix.inference.postprocess import clean
+from cyclemix.inference.predictor import CHUNK, probabilities, to_native
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +183,7 @@ def _read(path: Path, models: Sequence[Model]) -> _Image:
         prepared[grid.name] = normalise(native, geometry, grid.crop_px, str(path)), geometry
     first = models[0].config.grid.name
     alike = [model.domain for model in models if model.config.grid.name == first]
-    warnings = departures(measure(*prepared[first]), union(alike))
+    warnings = out_of_distribution(measure(*prepared[first]), union(alike))
     return _Image(native, spacing_mm, header, prepared, warnings)
 
 
@@ -195,7 +197,7 @@ def _chunks(
             prepared, geometry = image.prepared[model.config.grid.name]
             part = torch.from_numpy(prepared[start : start + CHUNK])[:, None].to(device)
             precision = model.config.training.precision
-            probs = probabilities(model.net, part, inference.flip_average, precision)
+            probs = probabilities(model.net, part, inference.test_time_augmentation, precision)
             total = total + to_native(probs, geometry)
         yield total / len(models)
 

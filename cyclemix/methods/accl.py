@@ -12,16 +12,15 @@ from __future__ import annotations
 from pydantic import Field
 from torch import nn
 
-from cyclemix.methods.base import Network
+from cyclemix.methods.base import Network, Slices
 from cyclemix.methods.unet_d import UNetD
-from cyclemix.networks.discriminators import GameSettings, PatchDiscriminator
-from cyclemix.training.slices import Slices
+from cyclemix.networks.discriminators import AdversarialConfig, PatchDiscriminator
 
 
 class ACCL(UNetD):
     """Scribbles and a game over patches."""
 
-    class Config(GameSettings):
+    class Config(AdversarialConfig):
         """The plain game: no noise, no swapped labels."""
 
         instance_noise: float = Field(

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from cyclemix.config.models import UNLABELLED, Supervision
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Supervision
 from cyclemix.config.strict import StrictModel
-from cyclemix.ops.augment import STILL, Motion
-from cyclemix.training.slices import Slices
+from cyclemix.ops.augment import IDENTITY, SpatialTransform
+
+
+@dataclass(frozen=True)
+class Slices:
+    """All training slices.
+
+    Attributes:
+        image: (N,1,H,W) float32.
+        target: (N,H,W) uint8, class values, 255 = unlabelled.
+        case: case of each slice, for messages.
+        masks: (M,H,W) uint8 dense masks of other patients; None but for ``supervision: scribble+masks``.
+        amounts: how much was annotated, for `provenance.json`.
+    """
+
+    image: Tensor
+    target: Tensor
+    case: list[str]
+    masks: Tensor | None = None
+    amounts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -24,7 +44,7 @@ class Batch:
         target: (B,H,W) int64, the scribbles (or dense labels) as class values, 255 = unlabelled.
         step: optimizer steps taken so far.
         index: (B,) int64, which training slice each one is.
-        motion: where each pixel came from; moves further maps of the training slices as ``target`` was moved.
+        transform: where each pixel came from; applies the augmentation of ``target`` to further maps.
         masks: (B,H,W) int64 unpaired dense masks, 255 = outside the image; None but for
             ``supervision: scribble+masks``.
     """
@@ -33,12 +53,12 @@ class Batch:
     target: Tensor
     step: int
     index: Tensor
-    motion: Motion = STILL
+    transform: SpatialTransform = IDENTITY
     masks: Tensor | None = None
 
     def inside(self) -> Tensor:
         """(B,H,W) bool: pixels that come from the slice; augmentation brings the others in from outside."""
-        return self.motion.labels(torch.zeros_like(self.target)) != UNLABELLED
+        return self.transform.labels(torch.zeros_like(self.target)) != UNLABELLED
 
 
 Network = nn.Module

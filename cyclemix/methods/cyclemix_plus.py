@@ -17,15 +17,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.strict import ConfigError
 from cyclemix.inference.predictor import probabilities
-from cyclemix.methods.base import Batch, Network
+from cyclemix.methods.base import Batch, Network, Slices
 from cyclemix.methods.cyclemix import CycleMix, MixedView
 from cyclemix.networks.ema import Teacher
 from cyclemix.ops.components import largest_component
 from cyclemix.ops.losses import partial_cross_entropy
-from cyclemix.training.slices import Slices
 
 
 class CycleMixPlus(CycleMix):
@@ -81,7 +80,7 @@ class CycleMixPlus(CycleMix):
             loss = taught_loss(view, scores, config.teacher_confidence)
             terms["teacher"] = config.weight_teacher * ramp * loss
         if config.weight_pseudo > 0:
-            labels = batch.motion.labels(memory.labels[batch.index].long())
+            labels = batch.transform.labels(memory.labels[batch.index].long())
             terms["pseudo"] = config.weight_pseudo * partial_cross_entropy(seen.logits, labels)
         return terms
 
@@ -92,7 +91,7 @@ class CycleMixPlus(CycleMix):
             self._teacher.follow(net, config.teacher_decay, step)
         since = step - config.pseudo_from_step
         if config.weight_pseudo > 0 and since >= 0 and since % config.pseudo_every_steps == 0:
-            probs = probabilities(average, slices.image, flip_average=True)
+            probs = probabilities(average, slices.image, test_time_augmentation=True)
             self._memory.label(probs, slices, config.pseudo_confidence)
 
 

@@ -30,15 +30,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.strict import StrictModel
 from cyclemix.inference.predictor import CHUNK, probabilities
-from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.methods.base import Batch, Method, Network, Slices
 from cyclemix.networks.unet_dual import DualUNet
 from cyclemix.ops.components import largest_component
 from cyclemix.ops.dual import draw_channels, mean_logits, mix
 from cyclemix.ops.losses import partial_cross_entropy, soft_cross_entropy
-from cyclemix.training.slices import Slices
 
 
 class DMSPS(Method):
@@ -76,13 +75,15 @@ class DMSPS(Method):
         """(N,H,W) uint8: the scribbles and what the averaged network is sure of."""
         predictor, grown = BothDecoders(cast(DualUNet, average)), []
         for image, target in zip(slices.image.split(CHUNK), slices.target.split(CHUNK), strict=True):
-            sure = confident(probabilities(predictor, image, flip_average=False), self.config.entropy_below)
+            sure = confident(
+                probabilities(predictor, image, test_time_augmentation=False), self.config.entropy_below
+            )
             grown.append(torch.where(target == UNLABELLED, sure, target))
         return torch.cat(grown)
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms ``pce`` and ``soft``."""
-        target = batch.motion.labels(self.labels.target[batch.index].long())
+        target = batch.transform.labels(self.labels.target[batch.index].long())
         channels = cast(DualUNet, net).channels
         keep = draw_channels(len(batch.image), channels, self.config.drop, generator, batch.image.device)
         first, second = net(batch.image, keep)

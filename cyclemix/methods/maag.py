@@ -27,11 +27,16 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from cyclemix.methods.base import Batch, Method, Network
-from cyclemix.networks.discriminators import LEVELS, GameSettings, MaskDiscriminator, mask_maps, play
+from cyclemix.methods.base import Batch, Method, Network, Slices
+from cyclemix.networks.discriminators import (
+    LEVELS,
+    AdversarialConfig,
+    MaskDiscriminator,
+    adversarial_losses,
+    mask_maps,
+)
 from cyclemix.networks.unet_attention import AttentionUNet
 from cyclemix.ops.losses import balanced_cross_entropy
-from cyclemix.training.slices import Slices
 
 EPS = 1e-6
 """A cross-entropy below this is not weighted up further."""
@@ -40,7 +45,7 @@ EPS = 1e-6
 class MAAG(Method):
     """Scribbles and one game over all scales of a network with attention gates."""
 
-    class Config(GameSettings):
+    class Config(AdversarialConfig):
         """Values of the authors' code."""
 
     supervision = "scribble+masks"
@@ -60,7 +65,7 @@ class MAAG(Method):
         logits = net(batch.image)[: self.scales]
         predicted = [scale.float().softmax(dim=1)[:, 1:] for scale in logits]
         drawn = mask_maps(batch.masks, self.num_classes, self.scales)
-        fooling, telling = play(self.discriminator, drawn, predicted, self.config, generator)
+        fooling, telling = adversarial_losses(self.discriminator, drawn, predicted, self.config, generator)
         supervised = balanced_cross_entropy(logits[0], batch.target)
         balance = (fooling / supervised.clamp_min(EPS)).detach().abs()
         weight = self.config.weight_adversarial

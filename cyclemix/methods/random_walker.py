@@ -21,14 +21,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cyclemix.config.models import BACKGROUND, UNLABELLED
+from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.config.strict import StrictModel
 from cyclemix.inference.predictor import CHUNK
-from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.methods.base import Batch, Method, Network, Slices
 from cyclemix.ops.frame import image_frame
 from cyclemix.ops.losses import partial_cross_entropy
 from cyclemix.ops.randomwalk import random_walk
-from cyclemix.training.slices import Slices
 
 
 class Labels(nn.Module):
@@ -66,7 +65,7 @@ class RandomWalker(Method):
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """One term, ``ce`` on the grown labels."""
-        target = batch.motion.labels(self.labels.values[batch.index].long())
+        target = batch.transform.labels(self.labels.values[batch.index].long())
         return {"ce": partial_cross_entropy(net(batch.image), target)}
 
 

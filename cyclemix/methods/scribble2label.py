@@ -12,7 +12,7 @@ there (the authors: every 5 epochs).
 
 Deviations:
     * the average starts from the first prediction; there from zero, so that the first labels wait for it to
-      climb over the threshold;
+      decode over the threshold;
     * the averaged weights predict, in evaluation mode; there the network as it is;
     * padding never gets a pseudo-label.
 """
@@ -23,13 +23,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.strict import StrictModel
 from cyclemix.inference.predictor import probabilities
-from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.methods.base import Batch, Method, Network, Slices
 from cyclemix.ops.frame import image_frame
 from cyclemix.ops.losses import partial_cross_entropy
-from cyclemix.training.slices import Slices
 
 
 class Average(nn.Module):
@@ -79,12 +78,14 @@ class Scribble2Label(Method):
         period = self.config.period_steps
         if step % period == 0:
             share = 1.0 if step == period else self.config.alpha
-            self.average.move_towards(probabilities(average, slices.image, flip_average=False), share)
+            self.average.move_towards(
+                probabilities(average, slices.image, test_time_augmentation=False), share
+            )
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms ``pce`` on scribbles and ``pseudo`` on the other pixels, 0 before the warm-up ends."""
         logits = net(batch.image)
-        grown = batch.motion.labels(self.average.labels(batch.index, self.config.threshold))
+        grown = batch.transform.labels(self.average.labels(batch.index, self.config.threshold))
         other = torch.where(batch.target == UNLABELLED, grown, UNLABELLED)
         weight = self.config.weight_pseudo if batch.step >= self.config.warmup_steps else 0.0
         return {

@@ -31,12 +31,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.strict import StrictModel
-from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.methods.base import Batch, Method, Network, Slices
 from cyclemix.networks.ema import Teacher
 from cyclemix.ops.losses import partial_cross_entropy, partial_dice
-from cyclemix.training.slices import Slices
 
 
 class SDTNet(Method):

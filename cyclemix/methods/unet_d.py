@@ -12,16 +12,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cyclemix.methods.base import Batch, Method, Network
-from cyclemix.networks.discriminators import GameSettings, MaskDiscriminator, mask_maps, play
+from cyclemix.methods.base import Batch, Method, Network, Slices
+from cyclemix.networks.discriminators import (
+    AdversarialConfig,
+    MaskDiscriminator,
+    adversarial_losses,
+    mask_maps,
+)
 from cyclemix.ops.losses import partial_cross_entropy
-from cyclemix.training.slices import Slices
 
 
 class UNetD(Method):
     """Scribbles and one game over whole slices."""
 
-    class Config(GameSettings):
+    class Config(AdversarialConfig):
         """Values of the discriminator of ``maag``."""
 
     supervision = "scribble+masks"
@@ -40,7 +44,7 @@ class UNetD(Method):
         logits = net(batch.image)
         predicted = [logits.float().softmax(dim=1)[:, 1:]]
         drawn = mask_maps(batch.masks, self.num_classes)
-        fooling, telling = play(self.discriminator, drawn, predicted, self.config, generator)
+        fooling, telling = adversarial_losses(self.discriminator, drawn, predicted, self.config, generator)
         weight = self.config.weight_adversarial
         return {
             "pce": partial_cross_entropy(logits, batch.target),

@@ -25,10 +25,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cyclemix.config.strict import StrictModel
-from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.methods.base import Batch, Method, Network, Slices
 from cyclemix.networks.ema import Teacher
 from cyclemix.ops.losses import partial_cross_entropy
-from cyclemix.training.slices import Slices
 
 
 class USTM(Method):

@@ -30,7 +30,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch, Network
 from cyclemix.methods.cyclemix import CycleMix
 from cyclemix.ops.affinity import neighbour_support

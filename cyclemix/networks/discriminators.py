@@ -23,7 +23,7 @@ LEVELS = 4
 """Convolutions of `MaskDiscriminator`."""
 
 
-class GameSettings(StrictModel):
+class AdversarialConfig(StrictModel):
     """What keeps the discriminator from winning; values of the code of Valvano et al. (TMI 2021)."""
 
     weight_adversarial: float = Field(0.2, ge=0, description="weight of both sides of the game")
@@ -143,11 +143,11 @@ def mask_maps(masks: Tensor | None, num_classes: int, scales: int = 1) -> list[T
     return maps
 
 
-def play(
+def adversarial_losses(
     discriminator: nn.Module,
     drawn: list[Tensor],
     predicted: list[Tensor],
-    settings: GameSettings,
+    settings: AdversarialConfig,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Both sides' least-squares loss, scalars (Mao et al., ICCV 2017): +1 = drawn, -1 = predicted.

@@ -1,4 +1,4 @@
-"""Networks that single methods need: each file here is one, named as ``training.network`` names it.
+"""Networks by name: each file of this folder with a `build` function is one, named as ``training.network``.
 
 A file has ``build(recipe, num_classes, in_channels) -> nn.Module``. In evaluation mode the network maps
 (B,1,H,W) to logits (B,num_classes,H,W); in training mode it may return more, for the methods that name it
@@ -9,21 +9,34 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import nn
 
-OTHERS = {"discriminators", "ema", "registry", "unet"}
-"""Files of this folder that are no single method's network."""
+from cyclemix.config.models import Recipe
+from cyclemix.config.strict import ConfigError
+
+OTHERS = {"discriminators", "ema", "registry"}
+"""Files of this folder that are no ``training.network``."""
 
 
 def names() -> list[str]:
-    """Names of the files, sorted."""
-    return sorted({m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])} - OTHERS)
+    """Values of ``training.network``, sorted."""
+    return sorted({module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])} - OTHERS)
 
 
-def load(name: str) -> Callable[..., nn.Module]:
-    """``build`` of a file."""
-    builder: Callable[..., nn.Module] = importlib.import_module(f"cyclemix.networks.{name}").build
-    return builder
+def build_network(recipe: Recipe, num_classes: int) -> nn.Module:
+    """The network of a recipe, channels last (the memory format in which convolutions are fastest).
+
+    Raises:
+        ConfigError: no such network.
+    """
+    if recipe.network not in names():
+        raise ConfigError(f"training.network: expected one of {', '.join(names())}, got {recipe.network!r}")
+    module = importlib.import_module(f"cyclemix.networks.{recipe.network}")
+    net: nn.Module = module.build(recipe, num_classes)
+    for parameter in net.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return net

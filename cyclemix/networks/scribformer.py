@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cyclemix.config.models import Recipe
-from cyclemix.networks.unet import UNet, climb, unpad
+from cyclemix.networks.unet import UNet, decode, unpad
 from cyclemix.ops.dual import mean_logits
 
 HEAD_WIDTH = 64
@@ -68,7 +68,7 @@ class ScribFormer(UNet):
         levels on the coarsest grid, not negative, the finest level's first.
         """
         features, tokens = self.couple(self.pad(image))
-        first = unpad(self.head(climb(self.up, self.merge, features)[0]), image)
+        first = unpad(self.head(decode(self.up, self.merge, features)[0]), image)
         second = unpad(self.head2(self.up2(tokens)), image)
         if not self.training:
             return mean_logits(first, second)

@@ -1,4 +1,4 @@
-"""The paper's valid-convolution U-Net and the fast same-padding U-Net that is the default."""
+"""The same-padding U-Net that is the default, and the parts that other networks share with it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cyclemix.config.models import Recipe
-from cyclemix.networks import registry
 
 
 def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
-    """The network of a recipe: images (B,1,H,W) float -> logits (B,num_classes,H,W) float.
-
-    Raises:
-        ValueError: unknown name.
-    """
-    if recipe.network == "unet":
-        return UNet(num_classes, recipe.base_filters, recipe.levels, in_channels)
-    if recipe.network == "unet_paper":
-        return PaperUNet(num_classes, in_channels)
-    if recipe.network not in registry.names():
-        known = ", ".join(["unet", "unet_paper", *registry.names()])
-        raise ValueError(f"training.network: expected one of {known}, got {recipe.network!r}")
-    return registry.load(recipe.network)(recipe, num_classes, in_channels)
+    """The network of ``training.network: unet``."""
+    return UNet(num_classes, recipe.base_filters, recipe.levels, in_channels)
 
 
 def convolution(in_channels: int, out_channels: int, stride: int = 1) -> list[nn.Module]:
@@ -66,7 +54,7 @@ class UNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B,C,H,W) -> logits (B,num_classes,H,W)."""
-        logits: Tensor = self.head(climb(self.up, self.merge, self.encode(image))[0])
+        logits: Tensor = self.head(decode(self.up, self.merge, self.encode(image))[0])
         return unpad(logits, image)
 
     def encode(self, image: Tensor) -> list[Tensor]:
@@ -84,7 +72,7 @@ class UNet(nn.Module):
         return functional.pad(image, (0, pad_x, 0, pad_y), mode="reflect") if pad_y or pad_x else image
 
 
-def climb(up: nn.ModuleList, merge: nn.ModuleList, skips: list[Tensor]) -> list[Tensor]:
+def decode(up: nn.ModuleList, merge: nn.ModuleList, skips: list[Tensor]) -> list[Tensor]:
     """A U-Net's way up.
 
     Args:
@@ -103,75 +91,3 @@ def climb(up: nn.ModuleList, merge: nn.ModuleList, skips: list[Tensor]) -> list[
 def unpad(logits: Tensor, image: Tensor) -> Tensor:
     """``logits`` of a padded image at the size of ``image``."""
     return logits[..., : image.shape[-2], : image.shape[-1]]
-
-
-class _ValidBlock(nn.Sequential):
-    """Two valid 3x3 convolutions with batch norm and ReLU: the side shrinks by 4 pixels."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, 3),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(out_channels, out_channels, 3),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-        )
-
-
-class _Up(nn.Sequential):
-    """Nearest upsampling by two, then a 3x3 convolution with batch norm and ReLU."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            nn.Upsample(scale_factor=2, mode="nearest"),
-            nn.Conv2d(in_channels, out_channels, 3, padding=1),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-        )
-
-
-class PaperUNet(nn.Module):
-    """The network of CycleMix (Zhang & Zhuang 2022, official code): 64..1024 filters, valid convolutions.
-
-    The image is zero-padded by 92 pixels (212 -> 396) so that the valid convolutions return its own size;
-    skip features are cropped to the centre. The two deepest up-convolutions carry ``num_classes`` channels
-    only, and the logits pass a batch norm. 25.76 M parameters for 4 classes.
-    """
-
-    WIDTHS = (64, 128, 256, 512, 1024)
-    MARGIN = 92
-
-    def __init__(self, num_classes: int, in_channels: int = 1) -> None:
-        super().__init__()
-        widths = self.WIDTHS
-        carried = (num_classes, num_classes, *reversed(widths[:2]))
-        self.down = nn.ModuleList(
-            _ValidBlock(a, b) for a, b in zip((in_channels, *widths[:-1]), widths, strict=True)
-        )
-        deeper, skips = tuple(reversed(widths[1:])), tuple(reversed(widths[:-1]))
-        self.up = nn.ModuleList(_Up(a, b) for a, b in zip(deeper, carried, strict=True))
-        self.merge = nn.ModuleList(_ValidBlock(a + b, b) for a, b in zip(carried, skips, strict=True))
-        self.head = nn.Sequential(nn.Conv2d(widths[0], num_classes, 1), nn.BatchNorm2d(num_classes))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """(B,C,H,W) -> logits (B,num_classes,H,W); sides other than 4 (mod 16) are padded, then cropped."""
-        height, width = image.shape[-2:]
-        extra_y, extra_x = (4 - height) % 16, (4 - width) % 16
-        margin = self.MARGIN
-        features = functional.pad(image, (margin, margin + extra_x, margin, margin + extra_y))
-        skips = []
-        for level, block in enumerate(self.down):
-            features = block(features if level == 0 else functional.max_pool2d(features, 2))
-            skips.append(features)
-        skips.pop()
-        for up, merge in zip(self.up, self.merge, strict=True):
-            features = up(features)
-            features = merge(torch.cat([_crop(skips.pop(), features), features], dim=1))
-        return self.head(features)[..., :height, :width]
-
-
-def _crop(skip: Tensor, like: Tensor) -> Tensor:
-    """The centre of ``skip`` (B,C,H',W') at the size of ``like``."""
-    top, left = (skip.shape[-2] - like.shape[-2]) // 2, (skip.shape[-1] - like.shape[-1]) // 2
-    return skip[..., top : top + like.shape[-2], left : left + like.shape[-1]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from cyclemix.config.models import Recipe
-from cyclemix.networks.unet import UNet, climb, unpad
+from cyclemix.networks.unet import UNet, decode, unpad
 
 
 def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
@@ -30,7 +30,7 @@ class DeepUNet(UNet):
         In training mode a tuple: these, and those of every coarser level, (B,num_classes, H/2^l, W/2^l)
         rounded up.
         """
-        features = climb(self.up, self.merge, self.encode(image))
+        features = decode(self.up, self.merge, self.encode(image))
         logits = unpad(self.head(features[0]), image)
         if not self.training:
             return logits

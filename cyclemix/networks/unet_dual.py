@@ -11,7 +11,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from cyclemix.config.models import Recipe
-from cyclemix.networks.unet import Block, UNet, climb, unpad
+from cyclemix.networks.unet import Block, UNet, decode, unpad
 
 
 def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
@@ -44,11 +44,11 @@ class DualUNet(UNet):
             logits (B,num_classes,H,W), or a pair of them.
         """
         skips = self.encode(image)
-        first = unpad(self.head(climb(self.up, self.merge, skips)[0]), image)
+        first = unpad(self.head(decode(self.up, self.merge, skips)[0]), image)
         if keep is None:
             return first
         dropped = [
             skip * factor[:, :, None, None].to(skip.dtype)
             for skip, factor in zip(skips, keep.split(self.widths, dim=1), strict=True)
         ]
-        return first, unpad(self.head2(climb(self.up2, self.merge2, dropped)[0]), image)
+        return first, unpad(self.head2(decode(self.up2, self.merge2, dropped)[0]), image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from cyclemix.config.models import Recipe
-from cyclemix.networks.unet import UNet, climb, unpad
+from cyclemix.networks.unet import UNet, decode, unpad
 
 
 def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
@@ -24,6 +24,6 @@ class FeatureUNet(UNet):
         With ``features`` a tuple: logits, the encoder's deepest features and the decoder's last ones, both
         of the padded image.
         """
-        decoded = climb(self.up, self.merge, self.encode(image))
+        decoded = decode(self.up, self.merge, self.encode(image))
         logits = unpad(self.head(decoded[0]), image)
         return (logits, decoded[-1], decoded[0]) if features else logits

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cyclemix.config.models import UNLABELLED, Augmentation
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Augmentation
 from cyclemix.ops import resample
 from cyclemix.ops.precision import full_precision
 
@@ -26,7 +27,7 @@ BLUR_RADIUS_IN_SD = 3.0
 
 
 @dataclass(frozen=True)
-class Motion:
+class SpatialTransform:
     """Where each pixel of the augmented slices came from.
 
     Attributes:
@@ -47,7 +48,7 @@ class Motion:
         return moved[:, 0].to(labels.dtype)
 
 
-STILL = Motion(None)
+IDENTITY = SpatialTransform(None)
 
 
 class Augmented(NamedTuple):
@@ -55,7 +56,7 @@ class Augmented(NamedTuple):
 
     image: Tensor
     target: Tensor
-    motion: Motion
+    transform: SpatialTransform
 
 
 def augment(image: Tensor, target: Tensor, settings: Augmentation, generator: torch.Generator) -> Augmented:
@@ -72,15 +73,17 @@ def augment(image: Tensor, target: Tensor, settings: Augmentation, generator: to
         generator: source of randomness, on the image's device.
 
     Returns:
-        image and target, same shapes and dtypes, new tensors, and the motion for further maps.
+        image and target, same shapes and dtypes, new tensors, and the transform for further maps.
 
     Raises:
         ValueError: wrong shapes or dtypes.
     """
     _check(image, target)
     with torch.no_grad(), full_precision(image.device.type):
-        motion = draw_motion(target, settings, generator)
-        return Augmented(_recolour(motion.image(image), settings, generator), motion.labels(target), motion)
+        transform = draw_transform(target, settings, generator)
+        return Augmented(
+            _recolour(transform.image(image), settings, generator), transform.labels(target), transform
+        )
 
 
 def _check(image: Tensor, target: Tensor) -> None:
@@ -95,11 +98,11 @@ def _check(image: Tensor, target: Tensor) -> None:
         )
 
 
-def draw_motion(slices: Tensor, settings: Augmentation, generator: torch.Generator) -> Motion:
+def draw_transform(slices: Tensor, settings: Augmentation, generator: torch.Generator) -> SpatialTransform:
     """Flips, quarter turns, rotation, zoom and shift, drawn for each of the ``slices`` (B, H, W)."""
     batch, height, width = slices.shape
     if not (settings.flip_turn or settings.rotate_degrees or settings.scale or settings.shift_fraction):
-        return STILL
+        return IDENTITY
     draw = torch.rand((batch, 7), generator=generator, device=slices.device)
     signed = draw * 2 - 1
     angle = signed[:, 0] * math.radians(settings.rotate_degrees)
@@ -116,7 +119,7 @@ def draw_motion(slices: Tensor, settings: Augmentation, generator: torch.Generat
         straight = torch.diag_embed(flip)
         mirror = straight * (1 - swap) + straight.flip(-1) * swap
         matrix = (matrix[:, :, :, None] * mirror[:, None]).sum(dim=2)  # a product that TF32 cannot round
-    return Motion(resample.grid(matrix, shift, height, width))
+    return SpatialTransform(resample.grid(matrix, shift, height, width))
 
 
 def _recolour(image: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:

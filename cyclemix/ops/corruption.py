@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cyclemix.config.models import BACKGROUND
+from cyclemix.config.labels import BACKGROUND
 
 PROBABILITY = 0.5
 """Chance that one kind of damage touches a sample."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 
 Reduction = Literal["labelled", "pixels"]
 """How a sum over pixels becomes a scalar: over the labelled pixels, or over all (the official code)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 
 
 def class_ratios(scores: Tensor, target: Tensor, iterations: int) -> Tensor:

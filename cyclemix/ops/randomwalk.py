@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 
 CHECK_EVERY = 50
 """Iterations between looks at the residual, each of which waits for the device."""

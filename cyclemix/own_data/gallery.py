@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imsave
 from numpy.typing import NDArray
 
-from cyclemix.config.models import BACKGROUND, UNLABELLED
+from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.report.html import STYLE
 from cyclemix.report.plots.style import structure_colours

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cyclemix.config.models import BACKGROUND, UNLABELLED
+from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.data import autogrid
 from cyclemix.data.readers.alignment import AFFINE_TOLERANCE_MM, shift_mm
 from cyclemix.data.readers.native import (

@@ -16,19 +16,13 @@ import pandas as pd
 import yaml
 from tqdm import tqdm
 
-from cyclemix.config.models import BACKGROUND, UNLABELLED
-from cyclemix.data.readers.native import (
-    DataError,
-    Header,
-    header_spacing,
-    load_volume,
-    move_slices,
-    slices_first,
-)
+from cyclemix.config.labels import BACKGROUND, UNLABELLED
+from cyclemix.data.readers.native import DataError, Header, header_spacing, load_volume, slices_first
 from cyclemix.data.readers.volumes import SUFFIXES, is_volume, stem
 from cyclemix.data.scribbles.keep import keep_fraction, keep_slices
-from cyclemix.data.scribbles.simulate import Hand, simulate_volume
+from cyclemix.data.scribbles.simulate import AnnotatorStyle, simulate_volume
 from cyclemix.data.scribbles.strokes import as_records, beside_experts, measure, summarise
+from cyclemix.data.store import move_slices
 from cyclemix.files.atomic import replacing, write_text
 
 log = logging.getLogger(__name__)
@@ -47,7 +41,7 @@ class Request:
         slices: part of the slices whose scribbles stay.
         unlabelled: the given files are scribbles, in which this value is unlabelled; None = dense labels.
         names: names of the class values in rising order; empty = class1, class2, ...
-        hand: how strokes are drawn.
+        style: how strokes are drawn.
         slice_axis: axis of the files along which the slices lie; strokes are drawn slice by slice.
     """
 
@@ -56,7 +50,7 @@ class Request:
     slices: float = 1.0
     unlabelled: int | None = None
     names: Sequence[str] = ()
-    hand: Hand = field(default_factory=Hand)
+    style: AnnotatorStyle = field(default_factory=AnnotatorStyle)
     slice_axis: int = 3
 
 
@@ -89,10 +83,10 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
     if background is not None:
         table[background] = BACKGROUND
 
-    hand = _by_place(request.hand, table)
+    style = _by_place(request.style, table)
 
     def job(path: Path) -> pd.DataFrame:
-        return _write(path, output_dir / written_name(path), table, unlabelled, replace(request, hand=hand))
+        return _write(path, output_dir / written_name(path), table, unlabelled, replace(request, style=style))
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
         rows = list(tqdm(pool.map(job, files), "scribble", len(files), unit="file", disable=None))
@@ -199,22 +193,22 @@ def class_names(classes: Sequence[int], names: Sequence[str]) -> list[str]:
     return list(names) or [f"class{value}" for value in classes]
 
 
-def _by_place(hand: Hand, table: Mapping[int, int]) -> Hand:
+def _by_place(style: AnnotatorStyle, table: Mapping[int, int]) -> AnnotatorStyle:
     """Widths and lengths by place in the table in place of file values.
 
     Raises:
         ValueError: one for a value that no file holds.
     """
-    unknown = sorted({*hand.widths_px, *hand.lengths} - set(table))
+    unknown = sorted({*style.widths_px, *style.lengths} - set(table))
     if unknown:
         raise ValueError(
             f"--width-px, --length: no value {unknown[0]} in the files; they hold {sorted(table)}"
         )
     widths, lengths = (
         {table[value]: number for value, number in numbers.items()}
-        for numbers in (hand.widths_px, hand.lengths)
+        for numbers in (style.widths_px, style.lengths)
     )
-    return replace(hand, widths_px=widths, lengths=lengths)
+    return replace(style, widths_px=widths, lengths=lengths)
 
 
 def _load(path: Path) -> tuple[np.ndarray, Header | None]:
@@ -235,7 +229,7 @@ def _write(
     spacing = slices_first(header_spacing(header), request.slice_axis)[1:]
     case = stem(path)
     dense = None if request.unlabelled is not None else given
-    drawn = given if dense is None else simulate_volume(dense, spacing, case, request.seed, request.hand)
+    drawn = given if dense is None else simulate_volume(dense, spacing, case, request.seed, request.style)
     drawn = keep_fraction(drawn, request.keep, case, request.seed)
     drawn = keep_slices(drawn, request.slices, case, request.seed)
     values = np.full(array.shape, unlabelled, np.uint8 if max(unlabelled, *table) < 256 else np.uint16)

@@ -1,9 +1,9 @@
 """Records: what a stage read and wrote, by sha256, so that a number in a table can be traced to its sources.
 
-A record lies beside what it vouches for and is written last. Paths in it start from its own folder, so that
-a results folder may be moved as a whole. It ends with a seal, the sha256 of the rest, and the records of the
-tables hold the hashes of the records below them. No time enters a record but training's. docs/trust.md tells
-how to follow the chain by hand; `cyclemix verify` follows it.
+A record lies beside the files it describes and is written last. Its paths are relative to its own folder, so
+that a results folder can be moved as a whole. It ends with a checksum, the sha256 of the rest; the records of
+the tables hold the hashes of the records below them. Only a training's record holds times. docs/trust.md says
+how to follow the records by hand; `cyclemix verify` follows them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ METRICS = "metrics_provenance.json"
 """Beside a run's ``metrics.csv``."""
 
 
-class Unsealed(ValueError):
+class NoChecksum(ValueError):
     """A record of an older version, which says nothing of files."""
 
 
@@ -52,15 +52,15 @@ def write(
     """
     content = {**made, "inputs": _hashes(path, inputs), "outputs": _hashes(path, outputs)}
     content = json.loads(json.dumps(content))  # as it will be read
-    content["seal"] = seal(content)
+    content["checksum"] = checksum(content)
     write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A record whose seal is right.
+    """A record whose checksum is right.
 
     Raises:
-        Unsealed: it has no seal.
+        NoChecksum: it has no checksum.
         ValueError: absent, no record, or altered since it was written; names the file.
     """
     try:
@@ -69,10 +69,10 @@ def read(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: no such record") from None
     except ValueError as error:  # neither UTF-8 nor JSON
         raise ValueError(f"{path}: not a record ({error})") from None
-    if not isinstance(content, dict) or not {"inputs", "outputs", "seal"} <= content.keys():
-        raise Unsealed(f"{path}: no record of inputs and outputs; an older version wrote it")
-    if content["seal"] != seal(content):
-        raise ValueError(f"{path}: its seal does not fit its content; it was altered")
+    if not isinstance(content, dict) or not {"inputs", "outputs", "checksum"} <= content.keys():
+        raise NoChecksum(f"{path}: no record of inputs and outputs; an older version wrote it")
+    if content["checksum"] != checksum(content):
+        raise ValueError(f"{path}: its checksum does not fit its content; it was altered")
     return content
 
 
@@ -90,7 +90,7 @@ def check(records: Iterable[Path], files: Iterable[str | Path]) -> None:
     for record in filter(Path.is_file, records):
         try:
             content = read(record)
-        except Unsealed:
+        except NoChecksum:
             continue
         except ValueError as error:
             raise ValueError(f"{error}; delete it and run the stage that writes it again") from error
@@ -105,9 +105,9 @@ def check(records: Iterable[Path], files: Iterable[str | Path]) -> None:
             )
 
 
-def seal(content: Mapping[str, Any]) -> str:
-    """sha256 of a record without its seal."""
-    rest = {key: value for key, value in content.items() if key != "seal"}
+def checksum(content: Mapping[str, Any]) -> str:
+    """sha256 of a record without its checksum."""
+    rest = {key: value for key, value in content.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,8 +1,8 @@
 """Check a results folder against its records: every hash, every link of the chain, every mean.
 
-What a record says of a file is a claim: the stage that wrote the file, or one that read it, saw these bytes.
-The word of the writer counts; a reader that saw other bytes is out of date. A record counts only with a right
-seal, a receipt only where it is what its readers saw, so that an altered one casts no suspicion on others.
+A record claims that the stage that wrote a file, or one that read it, saw certain bytes. The writer's claim
+decides; a reader that saw other bytes is out of date. A record counts only if its checksum is right, a receipt
+only if it is what its readers saw, so that an altered record raises no finding about other files.
 """
 
 from __future__ import annotations
@@ -112,12 +112,12 @@ class _Checker:
                     self.blame(record_of(path), "unrecorded", text)
 
     def read_records(self, paths: Iterable[Path]) -> dict[Path, Record]:
-        """The records whose seal is right."""
+        """The records whose checksum is right."""
         intact = {}
         for path in paths:
             try:
                 intact[path] = records.read(path)
-            except records.Unsealed as error:
+            except records.NoChecksum as error:
                 self.blame(path, "unrecorded", str(error).removeprefix(f"{path}: "))
             except ValueError as error:
                 self.blame(path, "altered", str(error).removeprefix(f"{path}: "))
@@ -140,7 +140,7 @@ class _Checker:
         return found
 
     def compare(self, claims: Mapping[Path, Claims], hashes: Hashes, sealed: Container[Path] = ()) -> None:
-        """Set what is there against what the records say; of a ``sealed`` record its seal is believed."""
+        """Set what is there against what the records say; of a ``sealed`` record its checksum is believed."""
         for path, claim in claims.items():
             actual, believed = hashes[path], claim.wrote or claim.read
             witness = next(iter(believed.values()))[0]

@@ -16,17 +16,9 @@ from cyclemix.evaluation.statistics import ALPHA, AVERAGE, HIGHER_IS_BETTER
 from cyclemix.report import effort
 from cyclemix.report.page import EMPTY, Cell, Columns, Group, Kind, Page, Row, Table
 from cyclemix.report.published import CHECKED, PublishedRow
-from cyclemix.report.results import (
-    DIGITS,
-    METRIC_TITLES,
-    Study,
-    caption,
-    count,
-    duration,
-    facts,
-    inference_words,
-)
+from cyclemix.report.results import StudyResults
 from cyclemix.report.supplement import clinical_tables, level_tables, significance_tables
+from cyclemix.report.wording import DIGITS, METRIC_TITLES, caption, count, duration, facts, inference_words
 
 GROUPS = {
     "scribble": "Scribbles",
@@ -37,7 +29,7 @@ MARK = "*"
 UNVERIFIED = "†"
 
 
-def build(study: Study, published: Sequence[PublishedRow]) -> Page:
+def build(study: StudyResults, published: Sequence[PublishedRow]) -> Page:
     """The page of a data set.
 
     Args:
@@ -56,7 +48,7 @@ def score_tables(page: Page) -> tuple[Table, ...]:
     return tuple(table for table in page.tables if table.key.startswith(("scores", "published")))
 
 
-def apart(study: Study, row: PublishedRow) -> str:
+def apart(study: StudyResults, row: PublishedRow) -> str:
     """Why a published row may not stand beside ours; empty where it may."""
     if not study.on_official_test:
         return "patients"
@@ -65,7 +57,7 @@ def apart(study: Study, row: PublishedRow) -> str:
     return "" if row.subjects == study.sizes["train"] else "other"
 
 
-def _scores(study: Study, beside: Sequence[PublishedRow]) -> Table:
+def _scores(study: StudyResults, beside: Sequence[PublishedRow]) -> Table:
     """Own rows, with the published rows that may stand beside them."""
     columns = [
         (metric, structure) for metric in ("dice", "hd95_mm") for structure in (*study.structures, AVERAGE)
@@ -101,7 +93,10 @@ def _scores(study: Study, beside: Sequence[PublishedRow]) -> Table:
 
 
 def _best(
-    study: Study, labels: Sequence[str], papers: Sequence[PublishedRow], columns: Sequence[tuple[str, str]]
+    study: StudyResults,
+    labels: Sequence[str],
+    papers: Sequence[PublishedRow],
+    columns: Sequence[tuple[str, str]],
 ) -> dict[tuple[str, str], float]:
     """Best value of each column as it is printed, among own and verified rows; none for a group of one."""
     best = {}
@@ -114,12 +109,12 @@ def _best(
     return best
 
 
-def _mean(study: Study, label: str, column: tuple[str, str]) -> float | None:
+def _mean(study: StudyResults, label: str, column: tuple[str, str]) -> float | None:
     found = _summary_row(study, label, column)
     return None if found is None else float(found["mean"])
 
 
-def _summary_row(study: Study, label: str, column: tuple[str, str]) -> dict[str, Any] | None:
+def _summary_row(study: StudyResults, label: str, column: tuple[str, str]) -> dict[str, Any] | None:
     table, (metric, structure) = study.summary, column
     chosen = table[
         (table["method"] == label) & (table["metric"] == metric) & (table["structure"] == structure)
@@ -128,7 +123,7 @@ def _summary_row(study: Study, label: str, column: tuple[str, str]) -> dict[str,
 
 
 def _own_row(
-    study: Study,
+    study: StudyResults,
     label: str,
     columns: Sequence[tuple[str, str]],
     best: Mapping[tuple[str, str], float],
@@ -158,7 +153,7 @@ def _own_row(
 
 
 def _own_cell(
-    study: Study, label: str, column: tuple[str, str], best: Mapping[tuple[str, str], float]
+    study: StudyResults, label: str, column: tuple[str, str], best: Mapping[tuple[str, str], float]
 ) -> Cell:
     found = _summary_row(study, label, column)
     if found is None:
@@ -174,7 +169,7 @@ def _own_cell(
     return replace(cell, note=note, mark=mark, interval=(low, mean, high) if metric == "dice" else None)
 
 
-def _mark(study: Study, label: str, metric: str) -> str:
+def _mark(study: StudyResults, label: str, metric: str) -> str:
     table = study.significance
     row = table[(table["method"] == label) & (table["metric"] == metric)]
     return MARK if not row.empty and row["claim"].iloc[0] in ("better", "worse") else ""
@@ -223,7 +218,9 @@ def _source_notes(rows: Sequence[PublishedRow], sources: Mapping[str, str]) -> l
     return notes + [f"[{number}] {source}." for source, number in sources.items()]
 
 
-def _score_notes(study: Study, beside: Sequence[PublishedRow], sources: Mapping[str, str]) -> tuple[str, ...]:
+def _score_notes(
+    study: StudyResults, beside: Sequence[PublishedRow], sources: Mapping[str, str]
+) -> tuple[str, ...]:
     notes = [
         "Mean ± SD over patients (seeds averaged per case, frames per patient); [95 % bootstrap interval].",
         "Bold: best of its group" + (", published rows that are verified included." if beside else "."),
@@ -235,14 +232,14 @@ def _score_notes(study: Study, beside: Sequence[PublishedRow], sources: Mapping[
     return (*notes, *test_notes(study), *verified_notes(study), *_source_notes(beside, sources))
 
 
-def verified_notes(study: Study) -> list[str]:
+def verified_notes(study: StudyResults) -> list[str]:
     """What the mark of unverified rows means; nothing where there are none."""
     if all(block.get("verified", True) for block in study.study["methods"].values()):
         return []
     return [f"{UNVERIFIED} Not verified against the original code or numbers of the method."]
 
 
-def test_notes(study: Study) -> list[str]:
+def test_notes(study: StudyResults) -> list[str]:
     """What the mark of significant differences means, or why nothing can bear it."""
     tested = study.significance[study.significance["metric"] == "dice"]
     if tested.empty:
@@ -259,7 +256,7 @@ def test_notes(study: Study) -> list[str]:
     ]
 
 
-def _published_tables(study: Study, published: Sequence[PublishedRow]) -> list[Table]:
+def _published_tables(study: StudyResults, published: Sequence[PublishedRow]) -> list[Table]:
     which = "validation patients" if study.study["protocol"]["evaluate_on"] == "val" else "other patients"
     if study.study["protocol"]["kind"] == "kfold":
         which = "all patients in turn"
@@ -277,7 +274,7 @@ def _published_tables(study: Study, published: Sequence[PublishedRow]) -> list[T
     return tables
 
 
-def _published_table(study: Study, key: str, warning: str, rows: Sequence[PublishedRow]) -> Table:
+def _published_table(study: StudyResults, key: str, warning: str, rows: Sequence[PublishedRow]) -> Table:
     columns = [("dice", structure) for structure in (*study.structures, AVERAGE)]
     sources = _sources(rows)
     groups = []

@@ -9,7 +9,8 @@ import pandas as pd
 
 from cyclemix.evaluation.statistics import AVERAGE
 from cyclemix.report.page import EMPTY, Cell, Columns, Group, Row, Table
-from cyclemix.report.results import Study, caption
+from cyclemix.report.results import StudyResults
+from cyclemix.report.wording import caption
 
 COLUMNS = (
     "dataset",
@@ -27,7 +28,7 @@ COLUMNS = (
 """``subjects`` and ``labelled_pixels`` are what was trained on, on the training grid, mean over runs."""
 
 
-def table(study: Study) -> pd.DataFrame:
+def table(study: StudyResults) -> pd.DataFrame:
     """One row a point of the sweep, in the study's order; a header alone where nothing is swept."""
     dice = study.summary[(study.summary["metric"] == "dice") & (study.summary["structure"] == AVERAGE)]
     scores = dice.set_index("method")
@@ -61,7 +62,7 @@ def _mean(amounts: Sequence[Mapping[str, Any]], key: str) -> float:
     return round(sum(known) / len(known), 1) if known else float("nan")
 
 
-def tables(study: Study) -> list[Table]:
+def tables(study: StudyResults) -> list[Table]:
     """The sweep as a table of the page; none where nothing is swept."""
     points = table(study)
     if points.empty:
@@ -94,7 +95,7 @@ def _row(point: Mapping[Any, Any]) -> Row:
     return Row(str(point["label"]), cells)
 
 
-def mixed_notes(study: Study) -> list[str]:
+def mixed_notes(study: StudyResults) -> list[str]:
     """Which rows learned from dense labels where scribbles were missing; nothing where none did."""
     notes = []
     for label, runs in study.provenance.items():

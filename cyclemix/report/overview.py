@@ -5,7 +5,8 @@ from __future__ import annotations
 from cyclemix.evaluation.statistics import AVERAGE
 from cyclemix.report import comparison
 from cyclemix.report.page import Cell, Group, Row, Table
-from cyclemix.report.results import Study, split_sentence
+from cyclemix.report.results import StudyResults
+from cyclemix.report.wording import split_sentence
 
 COLUMNS = {"Dice": None, "HD95 (mm)": (AVERAGE,), "": ("Missed", "Training")}
 """Columns that the overview shows, by their common heading; None for all of a heading."""
@@ -17,14 +18,14 @@ LEARNED_FROM = {
 }
 
 
-def build(study: Study) -> str:
+def build(study: StudyResults) -> str:
     """Title, what was compared, which method came first, and the table of our own rows."""
     table = comparison.build(study, []).tables[0]
     parts = [study.title, "-" * len(study.title), "", split_sentence(study), "", headline(study), ""]
     return "\n".join([*parts, *_csv_table(table), "", *_notes(study), ""])
 
 
-def headline(study: Study) -> str:
+def headline(study: StudyResults) -> str:
     """The best row of each kind of supervision, in a sentence each.
 
     A sentence says what was measured, not that a difference is certain; the tests stand below the table.
@@ -81,6 +82,6 @@ def _csv(values: list[str]) -> str:
     return ", ".join('"' + value.replace('"', '""') + '"' for value in values)
 
 
-def _notes(study: Study) -> list[str]:
+def _notes(study: StudyResults) -> list[str]:
     notes = [*comparison.test_notes(study), *comparison.verified_notes(study)]
     return [line for note in notes for line in (text(note), "")]

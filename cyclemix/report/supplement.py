@@ -6,7 +6,8 @@ import pandas as pd
 
 from cyclemix.evaluation.statistics import AVERAGE
 from cyclemix.report.page import EMPTY, Cell, Columns, Group, Row, Table
-from cyclemix.report.results import DIGITS, METRIC_TITLES, Study, caption, p_words
+from cyclemix.report.results import StudyResults
+from cyclemix.report.wording import DIGITS, METRIC_TITLES, caption, p_words
 
 MEASURES = {
     "edv": "end-diastolic volume",
@@ -16,7 +17,7 @@ MEASURES = {
 }
 
 
-def significance_tables(study: Study) -> list[Table]:
+def significance_tables(study: StudyResults) -> list[Table]:
     """Tests against ``compare_to``; none where nothing was tested."""
     if study.significance.empty:
         return []
@@ -54,7 +55,7 @@ def _test_row(label: str, row: pd.Series, digits: int) -> Row:
     return Row(label, cells)
 
 
-def clinical_tables(study: Study) -> list[Table]:
+def clinical_tables(study: StudyResults) -> list[Table]:
     """Volumes, ejection fraction and mass; none where the data set names no ED and ES frames."""
     if study.agreement.empty:
         return []
@@ -93,7 +94,7 @@ def _agreement_row(label: str, row: pd.Series) -> Row:
     return Row(label, cells)
 
 
-def level_tables(study: Study) -> list[Table]:
+def level_tables(study: StudyResults) -> list[Table]:
     """Dice of base, middle and apex; none for other organs."""
     if study.levels.empty:
         return []

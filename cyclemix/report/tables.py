@@ -20,9 +20,8 @@ from cyclemix.files.layout import data_dir, method_dir, run_dir
 from cyclemix.provenance import records
 from cyclemix.provenance import rows as mixed_runs
 from cyclemix.provenance.digests import file_digest
-from cyclemix.report import comparison, effort, html, overview, published
-from cyclemix.report import text as render_text
-from cyclemix.report.results import Study
+from cyclemix.report import comparison, effort, html, latex, markdown, overview, published
+from cyclemix.report.results import StudyResults
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +67,7 @@ def run(
     per_level = read_runs(results, spec.label, study, "metrics_by_level.csv", LEVEL_COLUMNS)
     supervision = {label: block["supervision"] for label, block in study["methods"].items()}
     patients = clinical.measures(per_case, spec)
-    made = Study(
+    made = StudyResults(
         dataset=spec.label,
         title=spec.title,
         terms=spec.terms,
@@ -131,15 +130,15 @@ def _sources(results: Path, dataset: str, study: Mapping[str, Any]) -> list[Path
     return [data_dir(results, dataset) / "folds.json", *(file for file in files if file.is_file())]
 
 
-def _write_pages(study: Study, papers: list[published.PublishedRow], folder: Path) -> list[Path]:
+def _write_pages(study: StudyResults, papers: list[published.PublishedRow], folder: Path) -> list[Path]:
     """Write the pages; returns their files."""
     page = comparison.build(study, papers)
     verified = comparison.build(study, [paper for paper in papers if paper.checked == "yes"])
     readme = replace(verified, tables=comparison.score_tables(verified))
     pages = {
-        "comparison.md": render_text.markdown(page),
-        "comparison_readme.md": render_text.markdown(readme),
-        "comparison.tex": render_text.latex(page),
+        "comparison.md": markdown.markdown(page),
+        "comparison_readme.md": markdown.markdown(readme),
+        "comparison.tex": latex.latex(page),
         "comparison.html": html.html(page),
         "overview.rst": overview.build(study),
     }

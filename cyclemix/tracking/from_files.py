@@ -163,7 +163,7 @@ def run_params(config: Path, key: RunKey) -> dict[str, str]:
 
 def provenance_tags(values: Mapping[str, Any]) -> dict[str, str]:
     """A provenance as tags, without the hashes of files; the commit also as the version that MLflow shows."""
-    short = {name: value for name, value in values.items() if name not in ("inputs", "outputs", "seal")}
+    short = {name: value for name, value in values.items() if name not in ("inputs", "outputs", "checksum")}
     tags = {f"provenance.{name}": text for name, text in flatten(short).items()}
     commit = values.get("commit")
     if commit:

@@ -47,8 +47,8 @@ def requirements() -> list[str]:
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS]
 
 
-def architectures() -> list[str]:
-    """Modules of the networks that are loaded by name."""
+def networks() -> list[str]:
+    """Modules of the networks, which are loaded by name."""
     return [f"cyclemix.networks.{name}" for name in registry.names()]
 
 
@@ -69,7 +69,7 @@ def save(folder: Path, best: BestModel, **ids: Any) -> None:
         ParamSchema(
             [
                 ParamSpec("output_dir", "string", "segmentations"),
-                ParamSpec("flip_average", "boolean", True),
+                ParamSpec("test_time_augmentation", "boolean", True),
                 ParamSpec("largest_component", "boolean", True),
                 ParamSpec("device", "string", "auto"),
             ]
@@ -77,7 +77,7 @@ def save(folder: Path, best: BestModel, **ids: Any) -> None:
     )
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of MLflow about itself
-        for source in sources("cyclemix.tracking", LOADER, *architectures()):
+        for source in sources("cyclemix.tracking", LOADER, *networks()):
             copy = Path(scratch) / source.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)

@@ -25,7 +25,7 @@ class Segmenter:
 
         Args:
             model_input: column ``image``, paths of short-axis stacks (.nii or .nii.gz).
-            params: ``output_dir`` (made where missing; "segmentations"), ``flip_average``,
+            params: ``output_dir`` (made where missing; "segmentations"), ``test_time_augmentation``,
                 ``largest_component`` (both True) and ``device`` ("auto").
 
         Returns:

@@ -1,9 +1,8 @@
-"""One optimizer step, one validation, one snapshot: what the loop in `train` is made of."""
+"""One optimizer step, one validation, one checkpoint: what the loop in `train` is made of."""
 
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -11,18 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from cyclemix import methods
-from cyclemix.config.models import Recipe, RunConfig
-from cyclemix.inference.predictor import (
-    autocast,
-    build_network,
-    probabilities,
-    resolved_precision,
-    volume_dice,
-)
-from cyclemix.methods.base import Batch, Network
+from cyclemix.config.models import RunConfig
+from cyclemix.inference.predictor import probabilities
+from cyclemix.methods.base import Batch, Network, Slices
 from cyclemix.networks.ema import ema_weight, move_towards
-from cyclemix.ops.augment import augment, draw_motion
-from cyclemix.training.slices import Slices, Volume
+from cyclemix.networks.registry import build_network
+from cyclemix.ops.augment import augment, draw_transform
+from cyclemix.ops.precision import autocast, resolved_precision
+from cyclemix.training.optim import learning_rate, make_optimizer
+from cyclemix.training.slices import Volume
+from cyclemix.training.validation import volume_dice
 
 log = logging.getLogger(__name__)
 
@@ -132,16 +129,16 @@ class Engine:
         """A random batch, augmented."""
         slices, recipe, generator = self.slices, self.recipe, self.generator
         index = self._indices(len(slices.case))
-        image, target, motion = augment(
+        image, target, transform = augment(
             slices.image[index], slices.target[index].long(), recipe.augmentation, generator
         )
         masks = None
         if slices.masks is not None:
             drawn = slices.masks[self._indices(len(slices.masks))].long()
-            moved = draw_motion(drawn, recipe.augmentation, generator)
+            moved = draw_transform(drawn, recipe.augmentation, generator)
             masks = moved.labels(drawn)
         image = image.contiguous(memory_format=torch.channels_last)
-        return Batch(image, target, step, index, motion, masks)
+        return Batch(image, target, step, index, transform, masks)
 
     def _indices(self, count: int) -> Tensor:
         return torch.randint(count, (self.recipe.batch_size,), generator=self.generator, device=self.device)
@@ -186,7 +183,9 @@ class Engine:
         net = self.average if self.recipe.ema_decay else self.net.eval()
         scores = []
         for volume in volumes:
-            probs = probabilities(net, volume.image, flip_average=False, precision=self.recipe.precision)
+            probs = probabilities(
+                net, volume.image, test_time_augmentation=False, precision=self.recipe.precision
+            )
             scores.append(volume_dice(probs.argmax(1), volume.truth, self.num_classes))
         dice = torch.stack(scores).mean(0).tolist()
         average = sum(dice) / len(dice)
@@ -208,8 +207,8 @@ class Engine:
             state.best_model = {key: value.detach().clone() for key, value in net.state_dict().items()}
         return row
 
-    def snapshot(self, state: State) -> dict[str, Any]:
-        """All that `restore` needs to go on as if nothing had happened."""
+    def state_dict(self, state: State) -> dict[str, Any]:
+        """All that `load_state_dict` needs to go on as if nothing had happened."""
         return {
             "digest": state.digest,
             "state": {key: value for key, value in vars(state).items() if key not in ("digest", "pending")},
@@ -219,8 +218,8 @@ class Engine:
             "generator": self.generator.get_state().cpu(),
         }
 
-    def restore(self, saved: dict[str, Any]) -> State:
-        """Load a snapshot and return the state it holds, with this resumption noted."""
+    def load_state_dict(self, saved: dict[str, Any]) -> State:
+        """Load a state_dict and return the state it holds, with this resumption noted."""
         self.parts.load_state_dict(saved["parts"])
         self.average.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])
@@ -236,25 +235,3 @@ class Engine:
             log.warning(text, threads, ", ".join(map(str, state.threads)))
             state.threads = [*state.threads, threads]
         return state
-
-
-def make_optimizer(recipe: Recipe, parts: nn.Module, device: torch.device) -> torch.optim.Optimizer:
-    """AdamW or Adam over all trainable parts, fused on CUDA."""
-    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    fused = device.type == "cuda"
-    return kind(parts.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused)
-
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Learning rate of the step after ``step`` steps."""
-    peak, progress = recipe.learning_rate, step / recipe.max_steps
-    if recipe.schedule == "constant":
-        return peak
-    if recipe.schedule == "step":
-        return peak * 0.1 ** (step // recipe.step_every_steps)
-    if recipe.schedule == "onecycle":
-        rise = 0.3
-        phase = progress / rise if progress < rise else (1 - progress) / (1 - rise)
-        return peak * max(0.04, 0.5 * (1 - math.cos(math.pi * phase)))
-    warm = min(1.0, (step + 1) / recipe.warmup_steps) if recipe.warmup_steps else 1.0
-    return peak * warm * max(0.01, 0.5 * (1 + math.cos(math.pi * progress)))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,29 +10,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cyclemix.config.models import BACKGROUND, UNLABELLED, RunConfig
+from cyclemix.config.labels import BACKGROUND, UNLABELLED
+from cyclemix.config.models import RunConfig
 from cyclemix.config.strict import ConfigError
 from cyclemix.data.scribbles.keep import keep_fraction
 from cyclemix.data.store import load_case, load_mask
-
-
-@dataclass(frozen=True)
-class Slices:
-    """All training slices.
-
-    Attributes:
-        image: (N,1,H,W) float32.
-        target: (N,H,W) uint8, class values, 255 = unlabelled.
-        case: case of each slice, for messages.
-        masks: (M,H,W) uint8 dense masks of other patients; None but for ``supervision: scribble+masks``.
-        amounts: how much was annotated, for `provenance.json`.
-    """
-
-    image: Tensor
-    target: Tensor
-    case: list[str]
-    masks: Tensor | None = None
-    amounts: Mapping[str, int] = field(default_factory=dict)
+from cyclemix.methods.base import Slices
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ def _resume(engine: Engine, folder: Path, digest: str, device: torch.device) -> 
     saved = checkpoint.load(folder, digest, device)
     if saved is None:
         return State(digest=digest)
-    state = engine.restore(saved)
+    state = engine.load_state_dict(saved)
     log.info("resuming at step %d of %d", state.step, engine.recipe.max_steps)
     return state
 
@@ -220,7 +220,7 @@ def _loop(
                 _validate(engine, state, volumes, reporter)
                 bar.set_postfix(best=f"{state.best_dice:.3f}")
             if due:
-                checkpoint.save(folder, engine.snapshot(state))
+                checkpoint.save(folder, engine.state_dict(state))
                 saved_at = time.monotonic()
             if stop.raised and not last:
                 log.warning("SIGTERM: checkpoint at step %d; the same command goes on from it", state.step)

@@ -22,9 +22,11 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cyclemix.config.models import UNLABELLED, Grid, Recipe, RunConfig
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Grid, Recipe, RunConfig
 from cyclemix.data import download, prepare
 from cyclemix.data.store import read_index
+from cyclemix.methods.base import Slices
 from cyclemix.methods.cyclemix import CycleMix
 from cyclemix.ops import occlusion, rotation
 from cyclemix.ops.components import cycle_target
@@ -33,7 +35,7 @@ from cyclemix.ops.puzzlemix import Mix, puzzle_mix
 from cyclemix.ops.saliency import saliency
 from cyclemix.report.plots import style
 from cyclemix.training.engine import Engine, State
-from cyclemix.training.slices import Slices, load_slices
+from cyclemix.training.slices import load_slices
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ["RV", "MYO", "LV"]

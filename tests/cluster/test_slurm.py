@@ -21,7 +21,7 @@ STEPS = 40
 CONFIG = (
     f"training={{max_steps: {STEPS}, validate_every_steps: 20, batch_size: 2, base_filters: 4, levels: 3, "
     "checkpoint_seconds: 3600, device: cpu}",
-    "inference={flip_average: false}",
+    "inference={test_time_augmentation: false}",
     "grid={spacing_mm: 3.2, crop_px: 64}",
 )
 TWIN, FAILING = "unet_pce", "unet_full"

@@ -44,7 +44,7 @@ log = logging.getLogger("soak")
 STUDY = (
     "training={max_steps: 40, validate_every_steps: 10, batch_size: 2, base_filters: 4, levels: 3, "
     "checkpoint_seconds: 0.5, device: cpu}",
-    "inference={flip_average: false}",
+    "inference={test_time_augmentation: false}",
     "grid={spacing_mm: 3.2, crop_px: 64}",
     "methods=[unet_pce, unet_full]",
 )

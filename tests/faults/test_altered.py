@@ -52,7 +52,7 @@ def test_an_altered_record_is_refused_too(server: Any, reference: Any, tmp_path:
     answer = server.run(folder, reference.jobs["predict"].arguments)
     assert answer.status == 1, answer.text
     expected = (
-        "provenance.json: its seal does not fit its content; it was altered; delete it and run the stage"
+        "provenance.json: its checksum does not fit its content; it was altered; delete it and run the stage"
     )
     assert expected in answer.text
 

@@ -10,13 +10,13 @@ import pandas as pd
 from cyclemix.evaluation import statistics
 from cyclemix.report import comparison, published
 from cyclemix.report.page import Page
-from cyclemix.report.results import Study
+from cyclemix.report.results import StudyResults
 
 ROWS = 35
 NOT_RUN = {"scribble+masks": 2, "full": 1}
 """Rows of each group that are n/a."""
 STRUCTURES = ("LV", "MYO", "RV")
-BOTH = {"flip_average": True, "largest_component": True}
+BOTH = {"test_time_augmentation": True, "largest_component": True}
 
 
 def methods() -> dict[str, dict[str, Any]]:
@@ -60,7 +60,7 @@ def long_page() -> Page:
     per_case = scores(blocks)
     ran = [label for label, block in blocks.items() if not block["reason"]]
     origin = {"training_seconds": 900, "precision": "bf16", "device": "cuda", "commit": "f" * 40}
-    study = Study(
+    study = StudyResults(
         dataset="mscmr",
         title="A made-up set of late-enhancement images",
         terms="None: the numbers are made up.",

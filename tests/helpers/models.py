@@ -9,7 +9,7 @@ import torch
 from cyclemix.config.models import Grid, Recipe, RunConfig
 from cyclemix.inference.domain import Domain
 from cyclemix.inference.model_file import Model, save_model
-from cyclemix.inference.predictor import build_network
+from cyclemix.networks.registry import build_network
 
 WIDE: Domain = {
     name: [0.0, 1000.0]

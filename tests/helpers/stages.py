@@ -35,7 +35,7 @@ STUDY = (*SMALL, "methods=[unet_pce]")
 UNDECLARED = re.compile(r"mlflow/|checkpoint(\.previous)?\.pt$|train\.lock$")
 """Files that are no result: the mirror, checkpoints, locks."""
 
-TIMES = {"training_seconds", "resumed_at_steps", "seal"}
+TIMES = {"training_seconds", "resumed_at_steps", "checksum"}
 """What may differ between an undisturbed run and one that was killed and went on."""
 
 

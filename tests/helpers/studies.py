@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SMALL = (
     "training={max_steps: 4, validate_every_steps: 2, batch_size: 2, base_filters: 4, levels: 3}",
-    "inference={flip_average: false}",
+    "inference={test_time_augmentation: false}",
     "grid={spacing_mm: 3.2, crop_px: 64}",
 )
 """Overrides that make the default study a matter of seconds."""

@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 
-from cyclemix.config.models import UNLABELLED, Grid, Recipe, RunConfig
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Grid, Recipe, RunConfig
+from cyclemix.methods.base import Slices
 from cyclemix.training.engine import Engine, State
-from cyclemix.training.slices import Slices, Volume
+from cyclemix.training.slices import Volume
 
 SIDE = 32
 
@@ -73,6 +75,6 @@ def weights(engine: Engine) -> torch.Tensor:
 def saved_and_loaded(engine: Engine, state: State) -> dict[str, object]:
     """The snapshot as it comes back from a checkpoint file."""
     file = io.BytesIO()
-    torch.save(engine.snapshot(state), file)
+    torch.save(engine.state_dict(state), file)
     file.seek(0)
     return torch.load(file, weights_only=True)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from data_files import Lab, edit_header, edit_voxels, write_nifti
 
-from cyclemix.data.datasets import load_dataset, read_native
+from cyclemix.data.datasets import load_dataset
+from cyclemix.data.readers.native import read_native
 from cyclemix.data.store import load_case
 
 KINDS = ("images", "labels", "scribbles")

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from nibabel.orientations import ornt_transform
 from scipy import ndimage
 
-from cyclemix.config.models import UNLABELLED, Grid
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Grid
 from cyclemix.data.readers.alignment import on_image_grid
 from cyclemix.data.readers.native import load_volume
 from cyclemix.data.resample import label_to_grid, label_to_native, make_geometry
-from cyclemix.inference.predictor import save_labels, to_native
+from cyclemix.inference.export import save_labels
+from cyclemix.inference.predictor import to_native
 
 SIZE = st.tuples(st.integers(1, 4), st.integers(12, 60), st.integers(12, 60))
 SPACING = st.tuples(st.floats(2.0, 12.0), st.floats(0.6, 3.0), st.floats(0.6, 3.0))

@@ -12,7 +12,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
 from cyclemix.ops import occlusion, rotation, transport
 from cyclemix.ops.components import largest_component

@@ -45,7 +45,7 @@ def test_row_trains_and_predicts(label: str, phantom_prepared: Path, tmp_path: P
         index,
         0,
         "val",
-        Inference(flip_average=False),
+        Inference(test_time_augmentation=False),
         CPU,
         output,
     )

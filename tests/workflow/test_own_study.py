@@ -14,7 +14,7 @@ from studies import Project, copy_of_project
 
 TINY = (
     "training={max_steps: 4, validate_every_steps: 2, batch_size: 2, base_filters: 4, levels: 3}",
-    "inference={flip_average: false}",
+    "inference={test_time_augmentation: false}",
     "protocol={folds: 3}",
 )
 

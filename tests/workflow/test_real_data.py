@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.data import download, prepare
-from cyclemix.data.datasets import load_dataset, read_native
+from cyclemix.data.datasets import load_dataset
+from cyclemix.data.readers.native import read_native
 from cyclemix.data.resample import label_to_native
 from cyclemix.data.store import load_case, read_index
 

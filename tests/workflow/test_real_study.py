@@ -15,7 +15,7 @@ from studies import Project, copy_of_project
 SMALL = (
     "protocol={kind: official, evaluate_on: val}",
     "training={max_steps: 3, validate_every_steps: 3, batch_size: 2, base_filters: 4, levels: 3}",
-    "inference={flip_average: false}",
+    "inference={test_time_augmentation: false}",
     "seeds=[0]",
 )
 

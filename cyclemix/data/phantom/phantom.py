@@ -19,7 +19,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.data.phantom.hearts import Plane, Subject, draw_subject, render_image, render_label
 from cyclemix.data.scribbles import checks
 from cyclemix.files.atomic import write_bytes

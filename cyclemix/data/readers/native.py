@@ -18,6 +18,7 @@ from cyclemix.data.readers.nifti import Header, header_shape, header_spacing
 from cyclemix.data.readers.volumes import ITK_SUFFIXES
 from cyclemix.data.reading import DataError, is_archive, read_hdf5, read_start, split_reference
 from cyclemix.data.spec import DatasetSpec, Kind
+from cyclemix.data.store import move_slices
 
 __all__ = [
     "DataError",
@@ -76,12 +77,6 @@ def slices_first(sizes: tuple[_Size, _Size, _Size], slice_axis: int) -> tuple[_S
     """Sizes of the axes (third, second, first) of a stored array -> of (D,H,W)."""
     order = [3 - slice_axis, *(i for i in range(3) if i != 3 - slice_axis)]
     return sizes[order[0]], sizes[order[1]], sizes[order[2]]
-
-
-def move_slices(array: np.ndarray, slice_axis: int, back: bool = False) -> np.ndarray:
-    """Stored axes (third, second, first, ...) -> (D,H,W, ...), or back; a view."""
-    ends = (3 - slice_axis, 0)
-    return np.moveaxis(array, *(ends[::-1] if back else ends))
 
 
 def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Header:

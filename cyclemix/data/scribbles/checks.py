@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
-from cyclemix.config.models import BACKGROUND, UNLABELLED
+from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.data.readers.native import DataError
 
 logger = logging.getLogger(__name__)

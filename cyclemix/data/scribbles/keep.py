@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 from scipy.sparse import csgraph
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.data.scribbles.geodesic import pixel_graph
 
 

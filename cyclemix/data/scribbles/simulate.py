@@ -18,7 +18,7 @@ import contourpy
 import numpy as np
 from scipy import ndimage
 
-from cyclemix.config.models import BACKGROUND, UNLABELLED
+from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.data.scribbles.geodesic import longest_path
 from cyclemix.data.scribbles.keep import generator
 from cyclemix.data.scribbles.strokes import ADJACENT, thin
@@ -58,7 +58,7 @@ BACKGROUND_SHARE = (0.9, 1.0)
 
 
 @dataclass(frozen=True)
-class Hand:
+class AnnotatorStyle:
     """How strokes are drawn; the mappings name class values that differ from the rest.
 
     Attributes:
@@ -76,7 +76,11 @@ class Hand:
 
 
 def simulate_volume(
-    label: np.ndarray, spacing_yx: tuple[float, float], case: str, seed: int = 0, hand: Hand | None = None
+    label: np.ndarray,
+    spacing_yx: tuple[float, float],
+    case: str,
+    seed: int = 0,
+    style: AnnotatorStyle | None = None,
 ) -> np.ndarray:
     """Scribbles of a volume.
 
@@ -85,13 +89,13 @@ def simulate_volume(
         spacing_yx: pixel size, mm.
         case: name of the case; with ``seed`` it decides all that is random.
         seed: seed.
-        hand: how strokes are drawn.
+        style: how strokes are drawn.
 
     Returns:
         (D,H,W) like ``label``: class values on strokes, 255 elsewhere. Every class of a slice is touched. A
         slice without any class gets the background's curve where its neighbour's would run.
     """
-    hand = hand or Hand()
+    style = style or AnnotatorStyle()
     drawn = np.full_like(label, UNLABELLED)
     structures = (label != BACKGROUND) & (label != UNLABELLED)
     shown = np.flatnonzero(structures.any(axis=(1, 2)))
@@ -100,13 +104,13 @@ def simulate_volume(
         for value in classes:
             region = dense == value
             rng = generator(seed, case, number, value)
-            length = hand.lengths.get(value, hand.length)
-            width = hand.widths_px.get(value, hand.width_px)
+            length = style.lengths.get(value, style.length)
+            width = style.widths_px.get(value, style.width_px)
             drawn[number][_structure(region, length, width, rng)] = value
-        if hand.background and len(shown):
+        if style.background and len(shown):
             rng = generator(seed, case, number, BACKGROUND)
-            width = hand.widths_px.get(BACKGROUND, hand.width_px)
-            length = hand.lengths.get(BACKGROUND, 1.0)
+            width = style.widths_px.get(BACKGROUND, style.width_px)
+            length = style.lengths.get(BACKGROUND, 1.0)
             nearest = structures[shown[np.argmin(np.abs(shown - number))]]
             curve = _around(nearest, dense == BACKGROUND, spacing_yx, length, width, rng)
             drawn[number][curve] = BACKGROUND

@@ -15,7 +15,7 @@ import pandas as pd
 import SimpleITK as sitk
 from scipy import ndimage
 
-from cyclemix.config.models import BACKGROUND, UNLABELLED
+from cyclemix.config.labels import BACKGROUND, UNLABELLED
 
 EXPERTS = Path(__file__).with_name("expert_scribbles.csv")
 """Columns dataset and those of `summarise`."""

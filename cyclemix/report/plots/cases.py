@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cyclemix.config.models import UNLABELLED
-from cyclemix.data.datasets import DatasetSpec, cardiac_phase, read_native, source_parts
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.data.datasets import DatasetSpec, cardiac_phase, source_parts
 from cyclemix.data.readers import nifti
-from cyclemix.data.readers.native import move_slices
+from cyclemix.data.readers.native import read_native
 from cyclemix.data.receipts import read_receipt
+from cyclemix.data.store import move_slices
 from cyclemix.evaluation.statistics import AVERAGE, patient_means
 from cyclemix.files import layout
 from cyclemix.report.plots.overlays import Group, Panel, crop_box, pick_slices

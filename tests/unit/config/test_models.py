@@ -92,12 +92,12 @@ def test_a_block_changes_single_training_keys() -> None:
         method="unet_pce",
         summary="s",
         training={"batch_size": 4, "augmentation": {"noise": 0}},
-        inference={"flip_average": False},
+        inference={"test_time_augmentation": False},
     )
     training = training_of(base, "row", block)
     assert (training.max_steps, training.batch_size) == (7, 4)
     assert (training.augmentation.gamma, training.augmentation.noise) == (0.1, 0)
-    assert inference_of(base, "row", block).flip_average is False
+    assert inference_of(base, "row", block).test_time_augmentation is False
     assert inference_of(base, "row", block).largest_component is True
 
 

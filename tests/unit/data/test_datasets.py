@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from data_files import write_own
 
-from cyclemix.config.models import UNLABELLED, Grid, Protocol
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Grid, Protocol
 from cyclemix.config.strict import ConfigError
 from cyclemix.data.datasets import cardiac_phase, load_dataset, source_parts, supports
 

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from data_files import GRID, Lab, write_case, write_nifti
 
-from cyclemix.config.models import UNLABELLED, Protocol
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Protocol
 from cyclemix.config.strict import ConfigError
 from cyclemix.data import download, prepare, split
 from cyclemix.data.datasets import cardiac_phase, load_dataset, supports

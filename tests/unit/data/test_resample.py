@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cyclemix.config.models import UNLABELLED, Grid
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Grid
 from cyclemix.data.resample import (
     image_to_grid,
     label_to_grid,

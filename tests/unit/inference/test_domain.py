@@ -11,7 +11,7 @@ import pytest
 from cyclemix.config.models import Grid
 from cyclemix.data.resample import make_geometry
 from cyclemix.data.store import PreparedCase, save_case
-from cyclemix.inference.domain import departures, describe, measure, union
+from cyclemix.inference.domain import describe, measure, out_of_distribution, union
 
 HEADER = nibabel.Nifti1Header().binaryblock
 GRID = Grid(spacing_mm=1.0, crop_px=32)
@@ -45,7 +45,7 @@ def test_the_range_is_over_the_training_cases(tmp_path: Path) -> None:
     ("value", "outside"), [(0.79, True), (0.81, False), (1.2, False), (2.49, False), (2.51, True)]
 )
 def test_sizes_may_pass_the_range_by_a_quarter(value: float, outside: bool) -> None:
-    found = departures({"pixel": value}, {"pixel": [1.0, 2.0]})
+    found = out_of_distribution({"pixel": value}, {"pixel": [1.0, 2.0]})
     assert bool(found) is outside
     if outside:
         assert found == [f"pixel {value:.4g} mm, 1 to 2 in training"]
@@ -53,8 +53,8 @@ def test_sizes_may_pass_the_range_by_a_quarter(value: float, outside: bool) -> N
 
 def test_grey_values_may_pass_the_range_by_a_quarter_of_a_deviation() -> None:
     domain = {"percentile 99": [2.0, 3.0]}
-    assert departures({"percentile 99": 3.2}, domain) == []
-    assert departures({"percentile 99": 3.3}, domain) == [
+    assert out_of_distribution({"percentile 99": 3.2}, domain) == []
+    assert out_of_distribution({"percentile 99": 3.3}, domain) == [
         "grey values: percentile 99 is 3.30 SD from the mean, 2.00 to 3.00 in training"
     ]
 

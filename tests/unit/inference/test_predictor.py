@@ -9,17 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from cyclemix.config.models import UNLABELLED, Inference
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Inference
 from cyclemix.data.store import Geometry
-from cyclemix.inference.predictor import (
-    keep_largest,
-    probabilities,
-    resolved_precision,
-    save_labels,
-    segment_volume,
-    to_native,
-    volume_dice,
-)
+from cyclemix.inference.export import save_labels
+from cyclemix.inference.postprocess import keep_largest
+from cyclemix.inference.predictor import probabilities, segment_volume, to_native
+from cyclemix.ops.precision import resolved_precision
+from cyclemix.training.validation import volume_dice
 
 
 def geometry(shape: tuple[int, int, int], origin: float, scale: float) -> Geometry:
@@ -94,10 +91,10 @@ def test_largest_component_is_kept_where_asked() -> None:
     image[..., 6, 6] = 1
     home = geometry((1, 8, 8), 0.0, 1.0)
     kept = segment_volume(
-        Brightness(), image, home, Inference(flip_average=False, largest_component=True), "fp32"
+        Brightness(), image, home, Inference(test_time_augmentation=False, largest_component=True), "fp32"
     )
     raw = segment_volume(
-        Brightness(), image, home, Inference(flip_average=False, largest_component=False), "fp32"
+        Brightness(), image, home, Inference(test_time_augmentation=False, largest_component=False), "fp32"
     )
     assert (int(kept.sum()), int(raw.sum())) == (9, 10)
 

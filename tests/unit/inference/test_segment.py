@@ -18,7 +18,7 @@ from cyclemix.data.readers.native import DataError
 from cyclemix.inference import segment
 from cyclemix.report.plots.sheet import contact_sheet, save_sheet
 
-RAW = Inference(flip_average=False, largest_component=False)
+RAW = Inference(test_time_augmentation=False, largest_component=False)
 
 
 def write_image(path: Path, shape: tuple[int, int, int] = (20, 24, 3), seed: int = 0) -> Path:

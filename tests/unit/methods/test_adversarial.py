@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
-from cyclemix.methods.base import Batch, Method
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.methods.base import Batch, Method, Slices
 from cyclemix.networks.unet import UNet
-from cyclemix.training.slices import Slices
 
 CLASSES, SIDE = 4, 32
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED, load_methods
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import load_methods
 from cyclemix.config.strict import ConfigError
 from cyclemix.methods.base import Batch, Method
 

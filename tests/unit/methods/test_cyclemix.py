@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch, Method
 from cyclemix.ops.puzzlemix import PuzzleSettings, puzzle_mix
 

@@ -9,12 +9,11 @@ import torch
 from torch import nn
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
-from cyclemix.methods.base import Batch
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.methods.base import Batch, Slices
 from cyclemix.methods.cyclemix import MixedView
 from cyclemix.methods.cyclemix_plus import CycleMixPlus, Memory, absent_loss, adjacency_loss, taught_loss
 from cyclemix.ops.puzzlemix import Mix
-from cyclemix.training.slices import Slices
 
 SIDE = 32
 

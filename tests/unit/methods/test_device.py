@@ -13,20 +13,12 @@ import torch
 from torch import nn
 
 from cyclemix import methods
-from cyclemix.config.models import (
-    SHARED_NETWORKS,
-    UNLABELLED,
-    Augmentation,
-    Grid,
-    Recipe,
-    RunConfig,
-    load_methods,
-)
-from cyclemix.inference.predictor import build_network
-from cyclemix.methods.base import Batch
-from cyclemix.ops.augment import draw_motion
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import SHARED_NETWORKS, Augmentation, Grid, Recipe, RunConfig, load_methods
+from cyclemix.methods.base import Batch, Slices
+from cyclemix.networks.registry import build_network
+from cyclemix.ops.augment import draw_transform
 from cyclemix.training.engine import Engine, State
-from cyclemix.training.slices import Slices
 
 BLOCKS = load_methods(Path(__file__).parents[3] / "config" / "methods.yaml")
 SIDE, COUNT, BATCH = 64, 6, 4
@@ -57,10 +49,10 @@ def test_losses_and_gradients_read_no_value(label: str) -> None:
     parts = nn.ModuleDict({"net": net, **method.modules(net, data)}).to("meta").train()
     image, target = torch.empty(BATCH, 1, SIDE, SIDE, device="meta"), data.target[:BATCH].long().to("meta")
     generator: torch.Generator = None  # type: ignore[assignment]  # the meta device has none
-    motion = draw_motion(target, Augmentation(), generator)
+    transform = draw_transform(target, Augmentation(), generator)
     masks = None if data.masks is None else data.masks[:BATCH].long().to("meta")
     for step in (0, 2000):  # some terms begin later
-        batch = Batch(image, target, step, torch.arange(BATCH, device="meta"), motion, masks)
+        batch = Batch(image, target, step, torch.arange(BATCH, device="meta"), transform, masks)
         terms = method.losses(parts["net"], batch, generator)  # type: ignore[arg-type]
         assert all(term.device.type == "meta" and term.dim() == 0 for term in terms.values())
         sum(terms.values()).backward()  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ import torch
 from training import discs, saved_and_loaded, settings, train, weights
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
 from cyclemix.methods.dmsps import confident
 from cyclemix.ops.losses import soft_cross_entropy
@@ -80,7 +80,7 @@ def test_resumed_after_growth_ends_bit_for_bit_alike() -> None:
     whole, state = engine(grow_at_step=2, entropy_below=0.9), State(digest="d")
     train(whole, state, 3)
     other = engine(grow_at_step=2, entropy_below=0.9)
-    resumed = other.restore(saved_and_loaded(whole, state))
+    resumed = other.load_state_dict(saved_and_loaded(whole, state))
     train(whole, state, 5)
     train(other, resumed, 5)
     assert torch.equal(weights(whole), weights(other))

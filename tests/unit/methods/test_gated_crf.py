@@ -9,14 +9,14 @@ import torch
 from nets import Fixed, per_class
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
-from cyclemix.ops.augment import Motion
+from cyclemix.ops.augment import IDENTITY, SpatialTransform
 
 
-def crf(image: torch.Tensor, motion: Motion = Motion(None), **config: float) -> torch.Tensor:  # noqa: B008
+def crf(image: torch.Tensor, transform: SpatialTransform = IDENTITY, **config: float) -> torch.Tensor:
     target = torch.full((len(image), *image.shape[2:]), UNLABELLED)
-    batch = Batch(image, target, 0, torch.arange(len(image)), motion)
+    batch = Batch(image, target, 0, torch.arange(len(image)), transform)
     method = methods.create("gated_crf", config, 2, "test")
     terms = method.losses(Fixed(per_class(0.5, 0.5)), batch, torch.Generator())
     assert list(terms) == ["pce", "crf"]
@@ -41,7 +41,7 @@ def test_the_window_ends_at_its_radius() -> None:
 def test_pixels_from_outside_the_slice_are_in_no_pair() -> None:
     flat, where = torch.zeros(1, 1, 1, 9), torch.zeros(1, 1, 9, 2)
     where[:, :, 2:] = 5.0  # the first two pixels alone are of the slice
-    got = crf(flat, Motion(where), radius_px=5, sigma_xy_px=1e6)
+    got = crf(flat, SpatialTransform(where), radius_px=5, sigma_xy_px=1e6)
     assert got.item() == pytest.approx(0.1 * 0.5 * 2 / 9)
 
 

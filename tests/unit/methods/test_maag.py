@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
-from cyclemix.methods.base import Batch, Method
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.methods.base import Batch, Method, Slices
 from cyclemix.networks.unet_attention import AttentionUNet, Gate
 from cyclemix.ops.losses import balanced_cross_entropy
-from cyclemix.training.slices import Slices
 
 CLASSES, SIDE = 4, 16
 

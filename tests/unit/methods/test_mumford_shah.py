@@ -7,10 +7,10 @@ import torch
 from nets import Fixed, per_class
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
 from cyclemix.methods.mumford_shah import level_set
-from cyclemix.ops.augment import Motion
+from cyclemix.ops.augment import SpatialTransform
 
 INSIDE = torch.ones(1, 1, 4, dtype=torch.bool)
 GREY = torch.tensor([[[[0.0, 0.0, 1.0, 1.0]]]])
@@ -44,7 +44,7 @@ def test_pixels_from_outside_do_not_count() -> None:
 
 def test_terms_and_their_weights() -> None:
     target = torch.full((1, 1, 4), UNLABELLED)
-    batch = Batch(GREY, target, 0, torch.arange(1), Motion(None))
+    batch = Batch(GREY, target, 0, torch.arange(1), SpatialTransform(None))
     method = methods.create("mumford_shah", {"weight_level_set": 2, "weight_length": 0.5}, 2, "test")
     terms = method.losses(Fixed(shares([1, 1, 1, 0]).clamp_min(1e-30)), batch, torch.Generator())
     assert list(terms) == ["pce", "level_set", "length"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
 from cyclemix.methods.nnunet_pl import coarser
 from cyclemix.networks.unet import UNet

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
 from cyclemix.methods.postdae import dice_loss
 from cyclemix.networks.unet_dae import AutoEncoder, RepairedUNet

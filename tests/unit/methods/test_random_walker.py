@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED, Augmentation
-from cyclemix.methods.base import Batch
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Augmentation
+from cyclemix.methods.base import Batch, Slices
 from cyclemix.methods.random_walker import grow
-from cyclemix.ops.augment import draw_motion
+from cyclemix.ops.augment import draw_transform
 from cyclemix.ops.frame import image_frame
-from cyclemix.training.slices import Slices
 
 SIDE = 16
 
@@ -71,7 +71,7 @@ def test_grown_labels_are_trained_on_and_move_with_the_image() -> None:
     method = methods.create("random_walker", {}, 3, "test")
     slices = Slices(image, scribbles.to(torch.uint8), ["a"])
     labels = method.modules(Uniform(), slices)["labels"].values
-    motion = draw_motion(scribbles, Augmentation(), torch.Generator().manual_seed(1))
+    transform = draw_transform(scribbles, Augmentation(), torch.Generator().manual_seed(1))
     nowhere = torch.full_like(scribbles, UNLABELLED)
     seen: list[torch.Tensor] = []
 
@@ -83,10 +83,10 @@ def test_grown_labels_are_trained_on_and_move_with_the_image() -> None:
             bright = (image > 0.5).float() * 100
             return torch.cat([-bright, bright - 50, -100 + 0 * bright], dim=1)
 
-    batch = Batch(motion.image(image), nowhere, 0, torch.tensor([0]), motion)
+    batch = Batch(transform.image(image), nowhere, 0, torch.tensor([0]), transform)
     terms = method.losses(Reader(), batch, torch.Generator())
     assert set(terms) == {"ce"}
-    moved = motion.labels(labels.long())
+    moved = transform.labels(labels.long())
     edge = torch.nn.functional.max_pool2d((moved == 1)[:, None].float(), 3, 1, 1)[:, 0] != (moved == 1)
     assert terms["ce"].item() <= 100 * edge.sum().item() / (moved != UNLABELLED).sum().item()
     still = Batch(image, nowhere, 0, torch.tensor([0]))

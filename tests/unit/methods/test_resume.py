@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from cyclemix.config.models import UNLABELLED, Grid, Recipe, RunConfig
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Grid, Recipe, RunConfig
+from cyclemix.methods.base import Slices
 from cyclemix.training.engine import Engine, State
-from cyclemix.training.slices import Slices
 
 SIDE, STEPS = 32, 5
 
@@ -59,10 +60,10 @@ def train(engine: Engine, state: State, until: int) -> None:
 def test_a_resumed_training_ends_as_an_undisturbed_one(method: str, tmp_path: Path) -> None:
     whole, state = engine(method, 0), State(digest="d")
     train(whole, state, 3)
-    torch.save(whole.snapshot(state), tmp_path / "checkpoint.pt")
+    torch.save(whole.state_dict(state), tmp_path / "checkpoint.pt")
     train(whole, state, STEPS)
     other = engine(method, 1)  # whatever it drew at its start is overwritten
-    train(other, other.restore(torch.load(tmp_path / "checkpoint.pt", weights_only=True)), STEPS)
+    train(other, other.load_state_dict(torch.load(tmp_path / "checkpoint.pt", weights_only=True)), STEPS)
     for name, part in (("parts", lambda e: e.parts), ("average", lambda e: e.average)):
         ends = part(whole).state_dict(), part(other).state_dict()
         assert ends[0].keys() == ends[1].keys()

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
-from cyclemix.methods.base import Batch, Method
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.methods.base import Batch, Method, Slices
 from cyclemix.methods.scribble2label import Average, Scribble2Label
-from cyclemix.ops.augment import Motion
-from cyclemix.training.slices import Slices
+from cyclemix.ops.augment import SpatialTransform
 
 SIDE = 16
 
@@ -94,7 +93,7 @@ def test_labels_are_those_of_the_drawn_slices_and_move_with_them() -> None:
             return logits
 
     nowhere = torch.full((1, SIDE, SIDE), UNLABELLED)
-    batch = Batch(data.image[2:], nowhere, 0, torch.tensor([2]), Motion(where))
+    batch = Batch(data.image[2:], nowhere, 0, torch.tensor([2]), SpatialTransform(where))
     assert method.losses(RightHalf(), batch, torch.Generator())["pseudo"].item() == pytest.approx(0)
     batch = Batch(data.image[2:], nowhere, 0, torch.tensor([2]))
     assert method.losses(RightHalf(), batch, torch.Generator())["pseudo"].item() == pytest.approx(25)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
 from cyclemix.methods.scribformer import consistency
 from cyclemix.networks.scribformer import ScribFormer, gauss

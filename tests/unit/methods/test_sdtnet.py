@@ -6,7 +6,7 @@ import pytest
 import torch
 from training import discs, saved_and_loaded, settings, train, weights
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.sdtnet import Teachers, misalignment, reliable_labels
 from cyclemix.networks.ema import Teacher
 from cyclemix.networks.unet_features import FeatureUNet
@@ -83,7 +83,7 @@ def test_it_learns_and_resumes_bit_for_bit() -> None:
     train(whole, state, 4)
     assert whole.terms == ["pce", "pseudo", "high", "low"]
     other = engine()
-    resumed = other.restore(saved_and_loaded(whole, state))
+    resumed = other.load_state_dict(saved_and_loaded(whole, state))
     train(whole, state, 7)
     train(other, resumed, 7)
     assert torch.equal(weights(whole), weights(other))

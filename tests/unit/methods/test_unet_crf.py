@@ -9,15 +9,15 @@ import torch
 from nets import Fixed, per_class
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
-from cyclemix.ops.augment import Motion
+from cyclemix.ops.augment import SpatialTransform
 
 
-def crf(image: torch.Tensor, motion: Motion, **config: float) -> torch.Tensor:
+def crf(image: torch.Tensor, transform: SpatialTransform, **config: float) -> torch.Tensor:
     target = torch.full((len(image), *image.shape[2:]), UNLABELLED)
     target[:, 0, 0] = 0
-    batch = Batch(image, target, 0, torch.arange(len(image)), motion)
+    batch = Batch(image, target, 0, torch.arange(len(image)), transform)
     net = Fixed(per_class(0.5, 0.5))
     terms = methods.create("unet_crf", config, 2, "test").losses(net, batch, torch.Generator())
     assert list(terms) == ["pce", "crf"]
@@ -27,7 +27,7 @@ def crf(image: torch.Tensor, motion: Motion, **config: float) -> torch.Tensor:
 def test_two_pixels_by_hand() -> None:
     """s_i . s_j = 1/2 in every pair; two pairs of a pixel with itself, two of neighbours."""
     image = torch.tensor([[[[3.0, 5.0]]]])  # the whole range: grey values 0 and 1
-    got = crf(image, Motion(None), weight_crf=2.0, sigma_xy=0.5, sigma_intensity=1.0)
+    got = crf(image, SpatialTransform(None), weight_crf=2.0, sigma_xy=0.5, sigma_intensity=1.0)
     neighbours = exp(-0.5) * exp(-0.5)  # distance 1 px = one deviation of 0.5 * 2 px; grey value likewise
     assert got.item() == pytest.approx(2 * (2 * 0.5 + 2 * 0.5 * neighbours) / 4)
 
@@ -36,16 +36,18 @@ def test_lengths_are_shares_of_the_side() -> None:
     """A picture twice as large has the same energy."""
     small = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     large = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    same = crf(large, Motion(None), longest_px=8)
-    assert same.item() == pytest.approx(crf(small, Motion(None), longest_px=8).item(), rel=1e-5)
+    same = crf(large, SpatialTransform(None), longest_px=8)
+    assert same.item() == pytest.approx(crf(small, SpatialTransform(None), longest_px=8).item(), rel=1e-5)
 
 
 def test_pixels_from_outside_the_slice_are_in_no_pair() -> None:
     image = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     beyond = torch.full((1, 8, 8, 2), 5.0)
-    assert crf(image, Motion(beyond)).item() == 0
+    assert crf(image, SpatialTransform(beyond)).item() == 0
     beyond[:, 3, 3] = 0.0
-    assert crf(image, Motion(beyond)).item() == pytest.approx(8.6 * 0.5 / 64**2)  # one pixel with itself
+    assert crf(image, SpatialTransform(beyond)).item() == pytest.approx(
+        8.6 * 0.5 / 64**2
+    )  # one pixel with itself
 
 
 def test_a_scribble_spreads_to_what_looks_alike() -> None:

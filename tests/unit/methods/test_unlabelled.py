@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED, Recipe, load_methods
-from cyclemix.inference.predictor import build_network
-from cyclemix.methods.base import Batch
-from cyclemix.training.slices import Slices
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Recipe, load_methods
+from cyclemix.methods.base import Batch, Slices
+from cyclemix.networks.registry import build_network
 
 SIDE, COUNT, CLASSES = 64, 2, 4
 LATE = 10_000

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
-from cyclemix.methods.base import Batch
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.methods.base import Batch, Slices
 from cyclemix.methods.ustm import USTM, entropy, gated_distance, rampup
 from cyclemix.networks.unet import UNet
-from cyclemix.training.slices import Slices
 
 CLASSES, SIDE = 4, 16
 SLICES = Slices(torch.zeros(1, 1, SIDE, SIDE), torch.zeros(1, SIDE, SIDE), ["a"])

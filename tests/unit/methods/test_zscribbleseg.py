@@ -7,7 +7,7 @@ import torch
 from nets import Logits, Pointwise
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
 
 U = UNLABELLED

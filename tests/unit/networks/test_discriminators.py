@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.networks.discriminators import (
-    GameSettings,
+    AdversarialConfig,
     MaskDiscriminator,
     PatchDiscriminator,
+    adversarial_losses,
     mask_maps,
-    play,
 )
 
-QUIET = GameSettings(instance_noise=0, label_flips=0)
+QUIET = AdversarialConfig(instance_noise=0, label_flips=0)
 
 
 class Sum(nn.Module):
@@ -56,17 +56,17 @@ def test_without_masks_the_message_says_what_to_set() -> None:
 
 def test_the_signs_of_the_game() -> None:
     """Drawn counts as +1, predicted as -1; the network wants its predictions taken for drawn."""
-    fooling, telling = play(Sum(), single(1.0), single(-1.0), QUIET, generator())
+    fooling, telling = adversarial_losses(Sum(), single(1.0), single(-1.0), QUIET, generator())
     assert (fooling.item(), telling.item()) == (2.0, 0.0)
-    fooling, telling = play(Sum(), single(-1.0), single(1.0), QUIET, generator())
+    fooling, telling = adversarial_losses(Sum(), single(-1.0), single(1.0), QUIET, generator())
     assert (fooling.item(), telling.item()) == (0.0, 4.0)
-    fooling, telling = play(Sum(0.0), single(0.3), single(0.3), QUIET, generator())
+    fooling, telling = adversarial_losses(Sum(0.0), single(0.3), single(0.3), QUIET, generator())
     assert (fooling.item(), telling.item()) == (0.5, 1.0)
 
 
 def test_each_side_is_trained_by_its_own_loss_alone() -> None:
     discriminator, predicted = Sum(), single(0.5)
-    fooling, telling = play(discriminator, single(1.0), predicted, QUIET, generator())
+    fooling, telling = adversarial_losses(discriminator, single(1.0), predicted, QUIET, generator())
     fooling.backward()
     assert predicted[0].grad.item() == pytest.approx(0.5 - 1)
     assert discriminator.weight.grad is None
@@ -78,17 +78,17 @@ def test_each_side_is_trained_by_its_own_loss_alone() -> None:
 
 def test_flipped_labels_touch_the_discriminator_alone() -> None:
     """With scores of 0 a flip changes nothing; with scores of +1 and -1 a flipped label costs 2."""
-    settings, count = GameSettings(instance_noise=0, label_flips=0.25), 4000
+    settings, count = AdversarialConfig(instance_noise=0, label_flips=0.25), 4000
     drawn, predicted = [torch.ones(count, 1, 1, 1)], [-torch.ones(count, 1, 1, 1)]
-    fooling, telling = play(Sum(), drawn, predicted, settings, generator())
+    fooling, telling = adversarial_losses(Sum(), drawn, predicted, settings, generator())
     assert fooling.item() == 2.0
     assert telling.item() == pytest.approx(2 * 2 * 0.25, abs=0.1)
 
 
 def test_noise_has_its_standard_deviation_on_the_finest_map() -> None:
-    settings = GameSettings(instance_noise=0.2, label_flips=0)
+    settings = AdversarialConfig(instance_noise=0.2, label_flips=0)
     drawn, predicted = [torch.ones(20000, 1, 1, 1)], [-torch.ones(20000, 1, 1, 1)]
-    _, telling = play(Sum(), drawn, predicted, settings, generator())
+    _, telling = adversarial_losses(Sum(), drawn, predicted, settings, generator())
     assert telling.item() == pytest.approx(0.2**2, rel=0.05)
 
 

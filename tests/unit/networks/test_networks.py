@@ -7,7 +7,9 @@ import torch
 
 from cyclemix.config.models import Recipe
 from cyclemix.networks import registry
-from cyclemix.networks.unet import PaperUNet, UNet, build
+from cyclemix.networks.registry import build_network
+from cyclemix.networks.unet import UNet
+from cyclemix.networks.unet_paper import PaperUNet
 
 
 def parameters(net: torch.nn.Module) -> int:
@@ -15,7 +17,7 @@ def parameters(net: torch.nn.Module) -> int:
 
 
 def test_paper_network_has_the_papers_25_76_million_parameters() -> None:
-    net = build(Recipe(network="unet_paper"), num_classes=4)
+    net = build_network(Recipe(network="unet_paper"), num_classes=4)
     assert isinstance(net, PaperUNet)
     assert parameters(net) == 25_759_396
 
@@ -33,7 +35,7 @@ def test_default_network_takes_any_size(shape: tuple[int, int]) -> None:
 
 
 def test_default_network_follows_the_recipe() -> None:
-    small, large = (build(Recipe(base_filters=f, levels=3), 4) for f in (4, 8))
+    small, large = (build_network(Recipe(base_filters=f, levels=3), 4) for f in (4, 8))
     assert 3.5 < parameters(large) / parameters(small) < 4.1
     assert len(small.down) == 3
 
@@ -41,12 +43,12 @@ def test_default_network_follows_the_recipe() -> None:
 @pytest.mark.parametrize("name", registry.names())
 @pytest.mark.parametrize("shape", [(32, 32), (36, 46)])
 def test_every_architecture_predicts_one_map_of_the_images_size(name: str, shape: tuple[int, int]) -> None:
-    net = build(Recipe(network=name, base_filters=4, levels=3), 3).eval()
+    net = build_network(Recipe(network=name, base_filters=4, levels=3), 3).eval()
     with torch.no_grad():
         assert net(torch.zeros(2, 1, *shape)).shape == (2, 3, *shape)
 
 
 @pytest.mark.parametrize("name", registry.names())
 def test_every_architecture_is_of_the_default_networks_order(name: str) -> None:
-    own, default = (parameters(build(Recipe(network=n), 4)) for n in (name, "unet"))
+    own, default = (parameters(build_network(Recipe(network=n), 4)) for n in (name, "unet"))
     assert 0.9 < own / default < 2

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cyclemix.config.models import UNLABELLED, Augmentation
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Augmentation
 from cyclemix.ops.augment import augment
 
 OFF = {

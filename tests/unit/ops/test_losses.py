@@ -7,7 +7,7 @@ from math import log
 import pytest
 import torch
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.ops.losses import cosine_distance, mixed_cross_entropy, partial_cross_entropy
 
 U = UNLABELLED

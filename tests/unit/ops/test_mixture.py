@@ -7,7 +7,7 @@ from math import log
 import pytest
 import torch
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.ops.mixture import class_ratios, exclusion_loss, outranked
 
 U = UNLABELLED

@@ -6,7 +6,7 @@ from math import exp, log
 
 import torch
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.ops.randomwalk import random_walk
 
 EXACT = {"tolerance": 1e-6}

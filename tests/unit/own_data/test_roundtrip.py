@@ -17,7 +17,7 @@ from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset, supports
 from cyclemix.data.store import load_case
 from cyclemix.evaluation.evaluate import score_case
-from cyclemix.inference.predictor import save_labels
+from cyclemix.inference.export import save_labels
 
 ODD = ("IMG-0007 (2)", "Müller 3.v2", "série #4, axial", "7")
 

@@ -19,7 +19,7 @@ from cyclemix.config.models import Grid
 from cyclemix.data import download, prepare
 from cyclemix.data.readers.native import DataError
 from cyclemix.data.scribbles.keep import keep_fraction, keep_slices
-from cyclemix.data.scribbles.simulate import Hand, simulate_volume
+from cyclemix.data.scribbles.simulate import AnnotatorStyle, simulate_volume
 from cyclemix.data.scribbles.strokes import beside_experts, experts, length_of, measure, summarise, thin
 from cyclemix.data.store import read_index
 from cyclemix.own_data import scribble
@@ -77,11 +77,11 @@ def test_chance_is_of_seed_case_and_slice_alone() -> None:
 def test_width_and_length_by_class() -> None:
     label = heart()[:3]
     plain = simulate_volume(label, (1.5, 1.5), "a")
-    wide = simulate_volume(label, (1.5, 1.5), "a", hand=Hand(widths_px={3: 4.0}, lengths={2: 0.3}))
+    wide = simulate_volume(label, (1.5, 1.5), "a", style=AnnotatorStyle(widths_px={3: 4.0}, lengths={2: 0.3}))
     assert ((wide == 1) == (plain == 1)).all()
     assert (wide == 3).sum() > 2 * (plain == 3).sum()
     assert (wide == 2).sum() < 0.6 * (plain == 2).sum()
-    assert not (simulate_volume(label, (1.5, 1.5), "a", hand=Hand(background=False)) == 0).any()
+    assert not (simulate_volume(label, (1.5, 1.5), "a", style=AnnotatorStyle(background=False)) == 0).any()
 
 
 def test_a_kept_part_is_connected_nested_and_never_nothing() -> None:
@@ -197,14 +197,14 @@ def test_slices_may_lie_along_any_axis(tmp_path: Path) -> None:
 def test_widths_are_named_by_the_files_values(tmp_path: Path) -> None:
     folder = write_labels(tmp_path / "labels", (5, 7, 600), names=("a",))
     counts = []
-    for number, hand in enumerate((Hand(), Hand(widths_px={600: 4.0}))):
-        scribble.run([folder], tmp_path / str(number), Request(hand=hand))
+    for number, hand in enumerate((AnnotatorStyle(), AnnotatorStyle(widths_px={600: 4.0}))):
+        scribble.run([folder], tmp_path / str(number), Request(style=hand))
         values = np.asarray(nib.load(tmp_path / str(number) / "a.nii.gz").dataobj)
         counts.append([int((values == value).sum()) for value in (5, 7, 600)])
     assert counts[0][:2] == counts[1][:2]
     assert counts[1][2] > 2 * counts[0][2]
     with pytest.raises(ValueError, match=r"no value 3 in the files; they hold \[0, 5, 7, 600\]"):
-        scribble.run([folder], tmp_path / "no", Request(hand=Hand(lengths={3: 0.5})))
+        scribble.run([folder], tmp_path / "no", Request(style=AnnotatorStyle(lengths={3: 0.5})))
 
 
 def test_order_and_threads_change_no_byte(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_it_may_be_moved_and_written_again(record: Path, tmp_path: Path) -> None
 
 def test_a_changed_digit_breaks_the_seal(record: Path) -> None:
     record.write_text(record.read_text().replace("c0de", "c0df"))
-    with pytest.raises(ValueError, match=r"runs/a/provenance\.json: its seal does not fit its content"):
+    with pytest.raises(ValueError, match=r"runs/a/provenance\.json: its checksum does not fit its content"):
         records.read(record)
 
 
@@ -86,7 +86,7 @@ def test_files_are_held_against_what_their_stage_wrote(record: Path, tmp_path: P
 def test_an_altered_record_vouches_for_nothing(record: Path) -> None:
     record.write_text(record.read_text().replace("c0de", "c0df"))
     with pytest.raises(
-        ValueError, match=r"its seal does not fit .*; delete it and run the stage that writes it"
+        ValueError, match=r"its checksum does not fit .*; delete it and run the stage that writes it"
     ):
         records.check([record], [])
     record.write_text('{"commit": "c0ffee"}')

@@ -107,7 +107,7 @@ def test_what_was_made_from_an_older_file_is_stale(results: Path) -> None:
     run = results / RUN
     record = json.loads((run / records.NAME).read_text())
     flip_a_bit(run / "model.pt")
-    made = {key: value for key, value in record.items() if key not in ("inputs", "outputs", "seal")}
+    made = {key: value for key, value in record.items() if key not in ("inputs", "outputs", "checksum")}
     inputs = [records.locate(run / records.NAME, name) for name in record["inputs"]]
     records.write(run / records.NAME, made, inputs, [run / "model.pt", run / "history.csv"])
     # predictions hold the sha256 of the first model, the tables that of its record
@@ -123,7 +123,7 @@ def test_forged_numbers_with_a_right_seal_do_not_follow(results: Path) -> None:
     cells[5] = "0.99"
     summary.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
     record = json.loads((folder / records.NAME).read_text())
-    made = {key: value for key, value in record.items() if key not in ("inputs", "outputs", "seal")}
+    made = {key: value for key, value in record.items() if key not in ("inputs", "outputs", "checksum")}
     inputs, outputs = (
         [records.locate(folder / records.NAME, name) for name in record[key]] for key in ("inputs", "outputs")
     )

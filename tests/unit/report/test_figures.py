@@ -14,7 +14,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from cyclemix.config.models import Protocol
-from cyclemix.data.datasets import load_dataset, read_native
+from cyclemix.data.datasets import load_dataset
+from cyclemix.data.readers.native import read_native
 from cyclemix.evaluation import evaluate
 from cyclemix.files import layout
 from cyclemix.provenance import records

@@ -6,9 +6,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 from cyclemix.report.html import html
+from cyclemix.report.latex import latex, latex_text
+from cyclemix.report.markdown import markdown
 from cyclemix.report.page import EMPTY, Cell, Columns, Group, Page, Row, Table
-from cyclemix.report.results import duration, p_words
-from cyclemix.report.text import latex, latex_text, markdown
+from cyclemix.report.wording import duration, p_words
 
 VALUE = Cell("0.812", "0.034", "[0.7, 0.9]", bold=True, mark="*", interval=(0.7, 0.812, 0.9))
 TABLE = Table(

@@ -35,8 +35,8 @@ toy,VagueNet,scribbles,Avg,dice,0.7,,Later 2024,quoted,secondary
 toy,BigNet,70 scribbles,Avg,dice,0.6,,Later 2024,Table 9,yes
 other,Elsewhere,2 scribbles,Avg,dice,0.1,,Paper 2022,Table 1,yes
 """
-BOTH = {"flip_average": True, "largest_component": True}
-NEITHER = {"flip_average": False, "largest_component": False}
+BOTH = {"test_time_augmentation": True, "largest_component": True}
+NEITHER = {"test_time_augmentation": False, "largest_component": False}
 
 
 def block(supervision: str, **changes: Any) -> dict[str, Any]:

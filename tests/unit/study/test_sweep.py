@@ -16,7 +16,8 @@ import torch
 from data_files import write_case, write_own
 
 from cyclemix.cli.main import _Silent
-from cyclemix.config.models import UNLABELLED, Grid, Protocol, Recipe, RunConfig, Training
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Grid, Protocol, Recipe, RunConfig, Training
 from cyclemix.config.strict import ConfigError
 from cyclemix.data import download, prepare, split
 from cyclemix.data.cases import list_cases

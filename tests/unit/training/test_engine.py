@@ -10,7 +10,8 @@ import torch
 from training import discs, settings, train, weights
 
 from cyclemix.config.models import Recipe
-from cyclemix.training.engine import Engine, State, learning_rate
+from cyclemix.training.engine import Engine, State
+from cyclemix.training.optim import learning_rate
 
 
 def test_it_learns_the_discs() -> None:
@@ -62,12 +63,12 @@ def test_a_resumed_training_ends_bit_for_bit_as_an_undisturbed_one(method: str, 
     whole, state = Engine(settings(method, config), 0, slices), State(digest="d")
     train(whole, state, 3)
     whole.validate(state, volumes)
-    snapshot = whole.snapshot(state)
+    snapshot = whole.state_dict(state)
     path = f"{tmp_path}/checkpoint.pt"
     torch.save(snapshot, path)
     train(whole, state, 6)
     other = Engine(settings(method, config), 0, slices)
-    resumed = other.restore(torch.load(path, weights_only=True))
+    resumed = other.load_state_dict(torch.load(path, weights_only=True))
     assert (resumed.step, resumed.resumed_at_steps, len(resumed.history)) == (3, [3], 1)
     train(other, resumed, 6)
     assert torch.equal(weights(whole), weights(other))
@@ -141,12 +142,12 @@ def test_resuming_on_another_number_of_threads_is_told(caplog: pytest.LogCapture
     slices, _ = discs()
     engine, state = Engine(settings(), 0, slices), State(digest="d")
     train(engine, state, 1)
-    snapshot = engine.snapshot(state)
+    snapshot = engine.state_dict(state)
     here = torch.get_num_threads()
-    assert engine.restore(snapshot).threads == [here]
+    assert engine.load_state_dict(snapshot).threads == [here]
     assert "threads" not in caplog.text
     snapshot["state"]["threads"] = [here + 1]
-    assert engine.restore(snapshot).threads == [here + 1, here]
+    assert engine.load_state_dict(snapshot).threads == [here + 1, here]
     assert f"resuming on {here} threads what began on {here + 1}" in caplog.text
 
 

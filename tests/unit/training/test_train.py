@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 import torch
 
-from cyclemix.config.models import UNLABELLED, Grid, Inference, MethodBlock, Recipe, Training, load_run_config
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.models import Grid, Inference, MethodBlock, Recipe, Training, load_run_config
 from cyclemix.config.strict import ConfigError
 from cyclemix.data.store import read_index
 from cyclemix.inference import predict, segment

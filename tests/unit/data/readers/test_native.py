@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from data_files import write_nifti, write_own
 
-from cyclemix.config.models import UNLABELLED
-from cyclemix.data.datasets import load_dataset, read_native
-from cyclemix.data.readers.native import DataError
+from cyclemix.config.labels import UNLABELLED
+from cyclemix.data.datasets import load_dataset
+from cyclemix.data.readers.native import DataError, read_native
 from cyclemix.data.spec import DatasetSpec
 
 

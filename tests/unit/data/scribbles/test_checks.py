@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.data.readers.native import DataError
 from cyclemix.data.scribbles.checks import around, check, simulate, slice_fractions
 

@@ -1,0 +1,36 @@
+"""Write predictions as NIfTI in the geometry of the upstream image."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+
+import nibabel
+import numpy as np
+
+from cyclemix.data.store import move_slices
+from cyclemix.files.atomic import write_bytes
+
+
+def save_labels(path: Path, labels: np.ndarray, header_block: bytes, slice_axis: int = 3) -> None:
+    """Write (D,H,W) labels as uint8 NIfTI with the upstream axes, shape, affine and spacing, atomically."""
+    _save(path, labels.astype(np.uint8), header_block, slice_axis)
+
+
+def save_map(path: Path, values: np.ndarray, header_block: bytes, slice_axis: int = 3) -> None:
+    """Write (D,H,W) or, a channel each, (D,C,H,W) values as float32 NIfTI in the upstream geometry."""
+    axes = (0, 2, 3, 1) if values.ndim == 4 else (0, 1, 2)
+    volume = values.astype(np.float32).transpose(
+        axes
+    )  # (D,H,W[,C]); reversing the first three gives x,y,z[,C]
+    _save(path, volume, header_block, slice_axis)
+
+
+def _save(path: Path, volume: np.ndarray, header_block: bytes, slice_axis: int) -> None:
+    header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(header_block), check=False)
+    header.set_data_dtype(volume.dtype)
+    header.set_slope_inter(1, 0)
+    data = np.ascontiguousarray(move_slices(volume, slice_axis, back=True).swapaxes(0, 2))
+    image = nibabel.Nifti1Image(data, header.get_best_affine(), header)
+    write_bytes(path, gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))

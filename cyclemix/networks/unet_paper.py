@@ -1,0 +1,86 @@
+"""The paper's U-Net: valid convolutions on a zero-padded image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cyclemix.config.models import Recipe
+
+
+def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
+    """The network of ``training.network: unet_paper``; its widths are fixed."""
+    return PaperUNet(num_classes, in_channels)
+
+
+class _ValidBlock(nn.Sequential):
+    """Two valid 3x3 convolutions with batch norm and ReLU: the side shrinks by 4 pixels."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, 3),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+
+class _Up(nn.Sequential):
+    """Nearest upsampling by two, then a 3x3 convolution with batch norm and ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            nn.Conv2d(in_channels, out_channels, 3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+
+class PaperUNet(nn.Module):
+    """The network of CycleMix (Zhang & Zhuang 2022, official code): 64..1024 filters, valid convolutions.
+
+    The image is zero-padded by 92 pixels (212 -> 396) so that the valid convolutions return its own size;
+    skip features are cropped to the centre. The two deepest up-convolutions carry ``num_classes`` channels
+    only, and the logits pass a batch norm. 25.76 M parameters for 4 classes.
+    """
+
+    WIDTHS = (64, 128, 256, 512, 1024)
+    MARGIN = 92
+
+    def __init__(self, num_classes: int, in_channels: int = 1) -> None:
+        super().__init__()
+        widths = self.WIDTHS
+        carried = (num_classes, num_classes, *reversed(widths[:2]))
+        self.down = nn.ModuleList(
+            _ValidBlock(a, b) for a, b in zip((in_channels, *widths[:-1]), widths, strict=True)
+        )
+        deeper, skips = tuple(reversed(widths[1:])), tuple(reversed(widths[:-1]))
+        self.up = nn.ModuleList(_Up(a, b) for a, b in zip(deeper, carried, strict=True))
+        self.merge = nn.ModuleList(_ValidBlock(a + b, b) for a, b in zip(carried, skips, strict=True))
+        self.head = nn.Sequential(nn.Conv2d(widths[0], num_classes, 1), nn.BatchNorm2d(num_classes))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B,C,H,W) -> logits (B,num_classes,H,W); sides other than 4 (mod 16) are padded, then cropped."""
+        height, width = image.shape[-2:]
+        extra_y, extra_x = (4 - height) % 16, (4 - width) % 16
+        margin = self.MARGIN
+        features = functional.pad(image, (margin, margin + extra_x, margin, margin + extra_y))
+        skips = []
+        for level, block in enumerate(self.down):
+            features = block(features if level == 0 else functional.max_pool2d(features, 2))
+            skips.append(features)
+        skips.pop()
+        for up, merge in zip(self.up, self.merge, strict=True):
+            features = up(features)
+            features = merge(torch.cat([_crop(skips.pop(), features), features], dim=1))
+        return self.head(features)[..., :height, :width]
+
+
+def _crop(skip: Tensor, like: Tensor) -> Tensor:
+    """The centre of ``skip`` (B,C,H',W') at the size of ``like``."""
+    top, left = (skip.shape[-2] - like.shape[-2]) // 2, (skip.shape[-1] - like.shape[-1]) // 2
+    return skip[..., top : top + like.shape[-2], left : left + like.shape[-1]]
