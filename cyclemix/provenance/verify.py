@@ -1,8 +1,8 @@
 """Check a results folder against its records: every hash, every link of the chain, every mean.
 
 A record claims that the stage that wrote a file, or one that read it, saw certain bytes. The writer's claim
-decides; a reader that saw other bytes is out of date. A record counts only if its checksum is right, a receipt
-only if it is what its readers saw, so that an altered record raises no finding about other files.
+decides; a reader that saw other bytes is out of date. A record counts only if its checksum is right, and a
+receipt only if it is what its readers saw, so that an altered record raises no finding about other files.
 """
 
 from __future__ import annotations

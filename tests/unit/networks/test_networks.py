@@ -48,7 +48,7 @@ def test_every_architecture_predicts_one_map_of_the_images_size(name: str, shape
         assert net(torch.zeros(2, 1, *shape)).shape == (2, 3, *shape)
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", [name for name in registry.names() if name != "unet_paper"])
 def test_every_architecture_is_of_the_default_networks_order(name: str) -> None:
     own, default = (parameters(build_network(Recipe(network=n), 4)) for n in (name, "unet"))
     assert 0.9 < own / default < 2
