@@ -21,8 +21,9 @@ os.environ.update(
 # ten times slower, and costs next to nothing where the cores are free.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from cyclemix import locks, study
 from cyclemix.config.strict import ConfigError, load_yaml
+from cyclemix.files import locks
+from cyclemix.study.plan import compact, plan
 
 # A study file stands alone: the default one is read only where none is named.
 DEFAULT_STUDY = str(BASEDIR / "config" / "config.yaml")
@@ -36,7 +37,7 @@ try:
     for path in STUDY_FILES:
         if not path.endswith(".json"):
             load_yaml(Path(path))  # Snakemake takes the last of two equal keys
-    PLAN = study.plan(config, BASEDIR, ", ".join(STUDY_FILES))
+    PLAN = plan(config, BASEDIR, ", ".join(STUDY_FILES))
 except ConfigError as error:
     raise WorkflowError(str(error))
 

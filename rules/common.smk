@@ -102,11 +102,11 @@ def get_train_index(wildcards):
 
 
 def get_recipe(wildcards):
-    return study.compact(PLAN.training(wildcards.label).recipe().model_dump(mode="json"))
+    return compact(PLAN.training(wildcards.label).recipe().model_dump(mode="json"))
 
 
 def get_grid(wildcards):
-    return study.compact(PLAN.grid(wildcards.dataset, wildcards.label).model_dump(mode="json"))
+    return compact(PLAN.grid(wildcards.dataset, wildcards.label).model_dump(mode="json"))
 
 
 def get_classes(wildcards):
@@ -115,11 +115,11 @@ def get_classes(wildcards):
 
 def get_execution(wildcards, resources):
     fields = {"device", "checkpoint_seconds", "jobs_per_gpu"}
-    return study.compact(PLAN.training(wildcards.label).model_dump(mode="json", include=fields))
+    return compact(PLAN.training(wildcards.label).model_dump(mode="json", include=fields))
 
 
 def get_tracking(wildcards, resources):
-    return study.compact(PLAN.study.tracking.model_dump(mode="json"))
+    return compact(PLAN.study.tracking.model_dump(mode="json"))
 
 
 def get_datasets(wildcards, resources):
@@ -153,7 +153,7 @@ def get_evaluated_receipt(wildcards):
 
 
 def get_inference(wildcards):
-    return study.compact(PLAN.inference(wildcards.label).model_dump(mode="json"))
+    return compact(PLAN.inference(wildcards.label).model_dump(mode="json"))
 
 
 def get_truth_digest(wildcards):
