@@ -151,7 +151,7 @@ ui: install-ui
 	$(BIN)/mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///results/mlflow/mlflow.db
 
 # For clusters: clients speak HTTP only, also for artifacts, so they need not see these folders. Anyone who reaches
-# the port may read and write: docs/tracking.md. One worker: sqlite has one writer, and the supervisor of several
+# the port may read and write: docs/how-to/mlflow.md. One worker: sqlite has one writer, and the supervisor of several
 # kills those that a busy machine keeps from answering for 5 s.
 mlflow-server: install-ui
 	@mkdir -p $(MLFLOW_DIR)

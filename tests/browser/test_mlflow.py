@@ -43,7 +43,7 @@ def opened(chromium: Chromium, server: str, route: str, height: int = 1000) -> I
 
 
 def runs_page(experiment: str, stage: str, mode: str = "") -> str:
-    """The address that docs/tracking.md gives."""
+    """The address that docs/how-to/mlflow.md gives."""
     key = {"summary": "cv", "train": "test"}[stage]
     wanted = {
         "searchFilter": f"tags.stage = '{stage}'",

@@ -38,7 +38,7 @@ NO_DRY_RUN = frozenset({"--unlock", "--report", "--conda-create-envs-only", "--u
 """With these Snakemake does something else than run jobs, or needs conda or apptainer: parsed alone."""
 
 NEW_METHOD = "entropy"
-"""The row that CONTRIBUTING.md (as NAME) and docs/extending.md add."""
+"""The row that CONTRIBUTING.md (as NAME) and docs/how-to/add-a-method.md add."""
 
 BLOCKS = [block for page in pages() for block in blocks(page)]
 

@@ -52,7 +52,7 @@ def test_the_search_needs_no_server(site: Path) -> None:
 
 
 def test_every_key_stands_in_the_configuration_reference(site: Path) -> None:
-    page = site / "configuration.html"
+    page = site / "reference" / "configuration.html"
     assert keys(page, "a-study-configyaml") >= {*Study.model_fields, *Training.model_fields}
     given_by_place = {"label", "folder"}
     assert keys(page, "a-data-set-configdatasetsyaml") >= {*DatasetSpec.model_fields} - given_by_place
@@ -62,7 +62,7 @@ def test_every_key_stands_in_the_configuration_reference(site: Path) -> None:
 
 
 def test_every_command_and_option_stands_in_the_command_line_reference(site: Path) -> None:
-    text = (site / "command-line.html").read_text()
+    text = (site / "reference" / "command-line.html").read_text()
     group = typer.main.get_command(app)
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         _, _, section = text.partition(f'id="cyclemix-{name}"')
@@ -74,7 +74,7 @@ def test_every_command_and_option_stands_in_the_command_line_reference(site: Pat
 
 
 def test_links_to_the_repository_lead_to_pages_that_show_the_file(site: Path) -> None:
-    text = (site / "data.html").read_text()
-    assert 'href="source/config/datasets/example_own_data.yaml.html"' in text
+    text = (site / "reference" / "data.html").read_text()
+    assert 'href="../source/config/datasets/example_own_data.yaml.html"' in text
     shown = (site / "source" / "config" / "datasets" / "example_own_data.yaml.html").read_text()
     assert "scribble_values" in shown

@@ -12,20 +12,20 @@ from doc_commands import ROOT, Block, blocks, pages
 from studies import SMALL, Project, copy_of_project, with_few_hearts
 
 SMALLER = {
-    "docs/get-started.md": SMALL,
-    "docs/tutorial-own-images.md": SMALL[:2],
+    "docs/tutorials/get-started.md": SMALL,
+    "docs/tutorials/own-images.md": SMALL[:2],
 }
 """What each page's studies are cut down by; as pasted they take minutes."""
 
 MADE = {
-    "docs/get-started.md": [
+    "docs/tutorials/get-started.md": [
         "results/tables/phantom/comparison.html",
         "results/report.html",
         "results/runs/phantom/cyclemix/fold0_seed0/model.pt",
         "results/runs/phantom/cutmix/fold0_seed0/model.pt",
         "segmented/heart019_frame01.nii.gz",
     ],
-    "docs/tutorial-own-images.md": [
+    "docs/tutorials/own-images.md": [
         "config/datasets/my_scans.yaml",
         "results/check/my_scans/overlays.html",
         "results/runs/my_scans/cyclemix/fold0_seed0/model.pt",

@@ -21,7 +21,7 @@ REDIRECTIONS = frozenset({">", ">>", "<", "2>"})
 
 def pages() -> list[Path]:
     """README, the other pages beside it, and every page of docs/."""
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 SHELL = frozenset({"bash", "console"})

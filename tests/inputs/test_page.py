@@ -1,4 +1,4 @@
-"""docs/bad-inputs.md: each row of its tables is a test here, and each test a row."""
+"""docs/reference/bad-inputs.md: each row of its tables is a test here, and each test a row."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def asserted() -> Counter[str]:
 
 
 def test_rows_and_tests_are_the_same(repository: Path) -> None:
-    text = (repository / "docs" / "bad-inputs.md").read_text()
+    text = (repository / "docs" / "reference" / "bad-inputs.md").read_text()
     rows = re.findall(r"^\| (.+?) \| .+? \| .+? \|$", text, re.MULTILINE)
     documented = Counter(row for row in rows if row != "input")
     assert documented == asserted()

@@ -49,7 +49,7 @@ def test_a_user_edits_five_lines(repository: Path) -> None:
     }
     expected = ["slurm_partition", "slurm_account", "slurm_partition", "slurm-status-command", "jobs"]
     assert list(numbered.values()) == expected
-    page = (repository / "docs" / "cluster.md").read_text()
+    page = (repository / "docs" / "how-to" / "cluster.md").read_text()
     assert re.findall(r"^\| (\d) `([\w-]+)", page, re.MULTILINE) == [*numbered.items()]
 
 
@@ -79,7 +79,7 @@ def test_every_submitted_rule_states_what_slurm_asks_for(planned: dict[str, dict
 
 
 def test_the_page_tells_what_the_rules_ask_for(planned: dict[str, dict[str, str]], repository: Path) -> None:
-    page = (repository / "docs" / "cluster.md").read_text()
+    page = (repository / "docs" / "how-to" / "cluster.md").read_text()
     row = r"^\| `(\w+)` \| [^|]* \| (CPU|GPU) \| (\d+) \| (\d+) \| (\d+) \|$"
     told = {rule: tuple(values) for rule, *values in re.findall(row, page, re.MULTILINE)}
     keys = ("threads", "mem_mb", "runtime")

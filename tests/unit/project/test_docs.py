@@ -21,7 +21,7 @@ from cyclemix.evaluation import evaluate
 from cyclemix.methods.base import Batch
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md")))
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")))
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -50,7 +50,7 @@ def test_the_recipe_gives_the_numbers_of_metrics_csv(
         phantom_prepared / "tiny.yaml", data / "raw_test.json", data / "folds.json", 0, "test", tmp_path,
         tmp_path / "metrics.csv", threads=1,
     )  # fmt: skip
-    (code,) = blocks(repository / "docs" / "evaluation.md", "python")
+    (code,) = blocks(repository / "docs" / "explanation" / "evaluation.md", "python")
     prediction, truth = tmp_path / f"{entries[0]['case']}.nii.gz", data / "raw" / entries[0]["label"]
     for name, path in (("PREDICTION", prediction), ("TRUTH", truth)):
         code, count = re.subn(rf'^{name} = ".*"$', f"{name} = {str(path)!r}", code, flags=re.MULTILINE)
@@ -64,17 +64,17 @@ def test_the_recipe_gives_the_numbers_of_metrics_csv(
 
 
 def test_the_example_of_own_data_is_a_data_set(repository: Path) -> None:
-    (text,) = blocks(repository / "docs" / "data.md", "yaml")
-    spec = validate(DatasetSpec, {**yaml.safe_load(text), "label": "ours", "folder": "."}, "docs/data.md")
+    (text,) = blocks(repository / "docs" / "reference" / "data.md", "yaml")
+    spec = validate(DatasetSpec, {**yaml.safe_load(text), "label": "ours", "folder": "."}, "docs/reference/data.md")
     assert spec.value_table("scribble") == {0: 255, 1: 1, 2: 2, 3: 3, 4: 0}
 
 
 def test_the_example_method_trains(repository: Path) -> None:
-    (code,) = blocks(repository / "docs" / "extending.md", "python")
-    (text,) = blocks(repository / "docs" / "extending.md", "yaml")
+    (code,) = blocks(repository / "docs" / "how-to" / "add-a-method.md", "python")
+    (text,) = blocks(repository / "docs" / "how-to" / "add-a-method.md", "yaml")
     namespace: dict[str, Any] = {"__name__": "entropy"}
     exec(compile(code, "entropy.py", "exec", dont_inherit=True), namespace)
-    block = validate(MethodBlock, yaml.safe_load(text)["entropy"], "docs/extending.md")
+    block = validate(MethodBlock, yaml.safe_load(text)["entropy"], "docs/how-to/add-a-method.md")
     entropy = namespace["Entropy"]
     method = entropy(validate(entropy.Config, block.config, "config"), 4)
     net = torch.nn.Conv2d(1, 4, 1)

@@ -73,7 +73,7 @@ def test_the_best_seed_is_the_model_of_the_summary_run(results: Path) -> None:
 def test_the_documented_snippet_segments_in_a_process_that_knows_the_model_alone(
     results: Path, repository: Path, phantom_prepared: Path, tmp_path: Path
 ) -> None:
-    page = (repository / "docs" / "tracking.md").read_text()
+    page = (repository / "docs" / "how-to" / "mlflow.md").read_text()
     (code,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
     image = next((phantom_prepared / "data" / "tiny" / "raw").glob("*/*_frame01.nii.gz"))
     uri = layout.tracking_uri(results, None)
