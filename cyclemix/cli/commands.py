@@ -59,7 +59,7 @@ def verify(
 ) -> None:
     """Check every hash, record and mean of a results folder; name what was altered, is missing or foreign.
 
-    Reads every file of the study once. Exit status 1 where something is wrong. docs/explanation/trust.md says more.
+    Reads every file of the study once. Exit status 1 where something is wrong. See docs/explanation/trust.md.
 
     \b
     Examples:

@@ -18,8 +18,8 @@ def keep_largest(labels: np.ndarray) -> np.ndarray:
     """Keep the largest component of each structure in the volume; its other voxels become background.
 
     Components are voxels of one value that share faces. Slice by slice instead, the look-alike of an apical
-    slice beats the heart; benchmarks/NOTES.md has the numbers. Of components of one size the one with the first
-    voxel in row-major order stays.
+    slice beats the heart; benchmarks/NOTES.md has the numbers. Of components of one size the one with the
+    first voxel in row-major order stays.
 
     Args:
         labels: (D,H,W) uint8, background 0.

@@ -2,8 +2,8 @@
 
 A record lies beside the files it describes and is written last. Its paths are relative to its own folder, so
 that a results folder can be moved as a whole. It ends with a checksum, the sha256 of the rest; the records of
-the tables hold the hashes of the records below them. Only a training's record holds times. docs/explanation/trust.md says
-how to follow the records by hand; `cyclemix verify` follows them.
+the tables hold the hashes of the records below them. Only a training's record holds times.
+docs/explanation/trust.md shows how to to follow the records by hand; `cyclemix verify` follows them.
 """
 
 from __future__ import annotations

@@ -21,7 +21,12 @@ from cyclemix.evaluation import evaluate
 from cyclemix.methods.base import Batch
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")))
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")),
+)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -65,7 +70,9 @@ def test_the_recipe_gives_the_numbers_of_metrics_csv(
 
 def test_the_example_of_own_data_is_a_data_set(repository: Path) -> None:
     (text,) = blocks(repository / "docs" / "reference" / "data.md", "yaml")
-    spec = validate(DatasetSpec, {**yaml.safe_load(text), "label": "ours", "folder": "."}, "docs/reference/data.md")
+    spec = validate(
+        DatasetSpec, {**yaml.safe_load(text), "label": "ours", "folder": "."}, "docs/reference/data.md"
+    )
     assert spec.value_table("scribble") == {0: 255, 1: 1, 2: 2, 3: 3, 4: 0}
 
 
