@@ -109,7 +109,7 @@ class Recipe(StrictModel):
     network: str = Field(
         "unet",
         description="unet: same-padding U-Net; unet_paper: the paper's valid-convolution U-Net; or a file of "
-        "cyclemix/architectures",
+        "cyclemix/networks",
     )
     base_filters: int = Field(32, ge=4, description="filters of the first level; doubled at each level")
     levels: int = Field(5, ge=2, le=6, description="resolution levels of the U-Net")

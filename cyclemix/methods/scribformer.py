@@ -10,7 +10,7 @@ Abstract, and original code (HUANGLIZI/ScribFormer: ``train.py`` with the values
 
 Gradients of ``acam`` reach the deepest map as well, as in the code.
 
-Deviations: the network is a smaller one, of the default network's order (``architectures/scribformer.py``);
+Deviations: the network is a smaller one, of the default network's order (``networks/scribformer.py``);
 optimizer, schedule and augmentation are the shared ones.
 """
 
