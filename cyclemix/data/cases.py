@@ -89,7 +89,8 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
     Returns:
         Dicts with case, subject, frame, part, image, label, scribble; the last three relative to ``raw_dir``
         or absolute (a ``root`` of one's own), None where the case has no such file. Where the slices do not
-        lie along the third axis, slice_axis as well.
+        lie along the third axis, slice_axis as well; where the image's header places label and scribble,
+        label_geometry: the reason.
 
     Raises:
         ConfigError: a part that the data set does not list, a subject without images, labels that should be
@@ -125,6 +126,11 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
             f"{spec.label}: exclude names {', '.join(sorted(unknown))}, neither a case nor a subject here; "
             "take it out or correct it"
         )
+    if unknown := spec.label_geometry.keys() - folders.keys() - {"all"}:
+        raise ConfigError(
+            f"{spec.label}: label_geometry names {', '.join(sorted(unknown))}, neither a case nor `all`; "
+            f"correct the name, as in {next(iter(sorted(folders)))}"
+        )
     _check(spec, part, cases.values())
     return [cases[name] for name in sorted(cases)]
 
@@ -151,6 +157,12 @@ def subject_name(spec: DatasetSpec, identity: Identity) -> str:
 def _case_in_files(spec: DatasetSpec) -> str:
     """What {case} stands for in patterns: its own name, whose folders stand in front of the file's."""
     return spec.case.removeprefix("{folder}_")
+
+
+def part_of_case(spec: DatasetSpec, case: str) -> str | None:
+    """The official list of a case's subject, ``all`` without lists, None where no list names the subject."""
+    hit = match(spec, "{case}").fullmatch(case)
+    return spec.part_of(hit["subject"] if hit else case)
 
 
 def match(spec: DatasetSpec, pattern: str) -> re.Pattern[str]:
@@ -237,6 +249,8 @@ class _Places:
         entry: dict[str, Any] = {"case": case, "subject": subject, "frame": identity.frame, "part": part}
         if self.spec.slice_axis != 3:
             entry["slice_axis"] = self.spec.slice_axis
+        if reason := self.spec.header_wrong(case):
+            entry["label_geometry"] = reason
         for kind in ("image", "label", "scribble"):
             pattern, folder = self.pattern(kind)
             path = "" if pattern is None else expand(self.spec, pattern, identity, part)

@@ -160,7 +160,8 @@ def _read_label(
     """Class values on the native grid of the image."""
     where = reference_path(raw_dir, entry, kind)
     array, own = load_volume(raw_dir, entry, kind)
-    array = on_image_grid(array, own, Header(geometry.header), kind, where)
+    header = Header(geometry.header)
+    array = on_image_grid(array, own, header, kind, where, entry.get("label_geometry"))
     array = move_slices(array, spec.slice_axis)
     classes = to_classes(array, spec, kind, where)
     if kind == "label" and not ((classes != BACKGROUND) & (classes != UNLABELLED)).any():

@@ -111,6 +111,16 @@ class CardiacFrames(StrictModel):
     )
 
 
+class LabelGeometry(StrictModel):
+    """Which header places a case's label and scribble."""
+
+    use: Literal["header", "image"] = Field(
+        description="header: their own; image: the image's, whatever their own says. Shape and voxel sizes "
+        "must agree with the image's either way"
+    )
+    reason: str = Field(min_length=1, description="why, one sentence; logs and `cyclemix check` repeat it")
+
+
 class DatasetSpec(StrictModel):
     """A file of ``config/datasets``."""
 
@@ -151,6 +161,11 @@ class DatasetSpec(StrictModel):
     )
     slice_axis: Literal[1, 2, 3] = Field(
         3, description="axis of the stored arrays along which the slices lie; 3 for nearly all files"
+    )
+    label_geometry: dict[str, LabelGeometry] = Field(
+        default_factory=dict,
+        description="by case, or `all`: whose header places its label and scribble, e.g. "
+        "case1: {use: image, reason: the export lost the orientation}; a case's own entry precedes `all`",
     )
     grid: GridSetting = Field(
         description="in-plane grid that suits these images: numbers, or `auto` for one or both"
@@ -296,6 +311,11 @@ class DatasetSpec(StrictModel):
             rows = read_table(self.path(self.split_table), ("subject",), "split_table")
             return {row["subject"]: row["group"] for row in rows if "group" in row}
         return {}
+
+    def header_wrong(self, case: str) -> str | None:
+        """Why the headers of a case's label and scribble are not used, None where they are."""
+        setting = self.label_geometry.get(case) or self.label_geometry.get("all")
+        return setting.reason if setting is not None and setting.use == "image" else None
 
     def value_table(self, kind: Kind) -> dict[int, int]:
         """Upstream value -> value after prepare (class position + 1, 0 background, 255 unlabelled)."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.data import autogrid
-from cyclemix.data.readers.alignment import AFFINE_TOLERANCE_MM, shift_mm
+from cyclemix.data.readers.alignment import AFFINE_TOLERANCE_MM, differs, shift_mm
 from cyclemix.data.readers.native import (
     DataError,
     Header,
@@ -83,7 +83,11 @@ def _read_label(
     if case.shape is None:  # no image to lie on: at least the values
         return to_classes(array, spec, kind, where)
     classes, _, _ = read_native(spec, raw_dir, entry, kind)
-    if own is not None and array.shape == classes.shape:
+    if reason := entry.get("label_geometry"):
+        if own is not None and differs(own, read_geometry(spec, raw_dir, entry)):
+            text = f"the image's header places the {kind}, not its own: {reason}"
+            case.find("warning", text, "nothing if the overlay fits; else correct `label_geometry`")
+    elif own is not None and array.shape == classes.shape:
         apart = shift_mm(own, read_geometry(spec, raw_dir, entry))
         if apart > AFFINE_TOLERANCE_MM and _alike(own, read_geometry(spec, raw_dir, entry)):
             text = f"the {kind}'s affine places it {apart:.1f} mm from the image; the image's is used"

@@ -26,6 +26,7 @@ from cyclemix.config.models import (
     training_of,
 )
 from cyclemix.config.strict import ConfigError, validate
+from cyclemix.data.cases import part_of_case
 from cyclemix.data.datasets import DatasetSpec, load_dataset, source_parts, supports
 from cyclemix.files.layout import data_dir
 from cyclemix.study.method_schema import check_block, check_network, load_method_schemas
@@ -136,6 +137,11 @@ class Plan:
         """Digest of what the raw and prepared files of a part depend on in the data set's YAML file."""
         spec = self.datasets[source]
         values = spec.model_dump(mode="json", exclude=SHOWN_ONLY | OWN_IDENTITY)
+        values["label_geometry"] = {
+            case: setting
+            for case, setting in values["label_geometry"].items()
+            if case == "all" or part_of_case(spec, case) in (part, None)
+        }
         official = spec.official if part == "all" else {part: spec.official.get(part)}  # type: ignore[call-overload]
         return digest({"spec": values, "subjects": official})
 

@@ -1,5 +1,4 @@
-"""Does a label lie on its image's voxels? By shape and header; a turned one is brought back where that
-is exact."""
+"""Check by shape and header that a label lies on its image's voxels; reorder its axes where that is exact."""
 
 from __future__ import annotations
 
@@ -19,7 +18,15 @@ STEP_TOLERANCE = 0.02
 """Voxel steps of label and image may differ by this fraction of a voxel (1.1 degrees, 2 % in size)."""
 
 
-def on_image_grid(array: np.ndarray, own: Header | None, image: Header, kind: str, where: str) -> np.ndarray:
+ADVICE = (
+    "resample it to the image's grid or, if only its header is wrong, set `label_geometry` to `use: image` "
+    "for this case in the data set's YAML file"
+)
+
+
+def on_image_grid(
+    array: np.ndarray, own: Header | None, image: Header, kind: str, where: str, wrong: str | None = None
+) -> np.ndarray:
     """``array`` on the voxels of the image.
 
     Args:
@@ -28,6 +35,8 @@ def on_image_grid(array: np.ndarray, own: Header | None, image: Header, kind: st
         image: header that gives the case's geometry.
         kind: image, label or scribble, for messages.
         where: file, for messages.
+        wrong: why ``own`` places the label wrongly (`label_geometry` of the data set); then its voxels are
+            the image's, and only shape and voxel size are compared. None = ``own`` is right.
 
     Returns:
         (D,H,W): the array itself, or where its header says that its axes are the image's in another order or
@@ -38,6 +47,12 @@ def on_image_grid(array: np.ndarray, own: Header | None, image: Header, kind: st
     """
     if own is None or kind == "image":
         return _same_shape(array, image, kind, where)
+    if wrong is not None:
+        _same_shape(array, image, kind, where)
+        _same_spacing(own, image, kind, where)
+        if differs(own, image):
+            logger.warning("%s: the image's header places it, not its own: %s", where, wrong)
+        return array
     if not (_oriented(own) and _oriented(image)):
         _same_shape(array, image, kind, where)
         _same_spacing(own, image, kind, where)
@@ -52,10 +67,7 @@ def on_image_grid(array: np.ndarray, own: Header | None, image: Header, kind: st
     if np.abs(steps[:3, :3] - turn).max() > STEP_TOLERANCE or abs(round(np.linalg.det(turn))) != 1:
         _same_shape(array, image, kind, where)
         _same_spacing(own, image, kind, where)
-        raise DataError(
-            f"{where}: the {kind}'s axes run in other directions than the image's; resample it to the "
-            "image's grid, or give it the image's affine if only its header is wrong"
-        )
+        raise DataError(f"{where}: the {kind}'s axes run in other directions than the image's; {ADVICE}")
     if (turn == np.eye(3)).all():
         _same_shape(array, image, kind, where)
         _warn_of_shift(own, image, where)
@@ -74,8 +86,7 @@ def _turned(
     if moved.shape != header_shape(image) or np.abs(start - expected).max() > 0.5:
         raise DataError(
             f"{where}: the {kind}'s axes are the image's in another order or direction, but it does not "
-            "cover the same voxels; resample it to the image's grid, or give it the image's affine if only "
-            "its header is wrong"
+            f"cover the same voxels; {ADVICE}"
         )
     axes = ", ".join(
         f"{'-' if sign < 0 else '+'}{'xyz'[axis]}" for axis, sign in zip(order, signs, strict=True)
@@ -102,8 +113,7 @@ def _same_spacing(own: Header, image: Header, kind: str, where: str) -> None:
     ):
         raise DataError(
             f"{where}: {kind} has voxels of {_listed(found)} mm (dz,dy,dx), the image of "
-            f"{_listed(expected)}; resample it to the image's grid, or give it the image's affine if only "
-            "its header is wrong"
+            f"{_listed(expected)}; resample it to the image's grid, or correct its header's voxel size"
         )
 
 
@@ -112,6 +122,11 @@ def shift_mm(own: Header, image: Header) -> float:
     x, y, z = (n - 1 for n in reversed(header_shape(image)))
     corners = np.array([[i, j, k, 1] for i in (0, x) for j in (0, y) for k in (0, z)], float)
     return float(np.linalg.norm(corners @ (_affine(image) - _affine(own)).T, axis=1).max())
+
+
+def differs(own: Header, image: Header) -> bool:
+    """Whether a label's header places it elsewhere than the image's, or gives no orientation."""
+    return not (_oriented(own) and _oriented(image)) or shift_mm(own, image) > AFFINE_TOLERANCE_MM
 
 
 def _warn_of_shift(own: Header, image: Header, where: str) -> None:

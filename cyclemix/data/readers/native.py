@@ -66,7 +66,8 @@ def read_native(
     header = own if kind == "image" and own is not None else read_geometry(spec, raw_dir, entry)
     where = reference_path(raw_dir, entry, kind)
     axis = entry.get("slice_axis", 3)
-    array = move_slices(on_image_grid(array, own, header, kind, where), axis)
+    array = on_image_grid(array, own, header, kind, where, entry.get("label_geometry"))
+    array = move_slices(array, axis)
     spacing = slices_first(header_spacing(header), axis)
     if kind == "image":
         return _finite(array, where), spacing, header.binaryblock

@@ -86,6 +86,17 @@ def test_another_test_list_leaves_the_training_data_alone() -> None:
     assert changed.part_digest("acdc", "test") == made.part_digest("acdc", "test")
 
 
+def test_the_label_geometry_of_a_test_case_leaves_the_training_data_alone() -> None:
+    made = make(datasets=["mscmr"], methods=["cyclemix"])
+    spec = made.datasets["mscmr"]
+    assert list(spec.label_geometry) == ["subject43_DE"]
+    changed = Plan(
+        made.study, {"mscmr": spec.model_copy(update={"label_geometry": {}})}, made.blocks, made.folder
+    )
+    assert changed.part_digest("mscmr", "train") == made.part_digest("mscmr", "train")
+    assert changed.part_digest("mscmr", "test") != made.part_digest("mscmr", "test")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
