@@ -105,6 +105,12 @@ def get_recipe(wildcards):
     return compact(PLAN.training(wildcards.label).recipe().model_dump(mode="json"))
 
 
+def get_at_most_steps(wildcards):
+    """Only for rows that are longer, so that another limit changes no parameter of the others."""
+    limit = PLAN.shortened(wildcards.label)
+    return "" if limit is None else f"--at-most-steps {limit['to']}"
+
+
 def get_grid(wildcards):
     return compact(PLAN.grid(wildcards.dataset, wildcards.label).model_dump(mode="json"))
 

@@ -1,4 +1,4 @@
-# One training a data set x row x fold x seed. `checkpoint.pt` is no declared output, so that it outlives a killed
+# One training per data set x row x fold x seed. `checkpoint.pt` is no declared output, so that it outlives a killed
 # job and the next one goes on from it.
 
 
@@ -53,11 +53,12 @@ rule resolve:
         training=get_recipe,
         grid=get_grid,
         classes=get_classes,
+        at_most_steps=get_at_most_steps,
         code=lambda wildcards: method_code(wildcards.label),
     shell:
         "python -m cyclemix resolve --dataset-file {input.dataset_file:q} --label {wildcards.label:q}"
         " --block {params.block:q} --training {params.training:q} --grid {params.grid:q}"
-        " --output {output.config:q} 2> {log:q}"
+        " {params.at_most_steps} --output {output.config:q} 2> {log:q}"
 
 
 rule train:

@@ -182,6 +182,7 @@ def resolve(
     training: Annotated[str, typer.Option(help="JSON: the recipe")],
     grid: Annotated[str, typer.Option(help="JSON: spacing_mm, crop_px")],
     output: Output,
+    at_most_steps: Annotated[int | None, typer.Option(min=1, help="shorten longer trainings to this")] = None,
 ) -> None:
     """Write all that determines a model, defaults filled in."""
     from cyclemix.config.models import Grid, MethodBlock, Recipe
@@ -194,6 +195,7 @@ def resolve(
         read_model(Recipe, training, "--training"),
         read_model(Grid, grid, "--grid"),
         output,
+        at_most_steps,
     )
 
 

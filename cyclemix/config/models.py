@@ -231,6 +231,12 @@ class Study(StrictModel):
         [0], description="random seeds; each is one training"
     )
     training: Training = Field(Training(), description="the training engine's settings")
+    at_most_steps: int | None = Field(
+        None,
+        ge=1,
+        description="optimizer steps that no row exceeds, whatever its own training block says; its schedule "
+        "and its method's milestones shrink by the same factor, and tables say so; null = no limit",
+    )
     inference: Inference = Field(Inference(), description="how trained networks are applied")
     grid: Grid | None = Field(None, description="grid for all data sets; null = each data set's own")
     compare_to: str = Field("cyclemix", description="label that significance is tested against")

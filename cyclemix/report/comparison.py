@@ -18,7 +18,16 @@ from cyclemix.report.page import EMPTY, Cell, Columns, Group, Kind, Page, Row, T
 from cyclemix.report.published import CHECKED, PublishedRow
 from cyclemix.report.results import StudyResults
 from cyclemix.report.supplement import clinical_tables, level_tables, significance_tables
-from cyclemix.report.wording import DIGITS, METRIC_TITLES, caption, count, duration, facts, inference_words
+from cyclemix.report.wording import (
+    DIGITS,
+    METRIC_TITLES,
+    caption,
+    count,
+    duration,
+    facts,
+    inference_words,
+    shortened_words,
+)
 
 GROUPS = {
     "scribble": "Scribbles",
@@ -88,7 +97,8 @@ def _scores(study: StudyResults, beside: Sequence[PublishedRow]) -> Table:
         "Method",
         heads,
         tuple(groups),
-        notes=_score_notes(study, beside, sources),
+        shortened_words(study),
+        _score_notes(study, beside, sources),
     )
 
 
@@ -139,6 +149,9 @@ def _own_row(
     if inference != study.study["inference"]:
         tags.append("other inference")
         detail = f"{detail}; inference: {inference_words(inference)}"
+    if "shortened" in block:
+        tags.append("shortened")
+        detail = f"{detail}; {block['shortened']['to']} of its {block['shortened']['from']} steps"
     if label in study.mixed:
         tags.append("mixed runs")
         detail = f"{detail}; its runs differ in code, configuration, data or lock"

@@ -6,7 +6,7 @@ from cyclemix.evaluation.statistics import AVERAGE
 from cyclemix.report import comparison
 from cyclemix.report.page import Cell, Group, Row, Table
 from cyclemix.report.results import StudyResults
-from cyclemix.report.wording import split_sentence
+from cyclemix.report.wording import shortened_words, split_sentence
 
 COLUMNS = {"Dice": None, "HD95 (mm)": (AVERAGE,), "": ("Missed", "Training")}
 """Columns that the overview shows, by their common heading; None for all of a heading."""
@@ -83,5 +83,5 @@ def _csv(values: list[str]) -> str:
 
 
 def _notes(study: StudyResults) -> list[str]:
-    notes = [*comparison.test_notes(study), *comparison.verified_notes(study)]
-    return [line for note in notes for line in (text(note), "")]
+    notes = [shortened_words(study), *comparison.test_notes(study), *comparison.verified_notes(study)]
+    return [line for note in filter(None, notes) for line in (text(note), "")]

@@ -29,6 +29,18 @@ def split_sentence(study: StudyResults) -> str:
     return f"{split}; scored on {scored}{optimistic}; {'seeds' if ',' in seeds else 'seed'} {seeds}."
 
 
+def shortened_words(study: StudyResults) -> str:
+    """Which rows were trained for fewer steps than their own (`at_most_steps`); empty where none was."""
+    lengths: dict[tuple[int, int], list[str]] = {}
+    for label, block in study.study["methods"].items():
+        if (steps := block.get("shortened")) and not block.get("reason"):
+            lengths.setdefault((steps["from"], steps["to"]), []).append(label)
+    if not lengths:
+        return ""
+    words = "; ".join(f"{to} of {own} steps: {', '.join(labels)}" for (own, to), labels in lengths.items())
+    return f"Trainings shortened by at_most_steps, not the methods' own results: {words}."
+
+
 def inference_words(inference: Mapping[str, Any]) -> str:
     """The inference setting in words."""
     flips = "mean over flips and quarter turns" if inference["test_time_augmentation"] else "single pass"

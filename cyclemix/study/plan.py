@@ -83,6 +83,11 @@ class Plan:
         """The row's training settings."""
         return training_of(self.study, label, self.blocks[label])
 
+    def shortened(self, label: str) -> dict[str, int] | None:
+        """``{"from": own steps, "to": steps}`` of a row that `at_most_steps` shortens, None for others."""
+        own, most = self.training(label).max_steps, self.study.at_most_steps
+        return {"from": own, "to": most} if most is not None and most < own else None
+
     def inference(self, label: str) -> Inference:
         """The row's inference settings."""
         return inference_of(self.study, label, self.blocks[label])
@@ -182,6 +187,7 @@ class Plan:
                 "inference": self.inference(label).model_dump(mode="json"),
                 "reason": self.reason(dataset, label),
                 **({"effort": asdict(self.points[label])} if label in self.points else {}),
+                **({"shortened": shortened} if (shortened := self.shortened(label)) else {}),
             }
             for label, block in self.blocks.items()
             if labels is None or label in labels

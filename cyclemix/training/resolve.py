@@ -1,4 +1,4 @@
-"""One ``config.json`` a data set and method: all that determines a model, defaults filled in."""
+"""One ``config.json`` per data set and row: all that determines a model, defaults filled in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cyclemix import methods
 from cyclemix.config.models import Grid, MethodBlock, Recipe, RunConfig
+from cyclemix.config.steps import scale_steps
 from cyclemix.config.strict import ConfigError, validate, write_if_changed
 from cyclemix.data.datasets import load_dataset
 
@@ -19,9 +20,24 @@ ALLOWED = {
 
 
 def run(
-    dataset_file: Path, label: str, block: MethodBlock, training: Recipe, grid: Grid, output: Path
+    dataset_file: Path,
+    label: str,
+    block: MethodBlock,
+    training: Recipe,
+    grid: Grid,
+    output: Path,
+    at_most_steps: int | None = None,
 ) -> None:
     """Write ``config.json``, unless it holds the same already.
+
+    Args:
+        dataset_file: ``config/datasets/<label>.yaml``.
+        label: row of the comparison.
+        block: the row's block of ``methods.yaml``.
+        training: the row's recipe.
+        grid: the row's grid.
+        output: ``config.json``.
+        at_most_steps: a longer training is shortened to this, with its schedule and its method's milestones.
 
     Raises:
         ConfigError: unknown method, refused settings, or a supervision that the method cannot use.
@@ -47,7 +63,7 @@ def run(
         classes=dataset.classes,
         grid=grid,
         slice_axis=dataset.slice_axis,
-        config=settings.model_dump(mode="json"),
-        training=training,
+        config=scale_steps(settings, training.max_steps, at_most_steps).model_dump(mode="json"),
+        training=scale_steps(training, training.max_steps, at_most_steps),
     )
     write_if_changed(output, json.dumps(resolved.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
