@@ -439,3 +439,21 @@ def test_the_figure_of_a_sweep_is_drawn_from_its_table(toy, tmp_path):
     first = (tmp_path / "efficiency.png").read_bytes()
     efficiency.run(toy.results, toy.dataset, toy.study, tmp_path)
     assert (tmp_path / "efficiency.png").read_bytes() == first, "equal input, equal bytes"
+
+
+def test_tables_say_that_trainings_were_shortened(tmp_path: Path) -> None:
+    toy = Toy(tmp_path)
+    toy.study["methods"]["unet_pce"]["shortened"] = {"from": 24000, "to": 2}
+    toy.study["methods"]["maag"]["shortened"] = {"from": 3000, "to": 2}
+    toy.run()
+    words = "Trainings shortened by at_most_steps, not the methods' own results: 2 of 24000 steps: unet_pce."
+    assert words in toy.text("comparison.md")
+    assert "shortened" in toy.text("comparison.html")
+    assert "2 of its 24000 steps" in toy.text("comparison.html")
+    assert "2 of 24000 steps" in toy.text("overview.rst")
+
+
+def test_tables_of_whole_trainings_say_nothing_of_it(tmp_path: Path) -> None:
+    toy = Toy(tmp_path)
+    toy.run()
+    assert "shortened" not in toy.text("comparison.md") + toy.text("comparison.html")
