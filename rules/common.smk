@@ -187,6 +187,10 @@ def get_metrics(wildcards):
     return runs(wildcards.dataset, "metrics.csv")
 
 
+def get_as_predicted(wildcards):
+    return runs(wildcards.dataset, "metrics_as_predicted.csv")
+
+
 def get_levels(wildcards):
     return runs(wildcards.dataset, "metrics_by_level.csv")
 

@@ -39,6 +39,7 @@ rule evaluate:
         history=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/history.csv",
     output:
         metrics=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/metrics.csv",
+        as_predicted=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/metrics_as_predicted.csv",
         levels=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/metrics_by_level.csv",
         overlay=report(
             f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/overlay.png",

@@ -9,6 +9,7 @@ rule tabulate:
         dataset_file=ancient(get_dataset_file),
         published=BASEDIR / "config" / "published.csv",
         metrics=get_metrics,
+        as_predicted=get_as_predicted,
         levels=get_levels,
         provenance=get_provenance,
     output:
@@ -50,6 +51,8 @@ rule tabulate:
         efficiency=f"{RESULTS}/tables/{{dataset}}/efficiency.csv",
         overview=f"{RESULTS}/tables/{{dataset}}/overview.rst",
         per_case=f"{RESULTS}/tables/{{dataset}}/per_case.csv",
+        per_case_as_predicted=f"{RESULTS}/tables/{{dataset}}/per_case_as_predicted.csv",
+        as_predicted_summary=f"{RESULTS}/tables/{{dataset}}/summary_as_predicted.csv",
         per_patient=f"{RESULTS}/tables/{{dataset}}/clinical_per_patient.csv",
         markdown=f"{RESULTS}/tables/{{dataset}}/comparison.md",
         readme=f"{RESULTS}/tables/{{dataset}}/comparison_readme.md",

@@ -1,8 +1,9 @@
 """Scores of predictions on the native grid against the untouched upstream labels, in millimetres.
 
-``metrics.csv`` holds one row a case and structure; beside it ``metrics_by_level.csv`` holds the Dice of the
-basal, middle and apical third of each heart. Everything is computed from the upstream label files and the
-NIfTI predictions alone, so the numbers can be recomputed without this package.
+``metrics.csv`` holds one row per case and structure, ``metrics_as_predicted.csv`` the same for the network's
+labels without test-time augmentation and post-processing, ``metrics_by_level.csv`` the Dice of the basal,
+middle and apical third of each heart. Everything is computed from the upstream label files and the NIfTI
+predictions alone, so the numbers can be recomputed without this package.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from cyclemix.data.readers.volumes import files_of
 from cyclemix.data.receipts import check_unchanged, pick_fold, read_receipt
 from cyclemix.data.store import move_slices
 from cyclemix.evaluation.scores import COLUMNS, LEVEL_COLUMNS, write_csv
+from cyclemix.files.layout import AS_PREDICTED
 from cyclemix.metrics import dice, surface_metrics
 from cyclemix.provenance import records
 
@@ -61,7 +63,7 @@ def run(
     output: Path,
     threads: int | None = None,
 ) -> None:
-    """Score every predicted case of a fold; write ``output``, ``metrics_by_level.csv`` and their record.
+    """Score every predicted case of a fold; write ``output``, the two tables beside it and their record.
 
     Args:
         dataset_file: the data set's YAML file.
@@ -69,7 +71,8 @@ def run(
         folds: ``folds.json``.
         fold: position in ``folds``.
         evaluate_on: ``val`` or ``test``.
-        predictions: folder of ``{case}.nii.gz`` with class values on the native grid.
+        predictions: folder of ``{case}.nii.gz`` and ``as_predicted/{case}.nii.gz`` with class values on the
+            native grid.
         output: the ``metrics.csv`` to write.
         threads: cases at once; None takes the processors of this process.
 
@@ -81,18 +84,20 @@ def run(
     cases = evaluated_cases(receipt, folds, fold, evaluate_on)
     raw = receipt.parent / "raw"
     _check_raw(receipt, raw, cases)
-    files = [predictions / f"{entry['case']}.nii.gz" for entry in cases]
+    folders = predictions, predictions / AS_PREDICTED
+    files = [folder / f"{entry['case']}.nii.gz" for folder in folders for entry in cases]
     records.check([predictions / records.NAME], files)
     workers = threads or len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(max_workers=min(workers, len(cases))) as pool:
-        scored = list(pool.map(lambda entry: score_case(spec, raw, entry, predictions), cases))
-    write_csv(pd.DataFrame([row for rows, _ in scored for row in rows], columns=COLUMNS), output)
-    levels = pd.DataFrame([row for _, rows in scored for row in rows], columns=LEVEL_COLUMNS)
-    by_level = output.with_name("metrics_by_level.csv")
-    write_csv(levels, by_level)
+        scored = list(pool.map(lambda entry: score_case(spec, raw, entry, folders), cases))
+    tables: dict[Path, tuple[str, ...]] = {output: COLUMNS}
+    tables[output.with_name("metrics_as_predicted.csv")] = COLUMNS
+    tables[output.with_name("metrics_by_level.csv")] = LEVEL_COLUMNS
+    for (path, columns), parts in zip(tables.items(), zip(*scored, strict=True), strict=True):
+        write_csv(pd.DataFrame([row for rows in parts for row in rows], columns=columns), path)
     truth = spec.model_dump(mode="json", include={"classes", "label_values"})
     made = records.made_by("evaluate", fold=fold, evaluate_on=evaluate_on, **truth)
-    records.write(output.with_name(records.METRICS), made, [receipt, folds, *files], [output, by_level])
+    records.write(output.with_name(records.METRICS), made, [receipt, folds, *files], tables)
     log.info("%s: scored %d cases of fold %d (%s)", output, len(cases), fold, evaluate_on)
 
 
@@ -131,29 +136,37 @@ def _check_raw(receipt: Path, raw: Path, cases: Sequence[Mapping[str, Any]]) -> 
 
 
 def score_case(
-    spec: DatasetSpec, raw: Path, entry: dict[str, Any], predictions: Path
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rows of ``metrics.csv`` and of ``metrics_by_level.csv`` for one case.
+    spec: DatasetSpec, raw: Path, entry: dict[str, Any], folders: tuple[Path, Path]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of ``metrics.csv``, ``metrics_as_predicted.csv`` and ``metrics_by_level.csv`` for one case.
 
     Voxels that the truth leaves unlabelled are not scored: both masks are empty there.
+
+    Args:
+        folders: of the final labels, and of the labels as predicted.
     """
     truth = read_truth(spec, raw, entry)
-    path = predictions / f"{entry['case']}.nii.gz"
-    prediction = read_prediction(path, len(spec.classes), spec.slice_axis)
-    check_geometry(prediction, truth, path, str(entry["image"]))
     unknown = truth.labels == UNLABELLED
-    pred, true = (np.where(unknown, BACKGROUND, volume.labels) for volume in (prediction, truth))
+    true = np.where(unknown, BACKGROUND, truth.labels)
     identity = {"case": entry["case"], "subject": entry["subject"]}
     millilitres = float(np.prod(truth.spacing_mm)) / 1000.0
     values = {structure: spec.classes.index(structure) + 1 for structure in spec.structures}
-    rows = [
-        identity
-        | {"structure": structure}
-        | score(pred == value, true == value, truth.spacing_mm, millilitres)
-        for structure, value in values.items()
-    ]
-    levels = score_levels(pred, true, values) if values.keys() >= HEART else []
-    return rows, [identity | row for row in levels]
+    predictions, tables = [], []
+    for folder in folders:
+        path = folder / f"{entry['case']}.nii.gz"
+        prediction = read_prediction(path, len(spec.classes), spec.slice_axis)
+        check_geometry(prediction, truth, path, str(entry["image"]))
+        predictions.append(pred := np.where(unknown, BACKGROUND, prediction.labels))
+        tables.append(
+            [
+                identity
+                | {"structure": structure}
+                | score(pred == value, true == value, truth.spacing_mm, millilitres)
+                for structure, value in values.items()
+            ]
+        )
+    levels = score_levels(predictions[0], true, values) if values.keys() >= HEART else []
+    return tables[0], tables[1], [identity | row for row in levels]
 
 
 def score(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+AS_PREDICTED = "as_predicted"
+"""Folder in a run's ``predictions`` with the network's own labels: one view, no post-processing."""
+
 
 def data_dir(results: str | Path, source: str) -> Path:
     """Raw and prepared files of a source, and the folds of a data set."""

@@ -13,6 +13,7 @@ from cyclemix.config.models import Inference, Training
 from cyclemix.config.strict import ConfigError
 from cyclemix.data.receipts import check_known, pick_fold
 from cyclemix.data.store import load_case, read_index
+from cyclemix.files.layout import AS_PREDICTED
 from cyclemix.inference.device import acquire
 from cyclemix.inference.export import save_labels
 from cyclemix.inference.model_file import load_model
@@ -32,7 +33,10 @@ def run(
     execution: Training,
     output: Path,
 ) -> None:
-    """Write ``{case}.nii.gz`` (uint8 labels) for every evaluated case into ``output``, and their record.
+    """Write the labels of every evaluated case into ``output``, and their record.
+
+    ``{case}.nii.gz`` (uint8) is what ``inference`` makes, ``as_predicted/{case}.nii.gz`` the network's own
+    labels: one view, no post-processing.
 
     Args:
         model: ``model.pt``.
@@ -54,17 +58,19 @@ def run(
     check_known(subjects, known, folds, "the prepared index")
     records.check(map(records.prepared, index), [*index, *cases["path"]])
     records.check([model.with_name(records.NAME)], [model])
-    output.mkdir(parents=True, exist_ok=True)
-    predictions = [output / f"{case}.nii.gz" for case in cases["case"]]
-    for stale in set(output.glob("*.nii.gz")) - set(predictions):
+    folders = output / AS_PREDICTED, output
+    folders[0].mkdir(parents=True, exist_ok=True)
+    predictions = [folder / f"{case}.nii.gz" for folder in folders for case in cases["case"]]
+    for stale in set(output.rglob("*.nii.gz")) - set(predictions):
         stale.unlink()
     with acquire(execution.device, execution.jobs_per_gpu) as device:
         trained = load_model(model, device)
         for row in tqdm(list(cases.itertuples()), unit="case", disable=None):
             case = load_case(Path(str(row.path)))
             image = torch.from_numpy(case.image).float()[:, None].to(device)
-            home, precision = case.geometry, trained.config.training.precision
-            labels = segment_volume(trained.net, image, home, inference, precision)
-            save_labels(output / f"{case.case}.nii.gz", labels, home.header, home.slice_axis)
+            geometry, precision = case.geometry, trained.config.training.precision
+            both = segment_volume(trained.net, image, geometry, inference, precision)
+            for folder, labels in zip(folders, both, strict=True):
+                save_labels(folder / f"{case.case}.nii.gz", labels, geometry.header, geometry.slice_axis)
     made = records.made_by("predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump())
     records.write(output / records.NAME, made, [model, folds, *index, *cases["path"]], predictions)

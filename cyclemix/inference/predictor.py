@@ -31,21 +31,28 @@ def probabilities(
     Returns:
         (D,C,H,W) float32, summing to 1 over C.
     """
+    both = [_both(net, part, test_time_augmentation, precision) for part in image.split(CHUNK)]
+    return torch.cat([mean for _, mean in both])
+
+
+@torch.no_grad()
+def _both(
+    net: nn.Module, image: Tensor, test_time_augmentation: bool, precision: str
+) -> tuple[Tensor, Tensor]:
+    """Probabilities of the image as it is, and the mean over all views; equal without augmentation."""
     turns = (0, 1) if image.shape[-1] == image.shape[-2] else (0,)
-    views = (
-        [(turn, flip) for turn in turns for flip in ((), (2,), (3,), (2, 3))]
-        if test_time_augmentation
-        else [(0, ())]
-    )
-    chunks = []
-    for part in image.split(CHUNK):
-        total = torch.zeros((), device=image.device)
-        for turn, flip in views:
-            with autocast(image.device, precision):
-                logits = net(torch.flip(torch.rot90(part, turn, (2, 3)), flip))
-            total = total + torch.rot90(torch.flip(logits.float().softmax(1), flip), -turn, (2, 3))
-        chunks.append(total / len(views))
-    return torch.cat(chunks)
+    views: list[tuple[int, tuple[int, ...]]] = [
+        (turn, flip) for turn in turns for flip in ((), (2,), (3,), (2, 3))
+    ]
+    turned_back = []
+    for turn, flip in views if test_time_augmentation else views[:1]:
+        with autocast(image.device, precision):
+            logits = net(torch.flip(torch.rot90(image, turn, (2, 3)), flip))
+        turned_back.append(torch.rot90(torch.flip(logits.float().softmax(1), flip), -turn, (2, 3)))
+    total = torch.zeros((), device=image.device)
+    for probs in turned_back:
+        total = total + probs
+    return turned_back[0], total / len(turned_back)
 
 
 def to_native(probs: Tensor, geometry: Geometry) -> Tensor:
@@ -75,10 +82,21 @@ def to_native(probs: Tensor, geometry: Geometry) -> Tensor:
 
 def segment_volume(
     net: nn.Module, image: Tensor, geometry: Geometry, inference: Inference, precision: str
-) -> np.ndarray:
-    """(D,1,H,W) prepared slices -> (D,H',W') uint8 labels on the native grid."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of a volume on the native grid, in one pass over the network.
+
+    Args:
+        image: (D,1,H,W) prepared slices.
+
+    Returns:
+        (D,H',W') uint8 twice: as predicted (one view, no post-processing), and as ``inference`` says.
+    """
     parts = [
-        to_native(probabilities(net, part, inference.test_time_augmentation, precision), geometry).argmax(1)
+        [
+            to_native(probs, geometry).argmax(1)
+            for probs in _both(net, part, inference.test_time_augmentation, precision)
+        ]
         for part in image.split(CHUNK)
     ]
-    return clean(torch.cat(parts).to(torch.uint8).cpu().numpy(), inference)
+    raw, averaged = (torch.cat(chunk).to(torch.uint8).cpu().numpy() for chunk in zip(*parts, strict=True))
+    return raw, clean(averaged, inference)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
-METRICS_FILES = ("metrics.csv", "metrics_by_level.csv", "metrics_provenance.json")
+METRICS_FILES = (
+    "metrics.csv",
+    "metrics_as_predicted.csv",
+    "metrics_by_level.csv",
+    "metrics_provenance.json",
+)
 
 
 def remedy(results: str, file: str, witness: str, kind: str) -> str:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -171,10 +172,12 @@ class _Checker:
     def recompute(self, path: Path, record: Record) -> None:
         """The numbers of a data set's tables anew; ``path`` is their record."""
         sources = [records.locate(path, name) for name in record["inputs"]]
-        metrics = [source for source in sources if source.name == "metrics.csv"]
-        per_case, summary = path.with_name("per_case.csv"), path.with_name("summary.csv")
-        self._check(per_case, metrics, lambda: recompute.rows(per_case, metrics))
-        self._check(summary, [per_case], lambda: recompute.means(summary, per_case))
+        for suffix in ("", "_as_predicted"):
+            metrics = [source for source in sources if source.name == f"metrics{suffix}.csv"]
+            per_case = path.with_name(f"per_case{suffix}.csv")
+            summary = path.with_name(f"summary{suffix}.csv")
+            self._check(per_case, metrics, partial(recompute.rows, per_case, metrics))
+            self._check(summary, [per_case], partial(recompute.means, summary, per_case))
 
     def _check(self, table: Path, sources: Iterable[Path], differences: Callable[[], str]) -> None:
         """Blame a table that differs from its sources, unless one of them all is blamed already."""

@@ -36,6 +36,8 @@ GROUPS = {
 }
 MARK = "*"
 UNVERIFIED = "†"
+AS_PREDICTED = "dice_as_predicted"
+"""Column of the average Dice without test-time augmentation and post-processing."""
 
 
 def build(study: StudyResults, published: Sequence[PublishedRow]) -> Page:
@@ -68,10 +70,9 @@ def apart(study: StudyResults, row: PublishedRow) -> str:
 
 def _scores(study: StudyResults, beside: Sequence[PublishedRow]) -> Table:
     """Own rows, with the published rows that may stand beside them."""
-    columns = [
-        (metric, structure) for metric in ("dice", "hd95_mm") for structure in (*study.structures, AVERAGE)
-    ]
-    columns.append(("assd_mm", AVERAGE))
+    names = (*study.structures, AVERAGE)
+    columns = [("dice", structure) for structure in names] + [(AS_PREDICTED, AVERAGE)]
+    columns += [("hd95_mm", structure) for structure in names] + [("assd_mm", AVERAGE)]
     sources = _sources(beside)
     groups = []
     for supervision, title in GROUPS.items():
@@ -82,9 +83,9 @@ def _scores(study: StudyResults, beside: Sequence[PublishedRow]) -> Table:
         rows += [_published_row(row, columns, best, sources, beside=True) for row in papers]
         if rows:
             groups.append(Group(title, tuple(rows)))
-    names = (*study.structures, AVERAGE)
     heads = (
         Columns(METRIC_TITLES["dice"], names),
+        Columns("Dice as predicted", (AVERAGE,)),
         Columns(METRIC_TITLES["hd95_mm"], names),
         Columns(METRIC_TITLES["assd_mm"], (AVERAGE,)),
         Columns("", ("Missed", "Training")),
@@ -115,7 +116,8 @@ def _best(
         values += [row.values[column][0] for row in papers if row.checked == "yes" and column in row.values]
         if len(values) > 1:
             metric = column[0]
-            best[column] = round(max(values) if HIGHER_IS_BETTER[metric] else min(values), DIGITS[metric])
+            higher = HIGHER_IS_BETTER[_measure(metric)]
+            best[column] = round(max(values) if higher else min(values), DIGITS[_measure(metric)])
     return best
 
 
@@ -125,11 +127,17 @@ def _mean(study: StudyResults, label: str, column: tuple[str, str]) -> float | N
 
 
 def _summary_row(study: StudyResults, label: str, column: tuple[str, str]) -> dict[str, Any] | None:
-    table, (metric, structure) = study.summary, column
+    metric, structure = column
+    table = study.as_predicted if metric == AS_PREDICTED else study.summary
     chosen = table[
-        (table["method"] == label) & (table["metric"] == metric) & (table["structure"] == structure)
+        (table["method"] == label) & (table["metric"] == _measure(metric)) & (table["structure"] == structure)
     ]
     return None if chosen.empty else {str(key): value for key, value in chosen.iloc[0].items()}
+
+
+def _measure(metric: str) -> str:
+    """The metric of a column."""
+    return "dice" if metric == AS_PREDICTED else metric
 
 
 def _own_row(
@@ -172,7 +180,7 @@ def _own_cell(
     if found is None:
         return EMPTY
     metric, structure = column
-    mean, digits = float(found["mean"]), DIGITS[metric]
+    mean, digits = float(found["mean"]), DIGITS[_measure(metric)]
     cell = _value(mean, None if pd.isna(found["std"]) else float(found["std"]), digits, best.get(column))
     if structure != AVERAGE:
         return cell
@@ -205,7 +213,7 @@ def _published_row(
         mean, std = row.values[column]
         target = best.get(column) if row.checked == "yes" else None
         drawn = (None, mean, None) if column == ("dice", AVERAGE) else None
-        cells.append(replace(_value(mean, std, DIGITS[column[0]], target), interval=drawn))
+        cells.append(replace(_value(mean, std, DIGITS[_measure(column[0])], target), interval=drawn))
     cells += [EMPTY, EMPTY] if beside else []
     tags = tuple(filter(None, ("published" if beside else "", CHECKED[row.checked])))
     return Row(row.method, tuple(cells), "published", tags, row.stated, source=sources[row.source])
@@ -239,7 +247,8 @@ def _score_notes(
         "Bold: best of its group" + (", published rows that are verified included." if beside else "."),
         "Missed: structures in only one of prediction and truth, over all runs; each counts as Dice 0 and as "
         "the volume's diagonal in mm.",
-        "Training: mean wall time of a run.",
+        "As predicted: the network's own labels, without test-time augmentation and largest component.",
+        "Training: mean wall time per run.",
     ]
     notes += effort.mixed_notes(study)
     return (*notes, *test_notes(study), *verified_notes(study), *_source_notes(beside, sources))

@@ -21,6 +21,8 @@ class StudyResults:
         study: the study as JSON gives it: methods, seeds, folds, protocol, inference, compare_to.
         sizes: subjects by list (train, val, test), averaged over folds.
         provenance: one ``provenance.json`` a run, by method.
+        as_predicted: like ``summary``, for the network's labels without test-time augmentation and
+            post-processing.
         summary, significance, agreement, levels: tables as they are written to CSV.
         n_patients, n_cases: what was scored.
         n_scored: structures scored over all runs, by method.
@@ -35,6 +37,7 @@ class StudyResults:
     sizes: Mapping[str, int]
     provenance: Mapping[str, Sequence[Mapping[str, Any]]]
     summary: pd.DataFrame
+    as_predicted: pd.DataFrame
     significance: pd.DataFrame
     agreement: pd.DataFrame
     levels: pd.DataFrame

@@ -39,9 +39,9 @@ def run(
 ) -> None:
     """Write the tables of one data set into ``output_dir``.
 
-    ``per_case.csv``, ``summary.csv``, ``significance.csv``; ``clinical.csv``, ``clinical_per_patient.csv``
-    and ``levels.csv`` (a header alone where the data set has no ED and ES frames, or no heart);
-    ``efficiency.csv`` (a header alone where the study sweeps no annotations);
+    ``per_case.csv`` and ``summary.csv``, both also with ``_as_predicted`` in the name; ``significance.csv``;
+    ``clinical.csv``, ``clinical_per_patient.csv`` and ``levels.csv`` (a header alone where the data set has
+    no ED and ES frames, or no heart); ``efficiency.csv`` (a header alone where the study sweeps no annotations);
     ``comparison.{md,tex,html}``; ``comparison_readme.md``, the scores and the verified published numbers;
     ``overview.rst``, our own scores for the first page of the report; ``provenance.json``, the hashes of all
     these and of the runs' files.
@@ -64,6 +64,7 @@ def run(
     study = {**study, "methods": _ordered(study)}
     odd = _check_mixed(results, spec.label, study, allow_mixed)
     per_case = read_runs(results, spec.label, study, "metrics.csv", COLUMNS)
+    raw = read_runs(results, spec.label, study, "metrics_as_predicted.csv", COLUMNS)
     per_level = read_runs(results, spec.label, study, "metrics_by_level.csv", LEVEL_COLUMNS)
     supervision = {label: block["supervision"] for label, block in study["methods"].items()}
     patients = clinical.measures(per_case, spec)
@@ -76,6 +77,7 @@ def run(
         sizes=_sizes(results, spec, study),
         provenance=_provenance(results, spec.label, study),
         summary=statistics.summarise(per_case, supervision, spec.structures),
+        as_predicted=statistics.summarise(raw, supervision, spec.structures),
         significance=statistics.compare(per_case, study["compare_to"]),
         agreement=clinical.agreement(patients),
         levels=clinical.by_level(per_level),
@@ -85,6 +87,7 @@ def run(
         mixed=odd,
     )
     tables = {"per_case": per_case, "clinical_per_patient": patients, "clinical": made.agreement}
+    tables |= {"per_case_as_predicted": raw, "summary_as_predicted": made.as_predicted}
     tables |= {"summary": made.summary, "significance": made.significance, "levels": made.levels}
     tables["efficiency"] = effort.table(made)
     for name, table in tables.items():
@@ -124,7 +127,7 @@ def _few(lines: list[str]) -> list[str]:
 
 def _sources(results: Path, dataset: str, study: Mapping[str, Any]) -> list[Path]:
     """Files of the runs that the tables come from, with the records that lead further back."""
-    names = ("metrics.csv", "metrics_by_level.csv", records.NAME, records.METRICS)
+    names = ("metrics.csv", "metrics_as_predicted.csv", "metrics_by_level.csv", records.NAME, records.METRICS)
     folders = [run_dir(results, dataset, *run) for run in _runs(study)]
     files = [folder / name for folder in folders for name in (*names, f"predictions/{records.NAME}")]
     return [data_dir(results, dataset) / "folds.json", *(file for file in files if file.is_file())]

@@ -8,8 +8,6 @@ from typing import Any
 from cyclemix.report.results import StudyResults
 
 METRIC_TITLES = {"dice": "Dice", "hd_mm": "HD (mm)", "hd95_mm": "HD95 (mm)", "assd_mm": "ASSD (mm)"}
-
-
 DIGITS = {"dice": 3, "hd_mm": 1, "hd95_mm": 1, "assd_mm": 2}
 
 

@@ -243,9 +243,9 @@ def made_of(path: Path) -> list[Path]:
     above = {parent.name: parent for parent in reversed(path.parents)}
     results, run = above["results"], path.parent
     made = [*results.glob("tables/*/*"), *results.glob("figures/*/*")]
-    outputs = ("metrics.csv", "metrics_by_level.csv", "predictions", "model.pt")
+    outputs = ("metrics.csv", "metrics_as_predicted.csv", "metrics_by_level.csv", "predictions", "model.pt")
     if "predictions" in above:
-        run, outputs = above["predictions"].parent, outputs[:2]
+        run, outputs = above["predictions"].parent, outputs[:3]
     elif path.name == "model.pt":
         outputs = outputs[:3]
     if "data" in above:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from cyclemix.evaluation import evaluate
+from cyclemix.files.layout import AS_PREDICTED
 from cyclemix.metrics import miss_distance
 
 SHAPE = (6, 12, 10)  # D, H, W
@@ -53,7 +54,8 @@ class Toy:
         for case in ("p2", "p1"):
             write(folder / "raw" / f"{case}.nii.gz", blank())
             write(folder / "raw" / f"{case}_gt.nii.gz", np.array([0, 10, 20, 30, 9], np.uint8)[self.truth()])
-            write(self.predictions / f"{case}.nii.gz", self.truth())
+            for place in (self.predictions, self.predictions / AS_PREDICTED):
+                write(place / f"{case}.nii.gz", self.truth())
             entries.append(
                 {"case": case, "subject": case, "frame": "", "part": "test", "scribble": None}
                 | {"image": f"{case}.nii.gz", "label": f"{case}_gt.nii.gz"}
@@ -84,6 +86,17 @@ def test_perfect_predictions(toy):
     assert (table[["hd_mm", "hd95_mm", "assd_mm", "missed"]] == 0).all(axis=None)
     assert table.loc[("p1", "LV"), "volume_true_ml"] == pytest.approx(64 * 30 / 1000)
     assert table.loc[("p1", "RV"), "volume_pred_ml"] == pytest.approx(8 * 30 / 1000)
+
+
+def test_both_ways_are_scored(toy):
+    """Half of the 64 LV voxels as predicted: Dice 2 * 32 / (32 + 64); all of them in the final labels."""
+    half = toy.truth()
+    half[1:3, 2:6, 2:6] = 0
+    write(toy.predictions / AS_PREDICTED / "p1.nii.gz", half)
+    assert toy.run().loc[("p1", "LV"), "dice"] == 1
+    raw = pd.read_csv(toy.output.with_name("metrics_as_predicted.csv")).set_index(["case", "structure"])
+    assert raw.loc[("p1", "LV"), "dice"] == pytest.approx(2 / 3)
+    assert raw.loc[("p2", "LV"), "dice"] == 1
 
 
 def test_columns_are_the_documented_ones(toy):

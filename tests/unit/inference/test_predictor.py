@@ -90,13 +90,10 @@ def test_largest_component_is_kept_where_asked() -> None:
     image[..., 1:4, 1:4] = 1
     image[..., 6, 6] = 1
     home = geometry((1, 8, 8), 0.0, 1.0)
-    kept = segment_volume(
-        Brightness(), image, home, Inference(test_time_augmentation=False, largest_component=True), "fp32"
-    )
-    raw = segment_volume(
-        Brightness(), image, home, Inference(test_time_augmentation=False, largest_component=False), "fp32"
-    )
-    assert (int(kept.sum()), int(raw.sum())) == (9, 10)
+    for keep, expected in ((True, (10, 9)), (False, (10, 10))):
+        inference = Inference(test_time_augmentation=False, largest_component=keep)
+        raw, labels = segment_volume(Brightness(), image, home, inference, "fp32")
+        assert (int(raw.sum()), int(labels.sum())) == expected
 
 
 def test_the_largest_component_is_that_of_the_volume() -> None:

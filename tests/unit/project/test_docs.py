@@ -50,7 +50,9 @@ def test_the_recipe_gives_the_numbers_of_metrics_csv(
     for entry in entries:
         truth = nibabel.load(data / "raw" / entry["label"])
         moved = np.roll(np.asarray(truth.dataobj).astype(np.uint8), (2, 3, 0), axis=(0, 1, 2))
-        nibabel.save(nibabel.Nifti1Image(moved, truth.affine), tmp_path / f"{entry['case']}.nii.gz")
+        for folder in (tmp_path, tmp_path / "as_predicted"):
+            folder.mkdir(exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(moved, truth.affine), folder / f"{entry['case']}.nii.gz")
     evaluate.run(
         phantom_prepared / "tiny.yaml", data / "raw_test.json", data / "folds.json", 0, "test", tmp_path,
         tmp_path / "metrics.csv", threads=1,

@@ -35,6 +35,8 @@ KINDS = (
     f"{RUN}/predictions/heart005_frame01.nii.gz",
     f"{RUN}/predictions/provenance.json",
     f"{RUN}/metrics.csv",
+    f"{RUN}/predictions/as_predicted/heart005_frame01.nii.gz",
+    f"{RUN}/metrics_as_predicted.csv",
     f"{RUN}/metrics_by_level.csv",
     f"{RUN}/metrics_provenance.json",
     "tables/tiny/per_case.csv",

@@ -48,14 +48,14 @@ def study(phantom_prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     for label, shift in (("cyclemix", 1), ("unet_pce", 4)):
         for seed in (0, 1):
             run = layout.run_dir(results, "tiny", label, 0, seed)
-            (run / "predictions").mkdir(parents=True)
+            folders = run / "predictions", run / "predictions" / layout.AS_PREDICTED
+            folders[1].mkdir(parents=True)
             for entry in entries:
                 truth, _, header = read_native(spec, data / "raw", entry, "label")
                 affine = nibabel.Nifti1Header(header).get_best_affine()
                 moved = np.roll(truth, shift + seed, axis=2)
-                nibabel.save(
-                    nibabel.Nifti1Image(moved.T, affine), run / "predictions" / f"{entry['case']}.nii.gz"
-                )
+                for folder in folders:
+                    nibabel.save(nibabel.Nifti1Image(moved.T, affine), folder / f"{entry['case']}.nii.gz")
             rows = [f"{s},{s * 2.0},{1 / s},{0.5 + s / 1000 + seed / 10}" for s in (10, 20, 30)]
             (run / "history.csv").write_text("\n".join(["step,seconds,loss,val_dice_avg", *rows]) + "\n")
             evaluate.run(

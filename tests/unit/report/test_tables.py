@@ -90,6 +90,8 @@ class Toy:
                     rows.append((*identity, dice, 10.0, 100 * (1 - dice), 1.0, volume + 5, volume, missed))
                     levels += [(*identity, level, 2, dice) for level in ("base", "middle", "apex")]
         write_csv(pd.DataFrame(rows, columns=COLUMNS), folder / "metrics.csv")
+        raw = [(*row[:3], row[3] - 0.25, *row[4:]) for row in rows]
+        write_csv(pd.DataFrame(raw, columns=COLUMNS), folder / "metrics_as_predicted.csv")
         write_csv(pd.DataFrame(levels, columns=LEVEL_COLUMNS), folder / "metrics_by_level.csv")
         origin = {
             "training_seconds": 90 + 60 * seed,
@@ -150,6 +152,14 @@ def test_summary_by_hand(done):
     assert table.loc[("unet_pce", "Avg", "dice"), ["n_cases", "n_missed", "n_runs"]].tolist() == [6, 1, 2]
     assert set(table["supervision"]) == {"scribble", "full"}
     assert list(dict.fromkeys(table.index.get_level_values(1))) == ["LV", "MYO", "RV", "Avg"]
+
+
+def test_the_scores_as_predicted_have_their_own_files_and_column(done):
+    table = done.csv("summary_as_predicted").set_index(["method", "structure", "metric"])
+    assert table.loc[("cyclemix", "Avg", "dice"), "mean"] == pytest.approx(0.81 - 0.25)
+    assert len(done.csv("per_case_as_predicted")) == len(done.csv("per_case"))
+    cells = row_of(section(done.text("comparison.md"), "Scores"), "cyclemix")
+    assert cells[5].startswith("**0.560**")
 
 
 def test_three_patients_support_no_claim(done):
