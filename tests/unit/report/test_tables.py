@@ -159,7 +159,7 @@ def test_the_scores_as_predicted_have_their_own_files_and_column(done):
     assert table.loc[("cyclemix", "Avg", "dice"), "mean"] == pytest.approx(0.81 - 0.25)
     assert len(done.csv("per_case_as_predicted")) == len(done.csv("per_case"))
     cells = row_of(section(done.text("comparison.md"), "Scores"), "cyclemix")
-    assert cells[5].startswith("**0.560**")
+    assert cells[5].startswith("**0.560 ± 0.100**")
 
 
 def test_three_patients_support_no_claim(done):
@@ -309,6 +309,8 @@ def test_writing_twice_gives_the_same_bytes(toy):
             f"{name}.csv"
             for name in ("per_case", "summary", "significance", "clinical", "levels", "efficiency")
         ),
+        "per_case_as_predicted.csv",
+        "summary_as_predicted.csv",
         "clinical_per_patient.csv",
         *("comparison.md", "comparison.tex", "comparison.html", "comparison_readme.md", "overview.rst"),
         "provenance.json",
