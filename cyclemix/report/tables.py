@@ -41,7 +41,7 @@ def run(
 
     ``per_case.csv`` and ``summary.csv``, both also with ``_as_predicted`` in the name; ``significance.csv``;
     ``clinical.csv``, ``clinical_per_patient.csv`` and ``levels.csv`` (a header alone where the data set has
-    no ED and ES frames, or no heart); ``efficiency.csv`` (a header alone where the study sweeps no annotations);
+    no ED and ES frames, or no heart); ``efficiency.csv`` (a header alone without a sweep of annotations);
     ``comparison.{md,tex,html}``; ``comparison_readme.md``, the scores and the verified published numbers;
     ``overview.rst``, our own scores for the first page of the report; ``provenance.json``, the hashes of all
     these and of the runs' files.
