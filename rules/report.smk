@@ -55,7 +55,6 @@ rule tabulate:
         as_predicted_summary=f"{RESULTS}/tables/{{dataset}}/summary_as_predicted.csv",
         per_patient=f"{RESULTS}/tables/{{dataset}}/clinical_per_patient.csv",
         markdown=f"{RESULTS}/tables/{{dataset}}/comparison.md",
-        readme=f"{RESULTS}/tables/{{dataset}}/comparison_readme.md",
         latex=f"{RESULTS}/tables/{{dataset}}/comparison.tex",
     log:
         f"{RESULTS}/logs/tabulate/{{dataset}}.log",
@@ -167,7 +166,7 @@ rule efficiency:
             caption="../workflow/report/efficiency.rst",
             category="{dataset}",
             subcategory="All methods: figures",
-            labels={"item": "scores by annotation effort"},
+            labels={"item": "Dice by annotation budget"},
         ),
         vector=f"{RESULTS}/figures/{{dataset}}/efficiency.svg",
     log:

@@ -320,9 +320,9 @@ def efficiency(
     output_dir: OutputDir,
     tracking: TrackingJson = None,
 ) -> None:
-    """Draw Dice against the effort of annotation, where the study sweeps it."""
+    """Draw Dice against the annotation budget, for studies with an `efficiency` block."""
     from cyclemix.config.models import Tracking
-    from cyclemix.report import efficiency as stage
+    from cyclemix.report import efficiency_figure as stage
 
     stage.run(results, dataset_file, read_json(study, "--study"), output_dir)
     if tracking is not None:

@@ -42,7 +42,7 @@ STAGES = {
     "evaluate": "cyclemix.evaluation.evaluate",
     "tables": "cyclemix.report.tables",
     "figures": "cyclemix.report.figures",
-    "efficiency": "cyclemix.report.efficiency",
+    "efficiency": "cyclemix.report.efficiency_figure",
 }
 """The module of each stage, by the name that records and rules use."""
 

@@ -1,7 +1,7 @@
 """Assemble the page of a data set: own rows by supervision, beside or apart from published numbers.
 
-What may stand in one table is decided here. A published row stands beside ours only where both were scored on
-the official test patients after training on equally many subjects; all others stand apart with the reason.
+A published row is shown in the table of our scores only if both were scored on the official test patients
+after training on the same number of subjects; all others are in tables of their own, with the reason.
 """
 
 from __future__ import annotations
@@ -12,21 +12,26 @@ from typing import Any
 
 import pandas as pd
 
-from cyclemix.evaluation.statistics import ALPHA, AVERAGE, HIGHER_IS_BETTER
-from cyclemix.report import effort
+from cyclemix.evaluation.statistics import AVERAGE, HIGHER_IS_BETTER
+from cyclemix.report import efficiency
 from cyclemix.report.page import EMPTY, Cell, Columns, Group, Kind, Page, Row, Table
 from cyclemix.report.published import CHECKED, PublishedRow
 from cyclemix.report.results import StudyResults
 from cyclemix.report.supplement import clinical_tables, level_tables, significance_tables
 from cyclemix.report.wording import (
     DIGITS,
+    MARK,
     METRIC_TITLES,
+    PUBLISHED_CAPTION,
+    UNVERIFIED,
     caption,
-    count,
     duration,
     facts,
     inference_words,
+    not_comparable,
+    score_notes,
     shortened_words,
+    source_notes,
 )
 
 GROUPS = {
@@ -34,8 +39,6 @@ GROUPS = {
     "scribble+masks": "Scribbles and unpaired masks",
     "full": "Dense labels",
 }
-MARK = "*"
-UNVERIFIED = "†"
 AS_PREDICTED = "dice_as_predicted"
 """Column of the average Dice without test-time augmentation and post-processing."""
 
@@ -49,14 +52,9 @@ def build(study: StudyResults, published: Sequence[PublishedRow]) -> Page:
     """
     beside = [row for row in published if not apart(study, row)]
     tables = [_scores(study, beside), *_published_tables(study, published)]
-    tables += effort.tables(study) + significance_tables(study)
+    tables += efficiency.tables(study) + significance_tables(study)
     tables += clinical_tables(study) + level_tables(study)
     return Page(f"{study.title}: comparison", facts(study), tuple(tables))
-
-
-def score_tables(page: Page) -> tuple[Table, ...]:
-    """The page's tables of scores, own and published, without tests and clinical measures."""
-    return tuple(table for table in page.tables if table.key.startswith(("scores", "published")))
 
 
 def apart(study: StudyResults, row: PublishedRow) -> str:
@@ -99,7 +97,7 @@ def _scores(study: StudyResults, beside: Sequence[PublishedRow]) -> Table:
         heads,
         tuple(groups),
         shortened_words(study),
-        _score_notes(study, beside, sources),
+        (*score_notes(study, bool(beside)), *source_notes((row.checked for row in beside), sources)),
     )
 
 
@@ -230,66 +228,9 @@ def _sources(rows: Sequence[PublishedRow]) -> dict[str, str]:
     return {source: str(number) for number, source in enumerate(dict.fromkeys(ordered), start=1)}
 
 
-def _source_notes(rows: Sequence[PublishedRow], sources: Mapping[str, str]) -> list[str]:
-    notes = []
-    if any(row.checked == "no" for row in rows):
-        notes.append("Unverified: not yet checked against the paper itself.")
-    if any(row.checked == "secondary" for row in rows):
-        notes.append("Secondary source: quoted from a later paper.")
-    return notes + [f"[{number}] {source}." for source, number in sources.items()]
-
-
-def _score_notes(
-    study: StudyResults, beside: Sequence[PublishedRow], sources: Mapping[str, str]
-) -> tuple[str, ...]:
-    notes = [
-        "Mean ± SD over patients (seeds averaged per case, frames per patient); [95 % bootstrap interval].",
-        "Bold: best of its group" + (", published rows that are verified included." if beside else "."),
-        "Missed: structures in only one of prediction and truth, over all runs; each counts as Dice 0 and as "
-        "the volume's diagonal in mm.",
-        "As predicted: the network's own labels, without test-time augmentation and largest component.",
-        "Training: mean wall time per run.",
-    ]
-    notes += effort.mixed_notes(study)
-    return (*notes, *test_notes(study), *verified_notes(study), *_source_notes(beside, sources))
-
-
-def verified_notes(study: StudyResults) -> list[str]:
-    """What the mark of unverified rows means; nothing where there are none."""
-    if all(block.get("verified", True) for block in study.study["methods"].values()):
-        return []
-    return [f"{UNVERIFIED} Not verified against the original code or numbers of the method."]
-
-
-def test_notes(study: StudyResults) -> list[str]:
-    """What the mark of significant differences means, or why nothing can bear it."""
-    tested = study.significance[study.significance["metric"] == "dice"]
-    if tested.empty:
-        return []
-    against, family = study.study["compare_to"], len(tested)
-    test = f"exact Wilcoxon signed-rank test over patients, Holm over {count(family, 'comparison')}"
-    least = float(tested["smallest_p_holm"].min())
-    if least <= ALPHA:
-        return [f"{MARK} differs from {against} ({test}, p ≤ {ALPHA:g})."]
-    patients = count(study.n_patients, "patient")
-    return [
-        f"No difference to {against} is called significant, however large: {patients} cannot give a p below "
-        f"{least:.3g} ({test})."
-    ]
-
-
 def _published_tables(study: StudyResults, published: Sequence[PublishedRow]) -> list[Table]:
-    which = "validation patients" if study.study["protocol"]["evaluate_on"] == "val" else "other patients"
-    if study.study["protocol"]["kind"] == "kfold":
-        which = "all patients in turn"
-    train = study.sizes["train"]
-    reasons = {
-        "patients": f"Not comparable: these are official test results, ours are of {which}.",
-        "unstated": "Not comparable: the source does not say how many subjects were scribbled.",
-        "other": f"Not comparable: trained on another number of subjects than our {train}.",
-    }
     tables = []
-    for key, warning in reasons.items():
+    for key, warning in not_comparable(study).items():
         rows = [row for row in published if apart(study, row) == key]
         if rows:
             tables.append(_published_table(study, key, warning, rows))
@@ -307,10 +248,10 @@ def _published_table(study: StudyResults, key: str, warning: str, rows: Sequence
     return Table(
         f"published-{key}",
         "Published numbers, not comparable",
-        "Official test sets, as published, with each paper's own inference and precision.",
+        PUBLISHED_CAPTION,
         "Method",
         (Columns(METRIC_TITLES["dice"], (*study.structures, AVERAGE)),),
         tuple(groups),
         warning,
-        tuple(_source_notes(rows, sources)),
+        tuple(source_notes((row.checked for row in rows), sources)),
     )

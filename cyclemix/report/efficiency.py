@@ -1,51 +1,90 @@
-"""The figure of a sweep of annotations, from ``efficiency.csv``."""
+"""Dice by annotation budget (number of subjects, kept part of each scribble), as a table."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from cyclemix.config.models import Protocol
-from cyclemix.config.strict import validate
-from cyclemix.data.datasets import load_dataset
-from cyclemix.files.layout import table_dir
-from cyclemix.report.plots import efficiency, style
+from cyclemix.evaluation.statistics import AVERAGE
+from cyclemix.report.page import EMPTY, Cell, Columns, Group, Row, Table
+from cyclemix.report.results import StudyResults
+from cyclemix.report.wording import EFFICIENCY_NOTES, caption
 
-log = logging.getLogger(__name__)
+COLUMNS = (
+    "dataset",
+    "method",
+    "label",
+    "supervision",
+    "subjects",
+    "scribble_fraction",
+    "labelled_pixels",
+    "dice",
+    "ci_low",
+    "ci_high",
+    "n_runs",
+)
+"""``subjects`` and ``labelled_pixels`` are what was trained on, on the training grid, mean over runs."""
 
 
-def run(results: Path, dataset_file: Path, study: Mapping[str, Any], output_dir: Path) -> None:
-    """Draw ``efficiency.png`` and ``.svg``.
+def table(study: StudyResults) -> pd.DataFrame:
+    """One row per annotation budget, in the study's order; a header alone without an `efficiency` block."""
+    dice = study.summary[(study.summary["metric"] == "dice") & (study.summary["structure"] == AVERAGE)]
+    scores = dice.set_index("method")
+    rows = []
+    for label, block in study.study["methods"].items():
+        point = block.get("budget")
+        if point is None or label not in scores.index:
+            continue
+        amounts = [run.get("training_data", {}) for run in study.provenance[label]]
+        found = scores.loc[label]
+        rows.append(
+            {
+                "dataset": study.dataset,
+                "method": point["method"],
+                "label": label,
+                "supervision": block["supervision"],
+                "subjects": _mean(amounts, "subjects"),
+                "scribble_fraction": point["fraction"],
+                "labelled_pixels": _mean(amounts, "labelled_pixels"),
+                "dice": found["mean"],
+                "ci_low": found["ci_low"],
+                "ci_high": found["ci_high"],
+                "n_runs": found["n_runs"],
+            }
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
-    Args:
-        results: the results folder, with ``tables/{dataset}/efficiency.csv``.
-        dataset_file: the data set's YAML file.
-        study: as `cyclemix.report.tables.run` takes it.
-        output_dir: folder to write to.
 
-    Raises:
-        ValueError: no table, or one without a point.
-    """
-    spec = load_dataset(dataset_file)
-    path = table_dir(results, spec.label) / "efficiency.csv"
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; run tabulate first")
-    points = pd.read_csv(path)
+def _mean(amounts: Sequence[Mapping[str, Any]], key: str) -> float:
+    known = [amount[key] for amount in amounts if key in amount]
+    return round(sum(known) / len(known), 1) if known else float("nan")
+
+
+def tables(study: StudyResults) -> list[Table]:
+    """The annotation budgets as a table of the page; none without an `efficiency` block."""
+    points = table(study)
     if points.empty:
-        raise ValueError(f"{path}: no point; the study needs an `efficiency` block that sweeps annotations")
-    supervision = dict(zip(points["method"].astype(str), points["supervision"].astype(str), strict=True))
-    colours = style.method_colours(supervision, study["compare_to"])
-    protocol = validate(Protocol, study["protocol"], "study: protocol")
-    runs = len(study["seeds"]) * len(study["folds"])
-    subtitle = (
-        f"average Dice on {protocol.evaluate_on} with 95 % bootstrap intervals over patients; "
-        f"{'one run' if runs == 1 else f'{runs} runs'} a point"
+        return []
+    groups = [
+        Group(str(method), tuple(_row(point) for point in rows.to_dict("records")))
+        for method, rows in points.groupby("method", sort=False)
+    ]
+    names = ("Subjects", "Part of each scribble", "Labelled pixels", "Dice", "n runs")
+    title, columns = "Annotation budget", (Columns("", names),)
+    return [Table("efficiency", title, caption(study), "Row", columns, tuple(groups), notes=EFFICIENCY_NOTES)]
+
+
+def _row(point: Mapping[Any, Any]) -> Row:
+    known = point["ci_low"] == point["ci_low"]  # one patient gives no interval
+    interval = f"[{point['ci_low']:.3f}, {point['ci_high']:.3f}]" if known else ""
+    dense = point["supervision"] == "full"
+    cells = (
+        Cell(f"{point['subjects']:g}"),
+        EMPTY if dense else Cell(f"{100 * point['scribble_fraction']:.0f} %"),
+        Cell(f"{point['labelled_pixels']:,.0f}"),
+        Cell(f"{point['dice']:.3f}", note=interval),
+        Cell(f"{point['n_runs']:.0f}"),
     )
-    with style.styled():
-        figure = efficiency.draw(points, colours, (f"{spec.title}: Dice by annotation effort", subtitle))
-        style.save(figure, output_dir, "efficiency", vector=True)
-    log.info("%s: %d points of %d methods", output_dir / "efficiency.png", len(points), len(supervision))
+    return Row(str(point["label"]), cells)

@@ -6,16 +6,17 @@ from cyclemix.evaluation.statistics import AVERAGE
 from cyclemix.report import comparison
 from cyclemix.report.page import Cell, Group, Row, Table
 from cyclemix.report.results import StudyResults
-from cyclemix.report.wording import shortened_words, split_sentence
+from cyclemix.report.wording import (
+    LEARNED_FROM,
+    best_sentence,
+    shortened_words,
+    split_sentence,
+    test_notes,
+    verified_notes,
+)
 
 COLUMNS = {"Dice": None, "HD95 (mm)": (AVERAGE,), "": ("Missed", "Training")}
 """Columns that the overview shows, by their common heading; None for all of a heading."""
-
-LEARNED_FROM = {
-    "scribble": "scribbles",
-    "scribble+masks": "scribbles and unpaired masks",
-    "full": "dense labels",
-}
 
 
 def build(study: StudyResults) -> str:
@@ -26,10 +27,7 @@ def build(study: StudyResults) -> str:
 
 
 def headline(study: StudyResults) -> str:
-    """The best row of each kind of supervision, in a sentence each.
-
-    A sentence says what was measured, not that a difference is certain; the tests stand below the table.
-    """
+    """One sentence per kind of supervision: its best row."""
     means = study.summary[(study.summary["metric"] == "dice") & (study.summary["structure"] == AVERAGE)]
     sentences = []
     for supervision, words in LEARNED_FROM.items():
@@ -37,11 +35,10 @@ def headline(study: StudyResults) -> str:
         if rows.empty:
             continue
         best = rows.sort_values("mean", ascending=False, kind="stable").iloc[0]
-        name, mean = text(str(best["method"])), f"{best['mean']:.3f}"
-        which = f" scores best of {len(rows)} methods" if len(rows) > 1 else " was the only method"
         known = best["ci_low"] == best["ci_low"]  # one patient gives no interval
         interval = f" (95 % interval {best['ci_low']:.3f} to {best['ci_high']:.3f})" if known else ""
-        sentences.append(f"Trained from {words}, **{name}**{which}: average Dice {mean}{interval}.")
+        score = f"{best['mean']:.3f}{interval}"
+        sentences.append(best_sentence(words, text(str(best["method"])), len(rows), score))
     return " ".join(sentences)
 
 
@@ -83,5 +80,5 @@ def _csv(values: list[str]) -> str:
 
 
 def _notes(study: StudyResults) -> list[str]:
-    notes = [shortened_words(study), *comparison.test_notes(study), *comparison.verified_notes(study)]
+    notes = [shortened_words(study), *test_notes(study), *verified_notes(study)]
     return [line for note in filter(None, notes) for line in (text(note), "")]

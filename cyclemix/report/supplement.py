@@ -7,7 +7,15 @@ import pandas as pd
 from cyclemix.evaluation.statistics import AVERAGE
 from cyclemix.report.page import EMPTY, Cell, Columns, Group, Row, Table
 from cyclemix.report.results import StudyResults
-from cyclemix.report.wording import DIGITS, METRIC_TITLES, caption, p_words
+from cyclemix.report.wording import (
+    CLINICAL_NOTES,
+    DIGITS,
+    LEVEL_NOTES,
+    METRIC_TITLES,
+    SIGNIFICANCE_NOTES,
+    caption,
+    p_words,
+)
 
 MEASURES = {
     "edv": "end-diastolic volume",
@@ -29,14 +37,13 @@ def significance_tables(study: StudyResults) -> list[Table]:
         rows = tuple(_test_row(label, tests.loc[label], DIGITS[metric]) for label in labels)
         groups.append(Group(title, rows))
     names = (f"Difference to {against}", "Effect size", "p", "p (Holm)", "Smallest p", "n", "Claim")
-    notes = (
-        "Difference of the mean over structures, [95 % bootstrap interval]. Effect size: rank-biserial "
-        "correlation, positive where the method is better.",
-        "Smallest p: the least that so many differing patients can give, (after Holm's correction).",
-    )
     columns = (Columns("", names),)
     title = f"Significance against {against}"
-    return [Table("significance", title, caption(study), "Method", columns, tuple(groups), notes=notes)]
+    return [
+        Table(
+            "significance", title, caption(study), "Method", columns, tuple(groups), notes=SIGNIFICANCE_NOTES
+        )
+    ]
 
 
 def _test_row(label: str, row: pd.Series, digits: int) -> Row:
@@ -71,13 +78,9 @@ def clinical_tables(study: StudyResults) -> list[Table]:
             shown = tuple(_agreement_row(label, rows.loc[label]) for label in labels)
             groups.append(Group(f"{structure} {title} ({unit})", shown))
     names = ("Predicted", "True", "Bias", "Limits of agreement", "Mean abs. error", "r", "n")
-    notes = (
-        "Bland-Altman: bias = mean of predicted - true over patients, limits = bias ± 1.96 SD. "
-        "Mass: myocardial volume at end-diastole times 1.05 g/mL.",
-    )
     columns = (Columns("", names),)
     title = "Clinical measures"
-    return [Table("clinical", title, caption(study), "Method", columns, tuple(groups), notes=notes)]
+    return [Table("clinical", title, caption(study), "Method", columns, tuple(groups), notes=CLINICAL_NOTES)]
 
 
 def _agreement_row(label: str, row: pd.Series) -> Row:
@@ -106,10 +109,10 @@ def level_tables(study: StudyResults) -> list[Table]:
     for label in labels:
         values = [table.get((label, level, structure)) for level in levels for structure in names]
         rows.append(Row(label, tuple(EMPTY if value is None else Cell(f"{value:.3f}") for value in values)))
-    notes = (
-        "Thirds of the labelled extent of each heart; the base is the end with the larger area. A structure "
-        "that neither truth nor prediction shows at a level counts as Dice 1 there.",
-    )
     columns = tuple(Columns(f"Dice, {level}", names) for level in levels)
     title = "Dice by level of the heart"
-    return [Table("levels", title, caption(study), "Method", columns, (Group("", tuple(rows)),), notes=notes)]
+    return [
+        Table(
+            "levels", title, caption(study), "Method", columns, (Group("", tuple(rows)),), notes=LEVEL_NOTES
+        )
+    ]

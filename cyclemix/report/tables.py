@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from cyclemix.files.layout import data_dir, method_dir, run_dir
 from cyclemix.provenance import records
 from cyclemix.provenance import rows as mixed_runs
 from cyclemix.provenance.digests import file_digest
-from cyclemix.report import comparison, effort, html, latex, markdown, overview, published
+from cyclemix.report import comparison, efficiency, html, latex, markdown, overview, published
 from cyclemix.report.results import StudyResults
 
 log = logging.getLogger(__name__)
@@ -41,10 +40,9 @@ def run(
 
     ``per_case.csv`` and ``summary.csv``, both also with ``_as_predicted`` in the name; ``significance.csv``;
     ``clinical.csv``, ``clinical_per_patient.csv`` and ``levels.csv`` (a header alone where the data set has
-    no ED and ES frames, or no heart); ``efficiency.csv`` (a header alone without a sweep of annotations);
-    ``comparison.{md,tex,html}``; ``comparison_readme.md``, the scores and the verified published numbers;
-    ``overview.rst``, our own scores for the first page of the report; ``provenance.json``, the hashes of all
-    these and of the runs' files.
+    no ED and ES frames, or no heart); ``efficiency.csv`` (a header alone without an `efficiency` block);
+    ``comparison.{md,tex,html}``; ``overview.rst``, our own scores for the first page of the report;
+    ``provenance.json``, the hashes of all these and of the runs' files.
 
     Args:
         results: the results folder.
@@ -89,7 +87,7 @@ def run(
     tables = {"per_case": per_case, "clinical_per_patient": patients, "clinical": made.agreement}
     tables |= {"per_case_as_predicted": raw, "summary_as_predicted": made.as_predicted}
     tables |= {"summary": made.summary, "significance": made.significance, "levels": made.levels}
-    tables["efficiency"] = effort.table(made)
+    tables["efficiency"] = efficiency.table(made)
     for name, table in tables.items():
         write_csv(table, output_dir / f"{name}.csv")
     pages = _write_pages(made, published.rows_of(spec.data_label, published_file), output_dir)
@@ -136,11 +134,8 @@ def _sources(results: Path, dataset: str, study: Mapping[str, Any]) -> list[Path
 def _write_pages(study: StudyResults, papers: list[published.PublishedRow], folder: Path) -> list[Path]:
     """Write the pages; returns their files."""
     page = comparison.build(study, papers)
-    verified = comparison.build(study, [paper for paper in papers if paper.checked == "yes"])
-    readme = replace(verified, tables=comparison.score_tables(verified))
     pages = {
         "comparison.md": markdown.markdown(page),
-        "comparison_readme.md": markdown.markdown(readme),
         "comparison.tex": latex.latex(page),
         "comparison.html": html.html(page),
         "overview.rst": overview.build(study),

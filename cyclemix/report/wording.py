@@ -1,14 +1,52 @@
-"""The sentences, titles and formats that tables and figures share."""
+"""All sentences of the tables: titles, captions, notes, warnings and number formats."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cyclemix.evaluation.statistics import ALPHA
 from cyclemix.report.results import StudyResults
 
 METRIC_TITLES = {"dice": "Dice", "hd_mm": "HD (mm)", "hd95_mm": "HD95 (mm)", "assd_mm": "ASSD (mm)"}
+
 DIGITS = {"dice": 3, "hd_mm": 1, "hd95_mm": 1, "assd_mm": 2}
+
+MARK = "*"
+"""Mark of a significant difference."""
+
+UNVERIFIED = "†"
+"""Mark of a method that was not verified against the original."""
+
+LEARNED_FROM = {
+    "scribble": "scribbles",
+    "scribble+masks": "scribbles and unpaired masks",
+    "full": "dense labels",
+}
+
+SIGNIFICANCE_NOTES = (
+    "Difference of the mean over structures, [95 % bootstrap interval]. Effect size: matched-pairs "
+    "rank-biserial correlation, positive where the method is better.",
+    "Smallest p: the smallest p-value possible with this number of patients (after Holm's correction).",
+)
+
+CLINICAL_NOTES = (
+    "Bland-Altman: bias = mean of predicted - true over patients, limits = bias ± 1.96 SD. "
+    "Mass: myocardial volume at end-diastole times 1.05 g/mL.",
+)
+
+LEVEL_NOTES = (
+    "Thirds of the labelled extent of each heart; the base is the end with the larger area. A structure "
+    "absent from both truth and prediction at a level counts as Dice 1 there.",
+)
+
+EFFICIENCY_NOTES = (
+    "Subjects and labelled pixels (background included, on the training grid) are those used for training, "
+    "mean over runs. Dice: average over structures, [95 % bootstrap interval]. All methods of one seed train "
+    "on the same subjects, and smaller sets of subjects are contained in larger ones.",
+)
+
+PUBLISHED_CAPTION = "Official test sets, as published, with each paper's own inference and precision."
 
 
 def split_sentence(study: StudyResults) -> str:
@@ -20,9 +58,9 @@ def split_sentence(study: StudyResults) -> str:
     else:
         run = study.study["folds"]
         some = "" if len(run) == protocol["folds"] else f" (only fold {', '.join(map(str, run))})"
-        split = f"{protocol['folds']}-fold by patient{some}, {sizes['train']} training subjects a fold"
+        split = f"{protocol['folds']}-fold by patient{some}, {sizes['train']} training subjects per fold"
     scored = f"{count(study.n_patients, which + ' patient')} ({count(study.n_cases, 'volume')})"
-    optimistic = ", the ones that select the model, hence optimistic" if which == "validation" else ""
+    optimistic = ", which also select the model: optimistic" if which == "validation" else ""
     seeds = ", ".join(map(str, study.study["seeds"]))
     return f"{split}; scored on {scored}{optimistic}; {'seeds' if ',' in seeds else 'seed'} {seeds}."
 
@@ -42,7 +80,7 @@ def shortened_words(study: StudyResults) -> str:
 def inference_words(inference: Mapping[str, Any]) -> str:
     """The inference setting in words."""
     flips = "mean over flips and quarter turns" if inference["test_time_augmentation"] else "single pass"
-    parts = "largest component of each structure" if inference["largest_component"] else "no clean-up"
+    parts = "largest component of each structure" if inference["largest_component"] else "no post-processing"
     return f"{flips}, {parts}"
 
 
@@ -99,3 +137,80 @@ def p_words(p: float) -> str:
 
 def count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def score_notes(study: StudyResults, with_published: bool) -> list[str]:
+    """How to read the table of scores."""
+    return [
+        "Mean ± SD over patients (seeds averaged per case, frames per patient); [95 % bootstrap interval].",
+        "Bold: best of its group" + (", verified published rows included." if with_published else "."),
+        "Missed: structures present in only one of prediction and truth, over all runs; each counts as Dice "
+        "0 and as the diagonal of the volume in mm.",
+        "As predicted: the network's own labels, without test-time augmentation and largest component.",
+        "Training: mean wall time per run.",
+        *dense_label_notes(study),
+        *test_notes(study),
+        *verified_notes(study),
+    ]
+
+
+def dense_label_notes(study: StudyResults) -> list[str]:
+    """One note per row that used dense labels for cases without scribbles."""
+    notes = []
+    for label, runs in study.provenance.items():
+        amounts = [run.get("training_data", {}) for run in runs]
+        dense = max((amount.get("dense_cases", 0) for amount in amounts), default=0)
+        if dense and study.study["methods"][label]["supervision"] != "full":
+            scribbled = max(amount.get("scribbled_cases", 0) for amount in amounts)
+            notes.append(f"{label}: trained on {scribbled} scribbled and {dense} densely labelled cases.")
+    return notes
+
+
+def verified_notes(study: StudyResults) -> list[str]:
+    """The meaning of the mark of unverified rows; empty where there are none."""
+    if all(block.get("verified", True) for block in study.study["methods"].values()):
+        return []
+    return [f"{UNVERIFIED} Not verified against the original code or numbers of the method."]
+
+
+def test_notes(study: StudyResults) -> list[str]:
+    """The meaning of the mark of significant differences, or why no difference can be significant."""
+    tested = study.significance[study.significance["metric"] == "dice"]
+    if tested.empty:
+        return []
+    against, family = study.study["compare_to"], len(tested)
+    test = f"exact Wilcoxon signed-rank test over patients, Holm over {count(family, 'comparison')}"
+    least = float(tested["smallest_p_holm"].min())
+    if least <= ALPHA:
+        return [f"{MARK} differs from {against} ({test}, p ≤ {ALPHA:g})."]
+    patients = count(study.n_patients, "patient")
+    return [
+        f"No difference to {against} is called significant, however large: {patients} cannot give a p below "
+        f"{least:.3g} ({test})."
+    ]
+
+
+def source_notes(checked: Iterable[str], sources: Mapping[str, str]) -> list[str]:
+    """The meaning of the tags of published rows, then the numbered sources."""
+    kinds = set(checked)
+    notes = ["Unverified: not yet checked against the paper itself."] if "no" in kinds else []
+    notes += ["Secondary source: quoted from a later paper."] if "secondary" in kinds else []
+    return notes + [f"[{number}] {source}." for source, number in sources.items()]
+
+
+def not_comparable(study: StudyResults) -> dict[str, str]:
+    """The warning above published rows that are not comparable, by the reason of `comparison.apart`."""
+    which = "validation patients" if study.study["protocol"]["evaluate_on"] == "val" else "other patients"
+    if study.study["protocol"]["kind"] == "kfold":
+        which = "all patients in turn"
+    return {
+        "patients": f"Not comparable: these are official test results, ours are of {which}.",
+        "unstated": "Not comparable: the source does not state the number of scribbled subjects.",
+        "other": f"Not comparable: not trained on {study.sizes['train']} subjects, as ours.",
+    }
+
+
+def best_sentence(words: str, name: str, n_methods: int, score: str) -> str:
+    """The best row of one kind of supervision; states what was measured, not that a difference is certain."""
+    which = f" has the highest score of {n_methods} methods" if n_methods > 1 else " was the only method"
+    return f"Trained from {words}, **{name}**{which}: average Dice {score}."

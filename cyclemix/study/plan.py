@@ -186,7 +186,7 @@ class Plan:
                 ),
                 "inference": self.inference(label).model_dump(mode="json"),
                 "reason": self.reason(dataset, label),
-                **({"effort": asdict(self.points[label])} if label in self.points else {}),
+                **({"budget": asdict(self.points[label])} if label in self.points else {}),
                 **({"shortened": shortened} if (shortened := self.shortened(label)) else {}),
             }
             for label, block in self.blocks.items()

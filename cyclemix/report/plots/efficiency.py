@@ -1,4 +1,4 @@
-"""Dice against the effort of annotation: a line a method and part of its scribbles."""
+"""Dice against the annotation budget: one line per method and kept part of its scribbles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from cyclemix.report.plots import style
 
-EFFORTS = {"subjects": "training subjects", "labelled_pixels": "labelled pixels, background included"}
+BUDGETS = {"subjects": "training subjects", "labelled_pixels": "labelled pixels, background included"}
 
 MARKERS = "osD^v<>p"
 """One a part of the scribbles, the whole one first."""
@@ -37,13 +37,13 @@ def draw(points: pd.DataFrame, colours: dict[str, str], heading: tuple[str, str]
     fractions = sorted(points["scribble_fraction"].unique(), reverse=True)
     lines = [line for _, line in points.groupby(["method", "scribble_fraction"], sort=False)]
     panels: list[Axes] = []
-    for column, (effort, words) in enumerate(EFFORTS.items()):
+    for column, (budget, words) in enumerate(BUDGETS.items()):
         axes = figure.add_subplot(grid[0, column], sharey=panels[0] if panels else None)
         panels.append(axes)
         axes.set_xscale("log")
         for number, line in enumerate(lines):
-            _line(axes, line.sort_values(effort), effort, colours, fractions, (number, len(lines)))
-        _ticks(axes, points[effort].to_numpy(), effort)
+            _line(axes, line.sort_values(budget), budget, colours, fractions, (number, len(lines)))
+        _ticks(axes, points[budget].to_numpy(), budget)
         axes.set_xlabel(words)
         axes.grid(axis="both")
         axes.tick_params(axis="y", labelleft=not column)
@@ -56,7 +56,7 @@ def draw(points: pd.DataFrame, colours: dict[str, str], heading: tuple[str, str]
 def _line(
     axes: Axes,
     line: pd.DataFrame,
-    effort: str,
+    budget: str,
     colours: dict[str, str],
     fractions: list[float],
     place: tuple[int, int],
@@ -65,8 +65,8 @@ def _line(
     first = line.iloc[0]
     colour, rank = colours[first["method"]], fractions.index(first["scribble_fraction"])
     # Subjects coincide: points of one number stand side by side, some percent apart.
-    shift = 1.0 if effort != "subjects" else 1.022 ** (place[0] - (place[1] - 1) / 2)
-    x = line[effort].to_numpy() * shift
+    shift = 1.0 if budget != "subjects" else 1.022 ** (place[0] - (place[1] - 1) / 2)
+    x = line[budget].to_numpy() * shift
     axes.vlines(x, line["ci_low"], line["ci_high"], color=colour, lw=0.8, alpha=0.6)
     axes.plot(x, line["dice"], color=colour, **_look(rank, colour))
 
@@ -79,8 +79,8 @@ def _limits(points: pd.DataFrame) -> tuple[float, float]:
     return max(0.0, low - pad), min(1.0, high + pad)
 
 
-def _ticks(axes: Axes, values: np.ndarray, effort: str) -> None:
-    if effort == "subjects":
+def _ticks(axes: Axes, values: np.ndarray, budget: str) -> None:
+    if budget == "subjects":
         axes.set_xticks(sorted(set(values)))
         axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())

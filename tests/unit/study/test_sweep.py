@@ -59,12 +59,12 @@ def test_points_are_rows_and_the_whole_one_is_the_method_itself() -> None:
 def test_tables_see_every_point_and_figures_the_whole_rows() -> None:
     made = make()
     told = json.loads(made.table_json("acdc"))["methods"]
-    assert told["unet_pce_1subject_25pct"]["effort"] == {
+    assert told["unet_pce_1subject_25pct"]["budget"] == {
         "method": "unet_pce",
         "subjects": 1,
         "fraction": 0.25,
     }
-    assert "effort" not in json.loads(make(efficiency="null").table_json("acdc"))["methods"]["unet_pce"]
+    assert "budget" not in json.loads(make(efficiency="null").table_json("acdc"))["methods"]["unet_pce"]
     assert made.shown("acdc") == ["unet_pce", "unet_full"]
     only = make(methods=["unet_pce"], efficiency={"methods": ["unet_pce"], "subjects": [1]})
     assert only.shown("acdc") == ["unet_pce"]
