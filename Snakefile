@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # Jobs find the package here, and the interpreter that runs Snakemake unless a conda environment is activated.
 # (`current_basedir` is `workflow.basedir`, but where another workflow uses this one as a module.)
@@ -23,6 +24,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from cyclemix.config.strict import ConfigError, load_yaml
 from cyclemix.files import locks
+from cyclemix.study.fetching import announce
 from cyclemix.study.plan import compact, plan
 
 # A study file stands alone: the default one is read only where none is named.
@@ -62,6 +64,8 @@ include: "rules/report.smk"
 onstart:
     try:
         locks.hold(Path(RESULTS))
+        for line in announce(PLAN):
+            logger.info(line)
     except (ValueError, OSError) as error:
         raise WorkflowError(str(error))
 

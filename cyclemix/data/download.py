@@ -22,10 +22,10 @@ from tqdm import tqdm
 
 from cyclemix.config.strict import ConfigError
 from cyclemix.data import web
-from cyclemix.data.cases import RemoteFile, list_cases, remote_files
+from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset
+from cyclemix.data.manifests import KINDS, RemoteFile, needed_files
 from cyclemix.data.phantom import phantom
-from cyclemix.data.readers.native import split_reference
 from cyclemix.data.readers.volumes import files_of
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.data.web import Wrong
@@ -72,9 +72,7 @@ def run(dataset_file: Path, part: str, output: Path, mirror: str | None = None, 
         generate(spec, part, raw_dir, threads)
     cases = list_cases(spec, part, raw_dir)
     references = {case[kind] for case in cases for kind in KINDS if case[kind]}
-    known = remote_files(spec)
-    fetched = {split_reference(reference)[0] for reference in references} & known.keys()
-    wanted = [known[name] for name in sorted(fetched)]
+    wanted = needed_files(spec, cases)
     fetch(wanted, raw_dir, mirror, threads, f"{spec.label} {part}")
     names = sorted({name for reference in references for name in files_of(raw_dir, reference)})
     hashes = {file.path: file.sha256 for file in wanted}
@@ -82,9 +80,6 @@ def run(dataset_file: Path, part: str, output: Path, mirror: str | None = None, 
     receipt = {"dataset": spec.label, "part": part, "files": files, "cases": cases}
     write_text(output, json.dumps(receipt, indent=1, sort_keys=True) + "\n")
     logger.info("%s: %d cases, %d files, %.1f MB", output, len(cases), len(files), _megabytes(files))
-
-
-KINDS = ("image", "label", "scribble")
 
 
 def generate(spec: DatasetSpec, part: str, raw_dir: Path, threads: int) -> None:

@@ -121,8 +121,8 @@ def read_dataset(path: Path) -> Any:
 
 
 def read_manifest(path: Path) -> Any:
-    from cyclemix.data.cases import remote_files
     from cyclemix.data.datasets import load_dataset
+    from cyclemix.data.manifests import remote_files
 
     return len(remote_files(load_dataset(path.with_name("own.yaml"))))
 

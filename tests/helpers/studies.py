@@ -28,19 +28,29 @@ def per_label(*rules: str, count: int = 1) -> dict[str, int]:
 
 
 class Project:
-    """A copy of the project in which studies are run; nothing outside of ``folder`` is written."""
+    """A copy of the project in which studies are run; nothing outside of ``folder`` is written.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Attributes:
+        python: under which name Snakemake's interpreter is started; its folder is first on the jobs' PATH.
+    """
+
+    def __init__(self, folder: Path, python: Path = Path(sys.executable)) -> None:
+        self.folder, self.python = folder, python
 
     def snakemake(
         self, *options: str, config: tuple[str, ...] = SMALL, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run Snakemake with overrides; output and errors in one text."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *options]
+        command = [str(self.python), "-m", "snakemake", "--cores", "2", *options]
         command += ["--config", *config] if config else []
         done = subprocess.run(
-            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            command,
+            executable=sys.executable,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
         if check:
             assert done.returncode == 0, done.stdout[-6000:] + self.logs()

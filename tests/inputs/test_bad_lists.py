@@ -17,8 +17,9 @@ from data_files import Lab, edit_voxels, write_nifti, write_own
 
 from cyclemix.config.models import Recipe, RunConfig
 from cyclemix.data import receipts
-from cyclemix.data.cases import list_cases, remote_files
+from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset
+from cyclemix.data.manifests import remote_files
 from cyclemix.data.store import load_case, read_index
 from cyclemix.training.train import _cases
 

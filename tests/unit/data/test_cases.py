@@ -9,8 +9,9 @@ import pytest
 from data_files import OWN, write_case, write_nifti, write_own
 
 from cyclemix.config.strict import ConfigError
-from cyclemix.data.cases import Identity, expand, list_cases, match, remote_files
+from cyclemix.data.cases import Identity, expand, list_cases, match
 from cyclemix.data.datasets import load_dataset
+from cyclemix.data.manifests import remote_files
 
 FOLDER = Path(__file__).resolve().parents[3] / "config" / "datasets"
 
