@@ -75,6 +75,7 @@ rule all:
     input:
         expand(f"{RESULTS}/tables/{{dataset}}/comparison.html", dataset=PLAN.study.datasets),
         expand(f"{RESULTS}/figures/{{dataset}}/boxplot.png", dataset=PLAN.study.datasets),
+        [runs(dataset, "overlay.png") for dataset in PLAN.study.datasets],
         get_swept(),
 
 

@@ -45,7 +45,9 @@ def train_code(label):
 
 @cache
 def method_code(label):
-    """The method's file, whose Config holds the defaults that `resolve` writes out."""
+    """The method's file: `resolve` writes the defaults of its Config to config.json, so a changed default must
+    rerun it. This reruns no more than `train_code` does, which covers the same files. Of its own code `resolve`
+    needs no digest."""
     return code_digest(f"cyclemix.methods.{PLAN.blocks[label].method}")
 
 

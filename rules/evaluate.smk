@@ -36,25 +36,10 @@ rule evaluate:
         receipt=get_evaluated_receipt,
         folds=f"{RESULTS}/data/{{dataset}}/folds.json",
         predictions=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/predictions",
-        history=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/history.csv",
     output:
         metrics=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/metrics.csv",
         as_predicted=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/metrics_as_predicted.csv",
         levels=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/metrics_by_level.csv",
-        overlay=report(
-            f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/overlay.png",
-            caption="../workflow/report/run_overlay.rst",
-            category="{dataset}",
-            subcategory="Method {label}",
-            labels={"run": "fold {fold}, seed {seed}", "shown": "segmentations"},
-        ),
-        curves=report(
-            f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/curves.png",
-            caption="../workflow/report/run_curves.rst",
-            category="{dataset}",
-            subcategory="Method {label}",
-            labels={"run": "fold {fold}, seed {seed}", "shown": "training curves"},
-        ),
     log:
         f"{RESULTS}/logs/evaluate/{{dataset}}_{{label}}_fold{{fold}}_seed{{seed}}.log",
     benchmark:
@@ -76,3 +61,46 @@ rule evaluate:
         " --folds {input.folds:q} --fold {wildcards.fold} --evaluate-on {params.evaluate_on}"
         " --predictions {input.predictions:q} --output {output.metrics:q} --threads {threads}"
         " --tracking {params.tracking:q} --results {params.results:q} 2> {log:q}"
+
+
+rule run_figures:
+    input:
+        dataset_file=ancient(get_dataset_file),
+        receipt=get_evaluated_receipt,
+        predictions=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/predictions",
+        history=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/history.csv",
+        metrics=f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/metrics.csv",
+    output:
+        overlay=report(
+            f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/overlay.png",
+            caption="../workflow/report/run_overlay.rst",
+            category="{dataset}",
+            subcategory="Method {label}",
+            labels={"run": "fold {fold}, seed {seed}", "shown": "segmentations"},
+        ),
+        curves=report(
+            f"{RESULTS}/runs/{{dataset}}/{{label}}/fold{{fold}}_seed{{seed}}/curves.png",
+            caption="../workflow/report/run_curves.rst",
+            category="{dataset}",
+            subcategory="Method {label}",
+            labels={"run": "fold {fold}, seed {seed}", "shown": "training curves"},
+        ),
+    log:
+        f"{RESULTS}/logs/run_figures/{{dataset}}_{{label}}_fold{{fold}}_seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/run_figures/{{dataset}}_{{label}}_fold{{fold}}_seed{{seed}}.tsv"
+    conda:
+        "../envs/cyclemix.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        digest=get_truth_digest,
+        code=stage_code("run_figures"),
+        tracking=get_tracking,
+        results=get_results,
+        run_dir=lambda wildcards, output: Path(output.overlay).parent,
+    shell:
+        "python -m cyclemix run-figures --dataset-file {input.dataset_file:q} --receipt {input.receipt:q}"
+        " --run-dir {params.run_dir:q} --tracking {params.tracking:q} --results {params.results:q} 2> {log:q}"

@@ -264,11 +264,28 @@ def evaluate(
 
     stage.run(dataset_file, receipt, folds, fold, evaluate_on, predictions, output, threads)
     if tracking is not None:
-        from cyclemix.report.figures import run_figures
         from cyclemix.tracking.api import mirror_evaluation
 
-        run_figures(dataset_file, receipt, output.parent)
         mirror_evaluation(results, read_model(Tracking, tracking, "--tracking"), output.parent)
+
+
+@app.command("run-figures", rich_help_panel=STAGES)
+def run_figures(
+    dataset_file: DatasetFile,
+    receipt: Receipt,
+    run_dir: Annotated[Path, typer.Option(help="folder of an evaluated run")],
+    tracking: TrackingJson = None,
+    results: Results = Path("results"),
+) -> None:
+    """Draw the figures of one run: overlays of its median and worst patient, training curves."""
+    from cyclemix.config.models import Tracking
+    from cyclemix.report import run_figures as stage
+
+    stage.run(dataset_file, receipt, run_dir)
+    if tracking is not None:
+        from cyclemix.tracking.api import mirror_evaluation
+
+        mirror_evaluation(results, read_model(Tracking, tracking, "--tracking"), run_dir)
 
 
 @app.command(rich_help_panel=STAGES)

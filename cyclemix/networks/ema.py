@@ -6,19 +6,19 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
-@torch.no_grad()
-def move_towards(average: nn.Module, net: nn.Module, weight: float) -> None:
-    """``average += weight * (net - average)``, weights and batch statistics alike, in place."""
+def move_towards(average: nn.Module, net: nn.Module, decay: float) -> None:
+    """``average = decay * average + (1 - decay) * net``, weights and batch statistics alike, in place."""
     own, new = average.state_dict(), net.state_dict()
     floats = [key for key in own if own[key].is_floating_point()]
-    torch._foreach_lerp_([own[key] for key in floats], [new[key] for key in floats], weight)
+    get_ema_multi_avg_fn(decay)([own[key] for key in floats], [new[key] for key in floats], 0)
 
 
-def ema_weight(decay: float, step: int) -> float:
-    """Share of the newest weights after ``step`` steps; the warm-up forgets the random start."""
-    return 1 - min(decay, (1 + step) / (10 + step))
+def warmed_up(decay: float, step: int) -> float:
+    """Decay after ``step`` steps; the warm-up forgets the random start."""
+    return min(decay, (1 + step) / (10 + step))
 
 
 class Teacher(nn.Module):
@@ -37,7 +37,7 @@ class Teacher(nn.Module):
 
     def follow(self, net: nn.Module, decay: float, step: int) -> None:
         """One step of the moving average towards ``net``."""
-        move_towards(self.net, net, ema_weight(decay, step))
+        move_towards(self.net, net, warmed_up(decay, step))
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:

@@ -22,16 +22,20 @@ ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the package: a clone of the project, or site-packages."""
 
 EXCLUDED = (
-    "cyclemix.provenance.records",
-    "cyclemix.cli.main",
-    "cyclemix.cli.commands",
-    "cyclemix.config.models",
-    "cyclemix.provenance.digests",
-    "cyclemix.config.strict",
-    "cyclemix.tracking.api",
+    "cyclemix.cli",
+    "cyclemix.config",
+    "cyclemix.files",
+    "cyclemix.provenance",
+    "cyclemix.tracking",
 )
-"""Modules that no digest covers: they change no number, or (config) only through values that the digests'
-neighbours, ``config.json`` and the rules' other parameters, carry."""
+"""Packages that no digest covers, with all their modules: they change no number, or (config) only through
+values that ``config.json`` and the rules' other parameters carry."""
+
+COUNTED = ("cyclemix.config.labels",)
+"""Modules that digests cover although `EXCLUDED` holds their package: constants of the computation."""
+
+LOGGERS = ("log", "logger")
+"""Names of the modules' loggers."""
 
 STAGES = {
     "data.download": "cyclemix.data.download",
@@ -40,6 +44,7 @@ STAGES = {
     "train": "cyclemix.training.train",
     "predict": "cyclemix.inference.predict",
     "evaluate": "cyclemix.evaluation.evaluate",
+    "run_figures": "cyclemix.report.run_figures",
     "tables": "cyclemix.report.tables",
     "figures": "cyclemix.report.figures",
     "efficiency": "cyclemix.report.efficiency_figure",
@@ -54,12 +59,13 @@ def code_digest(
 ) -> str:
     """Digest of the code that ``module`` can run: itself and all of the package that it imports.
 
-    Comments, docstrings and formatting do not count. What is loaded by name (a method) goes into ``extra``.
+    Comments, formatting, docstrings and the texts of errors, log messages and ``description=`` do not count.
+    What is loaded by name (a method) goes into ``extra``.
 
     Args:
         module: dotted name, e.g. ``cyclemix.training.train``.
         extra: further modules, with their own imports.
-        exclude: modules that are neither counted nor followed.
+        exclude: modules and packages that are neither counted nor followed, except `COUNTED`.
         root: folder that holds the package.
 
     Returns:
@@ -68,16 +74,18 @@ def code_digest(
     Raises:
         ValueError: a named module has no file.
     """
-    lines = [f"{name} {digest}" for name, (_, digest) in _closure([module, *extra], exclude, root).items()]
+    lines = [f"{name} {digest}" for name, (_, digest) in closure([module, *extra], exclude, root).items()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def sources(*modules: str, root: Path = ROOT) -> list[Path]:
     """Files of ``modules`` and of all of the package that they import."""
-    return [path for path, _ in _closure(modules, (), root).values()]
+    return [path for path, _ in closure(modules, (), root).values()]
 
 
-def _closure(modules: Sequence[str], exclude: Sequence[str], root: Path) -> dict[str, tuple[Path, str]]:
+def closure(
+    modules: Sequence[str], exclude: Sequence[str] = EXCLUDED, root: Path = ROOT
+) -> dict[str, tuple[Path, str]]:
     """File and digest of the modules and of all of the package that they import, by name, sorted."""
     package = modules[0].split(".")[0]
     waiting, found = list(modules), {}
@@ -87,12 +95,17 @@ def _closure(modules: Sequence[str], exclude: Sequence[str], root: Path) -> dict
     while waiting:
         name = waiting.pop()
         path = _source(root, name)
-        if name in found or name in exclude or path is None:
+        if name in found or path is None or _is_excluded(name, exclude):
             continue
-        digest, imports = _read(path, path.stat().st_mtime_ns, name, package)
+        inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        digest, imports = _read(path.read_text(), name, inside, package)
         found[name] = path, digest
         waiting += imports
     return dict(sorted(found.items()))
+
+
+def _is_excluded(name: str, exclude: Sequence[str]) -> bool:
+    return name not in COUNTED and any(f"{name}.".startswith(f"{package}.") for package in exclude)
 
 
 def _source(root: Path, name: str) -> Path | None:
@@ -103,10 +116,9 @@ def _source(root: Path, name: str) -> Path | None:
 
 
 @cache
-def _read(path: Path, mtime_ns: int, name: str, package: str) -> tuple[str, tuple[str, ...]]:
-    """Digest of one file and the package's modules that it imports; ``mtime_ns`` keys the cache."""
-    tree = ast.parse(path.read_text(), filename=str(path))
-    inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
+def _read(source: str, name: str, inside: str, package: str) -> tuple[str, tuple[str, ...]]:
+    """Digest of a module's source text and the package's modules that it imports; see `_imports`."""
+    tree = ast.parse(source, filename=name)
     imports = tuple(sorted(_imports(tree, inside, package)))
     return hashlib.sha256(_canonical(tree).encode()).hexdigest(), imports
 
@@ -131,25 +143,45 @@ def _imports(tree: ast.Module, inside: str, package: str) -> set[str]:
     return {".".join(parts[:depth]) for parts in own for depth in range(1, len(parts) + 1)}
 
 
-def _canonical(node: Any) -> str:
-    """A syntax tree as text without positions, docstrings or empty fields (those differ between Pythons)."""
+def _canonical(node: Any, text: bool = True) -> str:
+    """A syntax tree as text without positions, docstrings or empty fields (those differ between Pythons).
+
+    Args:
+        node: a tree, a list of trees or a field's value.
+        text: whether strings count; they do not inside of messages.
+    """
     if isinstance(node, ast.AST):
+        text = text and not _is_message(node)
+        if not text and (isinstance(node, ast.JoinedStr) or _is_string(node)):
+            return "Text"
         fields = []
         for field, value in ast.iter_fields(node):
             if field == "body" and isinstance(value, list):
-                value = [line for line in value if not _is_text(line)]
+                value = [
+                    line for line in value if not (isinstance(line, ast.Expr) and _is_string(line.value))
+                ]
             if value is not None and value != [] and field not in ("type_comment", "kind"):
-                fields.append(f"{field}={_canonical(value)}")
+                fields.append(f"{field}={_canonical(value, text)}")
         return f"{type(node).__name__}({','.join(fields)})"
     if isinstance(node, list):
-        return f"[{','.join(map(_canonical, node))}]"
+        return f"[{','.join(_canonical(item, text) for item in node)}]"
     return repr(node)
 
 
-def _is_text(node: ast.stmt) -> bool:
-    """True for a docstring, also one that follows a constant."""
-    value = node.value if isinstance(node, ast.Expr) else None
-    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+def _is_message(node: ast.AST) -> bool:
+    """True for a ``raise``, a call of a module's logger and a keyword ``description``."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return isinstance(node.func.value, ast.Name) and node.func.value.id in LOGGERS
+    return isinstance(node, ast.Raise) or (isinstance(node, ast.keyword) and node.arg == "description")
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    """True for any string that stands alone, also one that follows a constant."""
+    return isinstance(node, ast.Expr) and _is_string(node.value)
+
+
+def _is_string(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def file_digest(paths: Iterable[str | Path]) -> str:

@@ -1,7 +1,7 @@
 """The figures of a data set, from the files of its runs; no torch.
 
 ``boxplot``, ``structures``, ``curves``, ``overlays``, ``levels`` and ``bland_altman`` go to
-``results/figures/{dataset}``, what shows one run alone to the run's folder.
+``results/figures/{dataset}``; the figures of a single run are drawn by `cyclemix.report.run_figures`.
 Equal input gives equal bytes: nothing is random and no file holds a date.
 """
 
@@ -14,11 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from cyclemix.data.datasets import load_dataset
 from cyclemix.evaluation.clinical import measures
 from cyclemix.evaluation.statistics import AVERAGE, patient_means
 from cyclemix.report.plots import agreement, cases, curves, overlays, scores, style
-from cyclemix.report.plots.runs import Runs, open_runs, read_table
+from cyclemix.report.plots.runs import Runs, open_runs
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +27,6 @@ MOST_COLUMNS = 6
 
 IMAGE_DPI = 150
 """Dots an inch of the overlays, whose images hold less detail than type does."""
-
-RUN_DPI = 100
-"""Dots an inch of a run's own figures: the report embeds them for every run."""
 
 
 def run(
@@ -161,35 +157,3 @@ def draw_overlays(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
         image = style.save(figure, folder, name, dpi=IMAGE_DPI)[0]
     what = "slices of the median patient: image, true labels and the outlines of"
     style.save_embedded(image, f"{runs.spec.title}: {what} {', '.join(shown)}")
-
-
-def run_figures(dataset_file: str | Path, receipt: str | Path, run_dir: str | Path) -> list[Path]:
-    """``overlay.png`` (median and worst patient) and ``curves.png`` in a run's folder; mirrored with the run.
-
-    Call it after ``evaluate`` and before :func:`cyclemix.tracking.api.mirror_evaluation`.
-
-    Args:
-        dataset_file: the data set's YAML file.
-        receipt: ``raw_{part}.json`` of the evaluated cases.
-        run_dir: folder of the training, with ``predictions``, ``metrics.csv`` and ``history.csv``.
-    """
-    spec, folder = load_dataset(Path(dataset_file)), Path(run_dir)
-    label = folder.parent.name
-    per_case = read_table(folder / "metrics.csv").assign(method=label)
-    source = cases.Source(spec, Path(receipt).parent / "raw", cases.read_receipts([Path(receipt)]))
-    chosen = cases.pick_subjects(per_case, label)
-    groups = [
-        cases.group_of(source, subject, title, {label: folder / "predictions"})
-        for title, subject in chosen.items()
-        if title != "best"
-    ]
-    structures = {name: spec.classes.index(name) + 1 for name in spec.structures}
-    subtitle = "median and worst patient; numbers: Dice of the slice in percent"
-    heading = (f"{label} on {spec.title}", subtitle)
-    colours = {label: style.EMPHASIS}
-    with style.styled():
-        figure = overlays.overlays(groups, [label], structures, colours, heading, folder.name)
-        paths = style.save(figure, folder, "overlay", dpi=RUN_DPI)
-        heading = (f"{label} on {spec.title}: training", f"{folder.name}; dot: best validation")
-        figure = curves.curves({label: [read_table(folder / "history.csv")]}, colours, heading)
-        return paths + style.save(figure, folder, "curves", dpi=RUN_DPI)

@@ -6,8 +6,8 @@ results folder (:func:`sync`), which adds what an outage left out and replaces w
 files. Nothing in here stops or slows a stage: a failure is one warning in the log.
 
 Who calls what: ``track-init`` -> :func:`init`; ``train`` -> ``with open_run(...) as reporter``;
-``evaluate`` -> :func:`mirror_evaluation`; ``tabulate`` -> :func:`mirror_summary`; ``figures`` ->
-:func:`mirror_figures`; ``track-sync`` -> :func:`sync`.
+``evaluate`` and ``run-figures`` -> :func:`mirror_evaluation`; ``tabulate`` -> :func:`mirror_summary`;
+``figures`` -> :func:`mirror_figures`; ``track-sync`` -> :func:`sync`.
 
 MLflow is imported in ``cyclemix/tracking/store.py`` and ``model.py`` alone.
 """
@@ -100,7 +100,7 @@ def open_run(results: str | Path, tracking: Tracking, config: str | Path, fold: 
 def mirror_evaluation(results: str | Path, tracking: Tracking, run_dir: str | Path) -> bool:
     """Mirror one evaluated run from its folder: all that :func:`.files.read_run` finds.
 
-    Call it after ``evaluate``, once the run's ``overlay.png`` is drawn: every PNG of the folder goes along.
+    Call it after ``evaluate``, and again after ``run-figures``: every PNG of the folder is an artifact.
     False on a failure.
     """
     folder = Path(run_dir)

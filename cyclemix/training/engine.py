@@ -13,7 +13,7 @@ from cyclemix import methods
 from cyclemix.config.models import RunConfig
 from cyclemix.inference.predictor import probabilities
 from cyclemix.methods.base import Batch, Network, Slices
-from cyclemix.networks.ema import ema_weight, move_towards
+from cyclemix.networks.ema import move_towards, warmed_up
 from cyclemix.networks.registry import build_network
 from cyclemix.ops.augment import augment, draw_transform
 from cyclemix.ops.precision import autocast, resolved_precision
@@ -113,7 +113,7 @@ class Engine:
             group["lr"] = learning_rate(self.recipe, state.step)
         self.optimizer.step()
         state.step += 1
-        move_towards(self.average, self.net, ema_weight(self.recipe.ema_decay, state.step))
+        move_towards(self.average, self.net, warmed_up(self.recipe.ema_decay, state.step))
         self.method.after_step(self.net, self.average, self.slices, state.step)
         state.pending.append(Pending(torch.cat([values.detach(), norm[None]]), image_sums, batch.index))
 

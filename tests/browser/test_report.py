@@ -125,7 +125,7 @@ def test_rule_graph_and_run_times_are_drawn(report: Page) -> None:
     drawn = "document.querySelectorAll('.vega-embed canvas, .vega-embed svg').length >= {}"
     report.wait_for_function(drawn.format(1))
     graph = report.locator("script#rulegraph").text_content() or ""
-    for rule in ("download", "prepare", "split", "train", "predict", "evaluate", "tabulate", "figures"):
+    for rule in ("download", "prepare", "split", "train", "predict", "evaluate", "run_figures", "figures"):
         assert f'"{rule}"' in graph
     open_category(report, "Statistics")
     report.wait_for_function(drawn.format(2))  # run times and the time of day of each job

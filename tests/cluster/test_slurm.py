@@ -187,7 +187,7 @@ def test_the_whole_study_went_through_slurm(whole: Submitted, cluster: Cluster) 
     gpu = "gres:gpu:1"
     assert found == [
         *[("evaluate", "cpu", "")] * 2, ("figures", "cpu", ""), *[("predict", "gpu", gpu)] * 2,
-        ("tabulate", "cpu", ""), *[("train", "gpu", gpu)] * 2,
+        *[("run", "cpu", "")] * 2, ("tabulate", "cpu", ""), *[("train", "gpu", gpu)] * 2,
     ]  # fmt: skip
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
     trainings = cluster.jobs(whole.folder, "rule_train")

@@ -36,6 +36,7 @@ IMPORTS = (
     "cyclemix.data.split",
     "cyclemix.evaluation.evaluate",
     "cyclemix.report.figures",
+    "cyclemix.report.run_figures",
     "cyclemix.methods.unet_pce",
     "cyclemix.inference.predict",
     "cyclemix.training.resolve",

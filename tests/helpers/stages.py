@@ -27,6 +27,7 @@ STAGES = (
     "train",
     "predict",
     "evaluate",
+    "run_figures",
     "tabulate",
     "figures",
 )

@@ -11,8 +11,10 @@ from studies import LABELS, SMALL, Project, per_label
 
 from cyclemix.provenance import verify
 
-AFTER_TRAINING = ("predict", "evaluate")
+AFTER_TRAINING = ("predict", "evaluate", "run_figures")
 ENDS = {"tabulate": 1, "figures": 1}
+UNUSED = "\nUNUSED = 1\n"
+"""Appended to a module, it changes the code digest and no result."""
 
 
 def test_the_study_is_complete(finished: Project) -> None:
@@ -20,7 +22,7 @@ def test_the_study_is_complete(finished: Project) -> None:
     study = yaml.safe_load((finished.folder / "config" / "config.yaml").read_text())
     for label in LABELS:
         run = results / "runs" / "phantom" / label / "fold0_seed0"
-        for name in ("model.pt", "history.csv", "provenance.json", "metrics.csv"):
+        for name in ("model.pt", "history.csv", "provenance.json", "metrics.csv", "overlay.png"):
             assert (run / name).stat().st_size, run / name
         assert len(list((run / "predictions").glob("*.nii.gz"))) == 6
         settings = json.loads((run.parent / "config.json").read_text())
@@ -53,11 +55,30 @@ def test_the_results_verify_and_an_altered_model_is_mended_as_told(finished_stud
     assert verify.run(results).problems == []
 
 
-def test_a_comment_or_docstring_reruns_nothing(finished_study: Project) -> None:
-    for name in ("train", "methods/cyclemix", "data/prepare", "evaluate", "networks"):
-        path = finished_study.folder / "cyclemix" / f"{name}.py"
-        path.write_text(path.read_text() + "\n# a comment\n")
-    finished_study.edit("cyclemix/methods/cyclemix.py", '"""CycleMix', '"""Here is CycleMix')
+def append(project: Project, module: str, text: str = UNUSED) -> None:
+    """Add lines to a module of the copy's package."""
+    path = project.folder / "cyclemix" / f"{module}.py"
+    path.write_text(path.read_text() + text)
+
+
+def test_a_comment_or_a_text_for_people_reruns_nothing(finished_study: Project) -> None:
+    modules = ("training/train", "methods/cyclemix", "data/prepare", "evaluation/evaluate", "networks/unet")
+    for module in modules:
+        append(finished_study, module, "\n# a comment\n")
+    edit = finished_study.edit
+    edit("cyclemix/methods/cyclemix.py", '"""CycleMix', '"""Here is CycleMix')
+    edit("cyclemix/data/readers/nifti.py", "no NIfTI header; expected", "not NIfTI; expected")
+    edit("cyclemix/training/train.py", "resuming at step", "going on at step")
+    edit("cyclemix/ops/puzzlemix.py", "cells a side, in turn", "cells per side, in turn")
+    for module in (
+        "tracking/api",
+        "cli/main",
+        "cli/commands",
+        "provenance/verify",
+        "config/models",
+        "files/locks",
+    ):
+        append(finished_study, module)
     assert finished_study.plan() == {}
 
 
@@ -76,38 +97,35 @@ def test_a_summary_of_a_block_retrains_nothing(finished_study: Project) -> None:
     assert finished_study.plan() == ENDS
 
 
-def test_a_real_edit_of_a_method_retrains_its_rows_alone(finished_study: Project) -> None:
-    path = finished_study.folder / "cyclemix" / "methods" / "unet_full.py"
-    path.write_text(path.read_text() + "\nUNUSED = 1\n")
+def test_a_changed_default_of_a_method_is_resolved_anew_and_retrains_its_rows_alone(
+    finished_study: Project,
+) -> None:
+    append(finished_study, "methods/unet_full")
     rules = ("resolve", "train", *AFTER_TRAINING)
     assert finished_study.plan() == {**{f"{rule} unet_full": 1 for rule in rules}, **ENDS}
-
-
-def test_a_real_edit_of_the_training_loop_retrains_all(finished_study: Project) -> None:
-    path = finished_study.folder / "cyclemix" / "train.py"
-    path.write_text(path.read_text() + "\nUNUSED = 1\n")
-    assert finished_study.plan() == {**per_label("train", *AFTER_TRAINING), **ENDS}
 
 
 @pytest.mark.parametrize(
     ("module", "rerun"),
     [
-        ("evaluate", {**per_label("evaluate"), **ENDS}),
-        ("metrics", {**per_label("evaluate"), **ENDS}),
-        ("tables", {"tabulate": 1}),
-        ("tracking", {}),
-        ("cli", {}),
-        ("provenance", {}),
-        ("chain", {}),
-        ("verify", {}),
+        ("training/train", {**per_label("train", *AFTER_TRAINING), **ENDS}),
+        ("metrics", {**per_label("evaluate", "run_figures"), **ENDS}),
+        ("report/plots/overlays", {**per_label("run_figures"), "figures": 1}),
+        ("report/tables", {"tabulate": 1}),
     ],
 )
-def test_edits_behind_the_training_do_not_retrain(
+def test_an_edit_reruns_what_depends_on_it(
     finished_study: Project, module: str, rerun: dict[str, int]
 ) -> None:
-    path = finished_study.folder / "cyclemix" / f"{module}.py"
-    path.write_text(path.read_text() + "\nUNUSED = 1\n")
+    append(finished_study, module)
     assert finished_study.plan() == rerun
+
+
+def test_a_changed_label_constant_retrains_all(finished_study: Project) -> None:
+    finished_study.edit("cyclemix/config/labels.py", "UNLABELLED = 255", "UNLABELLED = 254")
+    plan = finished_study.plan()
+    assert {rule: plan[rule] for rule in per_label("train")} == per_label("train")
+    assert plan["prepare"] == 3
 
 
 def test_another_evaluation_list_retrains_nothing(finished_study: Project) -> None:

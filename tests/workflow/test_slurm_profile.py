@@ -68,7 +68,9 @@ def test_retries_stand_in_the_profile_alone(repository: Path) -> None:
 
 def test_every_submitted_rule_states_what_slurm_asks_for(planned: dict[str, dict[str, str]]) -> None:
     submitted = planned.keys() - LOCAL
-    assert submitted == {"download", "prepare", "train", "predict", "evaluate", "tabulate", "figures"}
+    assert submitted == {
+        *("download", "prepare", "train", "predict", "evaluate", "run_figures", "tabulate", "figures")
+    }
     for rule in submitted:
         assert int(planned[rule]["mem_mb"]) > 0, rule
         assert int(planned[rule]["runtime"]) > 0, rule

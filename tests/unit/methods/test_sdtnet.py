@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from training import discs, saved_and_loaded, settings, train, weights
+from training import discs, settings, train
 
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.sdtnet import Teachers, misalignment, reliable_labels
@@ -78,12 +78,7 @@ def test_network_shows_its_features_when_asked() -> None:
     ]
 
 
-def test_it_learns_and_resumes_bit_for_bit() -> None:
-    whole, state = engine(), State(digest="d")
-    train(whole, state, 4)
-    assert whole.terms == ["pce", "pseudo", "high", "low"]
-    other = engine()
-    resumed = other.load_state_dict(saved_and_loaded(whole, state))
-    train(whole, state, 7)
-    train(other, resumed, 7)
-    assert torch.equal(weights(whole), weights(other))
+def test_its_terms() -> None:
+    run, state = engine(), State(digest="d")
+    train(run, state, 1)
+    assert run.terms == ["pce", "pseudo", "high", "low"]

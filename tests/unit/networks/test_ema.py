@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cyclemix.networks.ema import Teacher, ema_weight, move_towards
+from cyclemix.networks.ema import Teacher, move_towards, warmed_up
 
 
 def linear(value: float) -> nn.Linear:
@@ -17,14 +17,14 @@ def linear(value: float) -> nn.Linear:
 
 def test_the_average_moves_by_its_share_of_the_difference() -> None:
     average = linear(2.0)
-    move_towards(average, linear(6.0), 0.25)
+    move_towards(average, linear(6.0), 0.75)
     assert average.weight.item() == pytest.approx(3.0)
 
 
 def test_the_warm_up_gives_the_first_steps_more_weight() -> None:
-    assert ema_weight(0.99, 1) == pytest.approx(1 - 2 / 11)
-    assert ema_weight(0.99, 100000) == pytest.approx(0.01)
-    assert ema_weight(0.0, 5) == 1.0
+    assert warmed_up(0.99, 1) == pytest.approx(2 / 11)
+    assert warmed_up(0.99, 100000) == 0.99
+    assert warmed_up(0.0, 5) == 0.0
 
 
 def test_a_teacher_follows_takes_no_gradient_and_stays_in_evaluation_mode() -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 from cyclemix.config.models import Protocol
-from cyclemix.data.datasets import load_dataset
-from cyclemix.data.readers.native import read_native
 from cyclemix.evaluation import evaluate
 from cyclemix.files import layout
 from cyclemix.provenance import records
@@ -35,34 +31,6 @@ STUDY: dict[str, Any] = {
     "protocol": {"kind": "official", "evaluate_on": "test"},
     "compare_to": "cyclemix",
 }
-
-
-@pytest.fixture(scope="module")
-def study(phantom_prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results folder with two methods and two seeds on the tiny phantom; predictions are shifted truths."""
-    results = tmp_path_factory.mktemp("results")
-    (results / "data").symlink_to(phantom_prepared / "data")
-    shutil.copy(phantom_prepared / "tiny.yaml", results)
-    spec, data = load_dataset(results / "tiny.yaml"), results / "data" / "tiny"
-    entries = json.loads((data / "raw_test.json").read_text())["cases"]
-    for label, shift in (("cyclemix", 1), ("unet_pce", 4)):
-        for seed in (0, 1):
-            run = layout.run_dir(results, "tiny", label, 0, seed)
-            folders = run / "predictions", run / "predictions" / layout.AS_PREDICTED
-            folders[1].mkdir(parents=True)
-            for entry in entries:
-                truth, _, header = read_native(spec, data / "raw", entry, "label")
-                affine = nibabel.Nifti1Header(header).get_best_affine()
-                moved = np.roll(truth, shift + seed, axis=2)
-                for folder in folders:
-                    nibabel.save(nibabel.Nifti1Image(moved.T, affine), folder / f"{entry['case']}.nii.gz")
-            rows = [f"{s},{s * 2.0},{1 / s},{0.5 + s / 1000 + seed / 10}" for s in (10, 20, 30)]
-            (run / "history.csv").write_text("\n".join(["step,seconds,loss,val_dice_avg", *rows]) + "\n")
-            evaluate.run(
-                results / "tiny.yaml", data / "raw_test.json", data / "folds.json", 0, "test",
-                run / "predictions", run / "metrics.csv", threads=1,
-            )  # fmt: skip
-    return results
 
 
 def per_case_of(dice: dict[str, float], method: str = "cyclemix") -> pd.DataFrame:
@@ -293,11 +261,3 @@ def test_a_set_that_is_no_heart_says_why_it_has_no_levels(study: Path, tmp_path:
             table.with_name(records.METRICS).unlink()  # it vouches for another table
     figures.draw_levels(Runs(**{**vars(runs), "results": tmp_path}), tmp_path / "figures")
     assert (tmp_path / "figures" / "levels.png").stat().st_size > 1000
-
-
-def test_a_run_has_figures_of_its_own(study: Path, phantom_prepared: Path) -> None:
-    folder = layout.run_dir(study, "tiny", "cyclemix", 0, 0)
-    receipt = study / "data" / "tiny" / "raw_test.json"
-    paths = figures.run_figures(study / "tiny.yaml", receipt, folder)
-    assert paths == [folder / "overlay.png", folder / "curves.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)

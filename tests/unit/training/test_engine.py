@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import pytest
 import torch
 from training import discs, settings, train, weights
 
-from cyclemix.config.models import Recipe
 from cyclemix.training.engine import Engine, State
-from cyclemix.training.optim import learning_rate
 
 
 def test_it_learns_the_discs() -> None:
@@ -167,23 +164,3 @@ def test_without_averaging_the_trained_weights_are_scored() -> None:
     train(engine, state, 2)
     engine.validate(state, volumes)
     assert torch.equal(state.best_model["head.weight"], engine.net.head.weight)
-
-
-@pytest.mark.parametrize(
-    ("schedule", "step", "factor"),
-    [
-        ("constant", 70, 1.0),
-        ("step", 19, 1.0),
-        ("step", 20, 0.1),
-        ("step", 45, 0.01),
-        ("cosine", 4, 0.5 * 0.5 * (1 + math.cos(math.pi * 0.04))),
-        ("cosine", 50, 0.5),
-        ("cosine", 100, 0.01),
-        ("onecycle", 30, 1.0),
-        ("onecycle", 15, 0.5),
-        ("onecycle", 65, 0.5),
-    ],
-)
-def test_learning_rate(schedule: str, step: int, factor: float) -> None:
-    recipe = Recipe(schedule=schedule, max_steps=100, learning_rate=2.0, warmup_steps=10, step_every_steps=20)
-    assert learning_rate(recipe, step) == pytest.approx(2.0 * factor)
