@@ -1,4 +1,4 @@
-"""The numbers and the figure of ``docs/reference/scribbles.md``, from downloaded data sets.
+"""The numbers and the figure of ``docs/reference/data.md``, from downloaded data sets.
 
     python docs/figures/scribbles.py measure acdc=RECEIPT mscmr=RECEIPT
     python docs/figures/scribbles.py compare acdc=RECEIPT

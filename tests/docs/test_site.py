@@ -62,7 +62,7 @@ def test_every_key_stands_in_the_configuration_reference(site: Path) -> None:
 
 
 def test_every_command_and_option_stands_in_the_command_line_reference(site: Path) -> None:
-    text = (site / "reference" / "command-line.html").read_text()
+    text = (site / "reference" / "configuration.html").read_text()
     group = typer.main.get_command(app)
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         _, _, section = text.partition(f'id="cyclemix-{name}"')

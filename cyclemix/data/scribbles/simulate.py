@@ -3,7 +3,7 @@
 A ring (a structure around another) is followed along its middle, in one to three strokes; any other structure
 is crossed along its skeleton or followed inside its border, as the annotators of ACDC did. The background is
 one curve around all structures. The defaults were set so that the measures of `strokes` come
-close to those of ACDC's scribbles; ``docs/reference/scribbles.md`` compares them.
+close to those of ACDC's scribbles; ``docs/reference/data.md`` compares them.
 
 Chance comes from (seed, case, slice, class) alone, so neither order nor threads change a scribble. (The
 phantom's scribbles come from ``scribbles.py``, whose bytes recorded results depend on.)

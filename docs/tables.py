@@ -1,0 +1,141 @@
+"""Write the tables of README.md and docs/ from the recorded results in benchmarks/studies.
+
+    python docs/tables.py                          # rewrite every table of the pages
+    python docs/tables.py --record results         # first record a finished study, then rewrite
+
+A table is the text between ``<!-- table: STUDY KIND -->`` and ``<!-- /table -->``. STUDY is a folder of
+benchmarks/studies with the layout of a results folder; KIND is a key of `KINDS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+STUDIES = ROOT / "benchmarks" / "studies"
+TABLE = re.compile(r"(<!-- table: (\S+) (\S+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+RECORDED = (
+    "tables/*/summary*.csv",
+    "runs/*/*/fold*_seed*/metrics*.csv",
+    "runs/*/*/fold*_seed*/provenance.json",
+)
+SUPERVISION = {"scribble": "scribbles", "scribble+masks": "scribbles and masks", "full": "dense labels"}
+
+
+def pages() -> list[Path]:
+    """README.md and every page of docs/."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def rewritten(text: str, where: str) -> str:
+    """``text`` with every table written anew from its recorded study."""
+
+    def table(match: re.Match[str]) -> str:
+        opening, study, kind, closing = match.groups()
+        if kind not in KINDS or not (STUDIES / study / "tables").is_dir():
+            known = ", ".join(sorted(folder.name for folder in STUDIES.iterdir()))
+            raise ValueError(
+                f"{where}: table {study} {kind}: expected one of {known} and of {', '.join(KINDS)}"
+            )
+        return f"{opening}{KINDS[kind](STUDIES / study)}\n{closing}"
+
+    return TABLE.sub(table, text)
+
+
+def scores(study: Path) -> str:
+    """Dice per structure, mean Dice with its interval and mean HD95; one row per method."""
+    parts = []
+    for path in sorted((study / "tables").glob("*/summary.csv")):
+        summary = pd.read_csv(path)
+        found = summary.set_index(["method", "metric", "structure"]).sort_index()
+        structures = [name for name in dict.fromkeys(summary["structure"]) if name != "Avg"]
+        heads = ["method", "trained on", *(f"Dice {s}" for s in structures), "Dice, mean [95 % interval]"]
+        lines = [_row([*heads, "HD95, mean (mm)"]), _row(["---", "---", *["---:"] * (len(structures) + 2)])]
+        for method in dict.fromkeys(summary["method"]):
+            dice, hd95 = found.loc[(method, "dice")], found.loc[(method, "hd95_mm", "Avg")]
+            mean = dice.loc["Avg"]
+            interval = f"{mean['mean']:.3f} [{mean['ci_low']:.3f}, {mean['ci_high']:.3f}]"
+            each = [f"{dice.loc[s, 'mean']:.3f}" for s in structures]
+            kind = SUPERVISION[str(mean["supervision"])]
+            lines.append(_row([f"`{method}`", kind, *each, interval, f"{hd95['mean']:.1f}"]))
+        parts.append("\n".join(lines))
+    return "\n\n".join([*parts, _origin(study)])
+
+
+def runs(study: Path) -> str:
+    """Training time, threads, device and commit; one row per run."""
+    heads = ["method", "fold", "seed", "steps", "training (s)", "threads", "device", "commit"]
+    lines = [_row(heads), _row(["---", *["---:"] * 5, "---", "---"])]
+    for origin in _origins(study):
+        threads, commit = ", ".join(map(str, origin["threads"])), f"`{origin['commit'][:7]}`"
+        where = f"{', '.join(origin['hardware']['gpus']) or origin['hardware']['cpu']}"
+        values = [origin["fold"], origin["seed"], origin["steps"], f"{origin['training_seconds']:.0f}"]
+        lines.append(_row([f"`{origin['label']}`", *map(str, values), threads, where, commit]))
+    return "\n".join(lines)
+
+
+KINDS: dict[str, Callable[[Path], str]] = {"scores": scores, "runs": runs}
+"""What a table shows of a study."""
+
+
+def record(results: Path) -> None:
+    """Copy scores and origins of a study to benchmarks/studies/{dataset}; what is there is replaced."""
+    summaries = sorted(results.glob("tables/*/summary.csv"))
+    if len(summaries) != 1:
+        raise ValueError(
+            f"{results}/tables/*/summary.csv: expected one finished data set, found {len(summaries)}"
+        )
+    target = STUDIES / summaries[0].parent.name
+    shutil.rmtree(target, ignore_errors=True)
+    for pattern in RECORDED:
+        for path in sorted(results.glob(pattern)):
+            copy = target / path.relative_to(results)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
+def _origins(study: Path) -> list[dict[str, Any]]:
+    files = sorted((study / "runs").glob("*/*/fold*_seed*/provenance.json"))
+    return [json.loads(path.read_text()) for path in files]
+
+
+def _origin(study: Path) -> str:
+    """Commit, processor and seeds of all runs, as the line below a table."""
+    origins = _origins(study)
+    commits = sorted({f"`{o['commit'][:7]}`" + " (edited)" * bool(o["dirty"]) for o in origins})
+    devices = sorted({", ".join(o["hardware"]["gpus"]) or o["hardware"]["cpu"] for o in origins})
+    seeds = ", ".join(map(str, sorted({o["seed"] for o in origins})))
+    torch = ", ".join(sorted({o["versions"]["torch"] for o in origins}))
+    return f"Seed {seeds}; commit {', '.join(commits)}; torch {torch}; {', '.join(devices)}.\n"
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Record the study that is given, then rewrite the tables of all pages."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--record", type=Path, help="results folder of a finished study of one data set")
+    given = parser.parse_args()
+    if given.record:
+        record(given.record)
+    for page in pages():
+        before = page.read_text()
+        after = rewritten(before, str(page.relative_to(ROOT)))
+        if after != before:
+            page.write_text(after)
+
+
+if __name__ == "__main__":
+    main()
