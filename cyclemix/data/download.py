@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import pooch
 import requests
 from tqdm import tqdm
 
@@ -31,6 +30,7 @@ from cyclemix.data.spec import DatasetSpec
 from cyclemix.data.web import Wrong
 from cyclemix.files.atomic import replacing, sweep, write_text
 from cyclemix.files.urls import without_password
+from cyclemix.provenance.records import sha256
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ def fetch(files: Iterable[RemoteFile], raw_dir: Path, mirror: str | None, thread
 
 def _ensure(file: RemoteFile, raw_dir: Path, obtain: Callable[[RemoteFile, Path], str]) -> None:
     target = raw_dir / file.path
-    if target.is_file() and target.stat().st_size == file.bytes and _sha256(target) == file.sha256:
+    if target.is_file() and target.stat().st_size == file.bytes and sha256(target) == file.sha256:
         return
     if target.is_file():
         logger.warning("%s: differs from the manifest, fetching it again", target)
@@ -161,7 +161,7 @@ def _verify(path: Path, file: RemoteFile, origin: str) -> None:
     size = path.stat().st_size
     if size != file.bytes:
         raise Wrong(f"{origin} gave {size} bytes, expected {file.bytes}", final="://" not in origin)
-    actual = _sha256(path)
+    actual = sha256(path)
     if actual != file.sha256:
         raise Wrong(f"{origin} has sha256 {actual}, expected {file.sha256}", final="://" not in origin)
 
@@ -220,13 +220,9 @@ def _from_folder(origin: Path, path: Path) -> str:
     return str(origin)
 
 
-def _file_entry(raw_dir: Path, name: str, sha256: str | None) -> dict[str, Any]:
+def _file_entry(raw_dir: Path, name: str, known: str | None) -> dict[str, Any]:
     path = raw_dir / name  # an absolute name (a root of one's own) stays
-    return {"path": name, "bytes": path.stat().st_size, "sha256": sha256 or _sha256(path)}
-
-
-def _sha256(path: Path) -> str:
-    return str(pooch.file_hash(str(path), alg="sha256"))
+    return {"path": name, "bytes": path.stat().st_size, "sha256": known or sha256(path)}
 
 
 def _megabytes(files: Iterable[dict[str, Any]]) -> float:

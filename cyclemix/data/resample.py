@@ -101,19 +101,3 @@ def _overlap(geometry: Geometry, axis: int, size: int) -> np.ndarray:
     half = geometry.scale_yx[axis] / 2
     shared = np.minimum(at + half, native + 0.5) - np.maximum(at - half, native - 0.5)
     return (np.maximum(0.0, shared) / geometry.scale_yx[axis]).astype(np.float32)
-
-
-def label_to_native(label: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Nearest value back: uint8 (D,size,size) -> native (D,H,W); 255 where the square does not reach."""
-    picks: list[np.ndarray] = []
-    for axis in (0, 1):
-        native = np.arange(geometry.native_shape[1 + axis])
-        picks.append(
-            np.floor((native - geometry.origin_yx[axis]) / geometry.scale_yx[axis] + 0.5).astype(int)
-        )
-    size = label.shape[1:]
-    clipped = [np.clip(pick, 0, n - 1) for pick, n in zip(picks, size, strict=True)]
-    out = label[:, clipped[0]][:, :, clipped[1]]
-    reach = [(pick >= 0) & (pick < n) for pick, n in zip(picks, size, strict=True)]
-    out[:, ~(reach[0][:, None] & reach[1])] = UNLABELLED
-    return out

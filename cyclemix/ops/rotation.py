@@ -41,13 +41,6 @@ def rotate(x: Tensor, angle: Tensor, mode: resample.Mode = "bilinear") -> Tensor
     return resample.sample(x, where, mode)
 
 
-def rotate_labels(labels: Tensor, angle: Tensor, outside: int) -> Tensor:
-    """Turn integer labels (B, H, W) by the nearest pixel; ``outside`` beyond the frame."""
-    where = resample.grid(resample.turn(-angle), _no_shift(angle), *labels.shape[-2:])
-    turned = resample.sample(labels[:, None], where, "nearest", outside=float(outside))
-    return turned[:, 0].to(labels.dtype)
-
-
 def valid_mask(angle: Tensor, height: int, width: int) -> Tensor:
     """Which pixels of ``rotate(x, angle)`` read wholly from inside the frame.
 

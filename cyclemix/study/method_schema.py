@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from cyclemix.config.models import MethodBlock
-from cyclemix.config.strict import ConfigError
+from cyclemix.config.strict import ConfigError, nearest
 
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
@@ -38,8 +37,7 @@ def check_block(label: str, block: MethodBlock, schemas: Mapping[str, Any], fold
                 f"{where}: method {block.method!r} is not in workflow/schemas/methods.schema.json yet; "
                 "run `make schema`"
             )
-        near = difflib.get_close_matches(block.method, known, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        hint = nearest(block.method, known)
         raise ConfigError(
             f"{where}: method: no file cyclemix/methods/{block.method}.py{hint}; known: {', '.join(known)}"
         )
@@ -89,8 +87,7 @@ def _describe(error: ValidationError) -> str:
     if error.validator == "additionalProperties":
         known = list(schema.get("properties", []))
         name = next(key for key in found if key not in known)
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        hint = nearest(name, known)
         expected = ", ".join(known) or "no key at all"
         return f"unknown key {'.'.join(['config', *path, name])}{hint}; expected one of: {expected}"
     return f"{'.'.join(['config', *path])}: expected {_expected(schema)}, got {found!r}"

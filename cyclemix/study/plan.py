@@ -5,7 +5,6 @@ The Snakefile builds one `Plan` and its rules ask it; nothing here needs torch.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -25,7 +24,7 @@ from cyclemix.config.models import (
     load_methods,
     training_of,
 )
-from cyclemix.config.strict import ConfigError, validate
+from cyclemix.config.strict import ConfigError, nearest, validate
 from cyclemix.data.cases import part_of_case
 from cyclemix.data.datasets import DatasetSpec, load_dataset, source_parts, supports
 from cyclemix.files.layout import data_dir
@@ -277,8 +276,7 @@ def _datasets(study: Study, folder: Path, where: str) -> dict[str, DatasetSpec]:
     found: dict[str, DatasetSpec] = {}
     for label in study.datasets:
         if label not in known:
-            near = difflib.get_close_matches(label, known, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            hint = nearest(label, known)
             raise ConfigError(
                 f"{where}: datasets: no file config/datasets/{label}.yaml{hint}; known: {', '.join(known)}"
             )

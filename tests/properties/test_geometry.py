@@ -12,6 +12,7 @@ import torch
 from bounded import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from native_labels import label_to_native
 from nibabel.orientations import ornt_transform
 from scipy import ndimage
 
@@ -19,7 +20,7 @@ from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.models import Grid
 from cyclemix.data.readers.alignment import on_image_grid
 from cyclemix.data.readers.native import load_volume
-from cyclemix.data.resample import label_to_grid, label_to_native, make_geometry
+from cyclemix.data.resample import label_to_grid, make_geometry
 from cyclemix.inference.export import save_labels
 from cyclemix.inference.predictor import to_native
 

@@ -14,12 +14,12 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from native_labels import label_to_native
 
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.data import download, prepare
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.readers.native import read_native
-from cyclemix.data.resample import label_to_native
 from cyclemix.data.store import load_case, read_index
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from cyclemix.data.scribbles.checks import around
+from cyclemix.data.phantom.strokes import around
 
 RV, MYO, LV = 1, 2, 3
 ED_FRAME = "frame01"

@@ -21,7 +21,7 @@ import numpy as np
 
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.data.phantom.hearts import Plane, Subject, draw_subject, render_image, render_label
-from cyclemix.data.scribbles import checks
+from cyclemix.data.phantom.strokes import draw_scribble
 from cyclemix.files.atomic import write_bytes
 
 UPSTREAM_UNLABELLED = 4
@@ -57,7 +57,7 @@ def render_frame(
     levels = (np.arange(depth) + 0.3) / depth
     label = np.stack([render_label(subject, plane, level, systole) for level in levels])
     clean = np.stack([render_image(subject, plane, label[k], levels[k], rng) for k in range(depth)])
-    scribble = np.stack([checks.simulate(label[k], subject.spacing[1:], hand) for k in range(depth)])
+    scribble = np.stack([draw_scribble(label[k], subject.spacing[1:], hand) for k in range(depth)])
     return _degrade(clean, rng), label, scribble
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native_labels import label_to_native
 
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.models import Grid
 from cyclemix.data.resample import (
     image_to_grid,
     label_to_grid,
-    label_to_native,
     make_geometry,
     outside,
     scribble_to_grid,
@@ -140,7 +140,7 @@ def test_middles_coincide_and_the_mapping_is_exact(height: int, spacing: float, 
     assert made.scale_yx[0] * spacing == pytest.approx(target, rel=1e-12)
 
 
-def test_back_home_tells_what_was_not_seen() -> None:
+def test_back_on_the_native_grid_what_was_not_seen_is_unlabelled() -> None:
     made = geometry(100, 100, 1.0, Grid(spacing_mm=1.0, crop_px=32))
     back = label_to_native(np.ones((1, 32, 32), np.uint8), made)
     assert back.shape == (1, 100, 100)

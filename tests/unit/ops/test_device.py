@@ -57,7 +57,6 @@ STEPS: dict[str, Step] = {
     "rotate": lambda x, g: (
         rotation.random_angles(BATCH, g, x["image"].device),
         rotation.rotate(x["scores"], x["angle"]),
-        rotation.rotate_labels(x["target"], x["angle"], 255),
         rotation.valid_mask(-x["angle"], SIDE, SIDE),
     ),
     "saliency": lambda x, g: saliency.block_distribution(saliency.saliency(x["scores"]), 4),
