@@ -1,7 +1,4 @@
-# make run       the default study, from nothing
-# make test      every test, from nothing
-# make docs      the documentation, into site/index.html, which needs no network
-# make test-browser   MLflow, report and tables in a real browser (installs Chromium with apt where there is none)
+# `make help` lists the targets.
 # PYTHON names an interpreter >= 3.11, e.g. make run PYTHON=python3.12
 
 PYTHON ?= python3
@@ -25,38 +22,36 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: run resume test soak test-server test-browser test-cluster test-docs screenshots install install-dev install-ui
-.PHONY: install-browser install-docs docs lint format schema lock audit ui mlflow-server clean bench help
+.PHONY: install-browser install-docs docs tables record lint format schema lock audit ui mlflow-server clean bench help
 .DEFAULT_GOAL := help
 
-help:
-	@grep -E '^# make' Makefile | cut -c3-
-	@echo "also: install, resume, soak, test-server, test-browser, test-cluster, test-docs, screenshots, lint, format, schema,"
-	@echo "      lock, audit, ui, mlflow-server, bench, clean"
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-run: install
+run: install ## the default study from scratch: tables, figures, results/report.html
 	$(BIN)/snakemake --cores $(CORES) $(PROFILE) --report $(REPORT) --report-after-run $(ARGS)
 	@echo; echo "Tables:   $$(ls results/tables/*/comparison.md 2>/dev/null | tr '\n' ' ')"
 	@echo "Report:   $(REPORT)"
 	@echo "MLflow:   make ui, then http://127.0.0.1:5000"
 
 # After a crash or a kill: give the lock back, then go on from the checkpoints.
-resume: install
+resume: install ## after a crash: unlock, then continue from the checkpoints
 	$(BIN)/snakemake --unlock $(ARGS)
 	$(MAKE) run
 
 # A file's tests stay together, so that they share what they set up.
-test: install-dev
+test: install-dev ## all tests except those of the other test targets
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 # An hour of random kills, deletions and flipped bits; e.g. ARGS='--minutes 10 --seed 1'.
-soak: install-dev
+soak: install-dev ## an hour of random kills, deletions and flipped bits
 	$(BIN)/python tests/faults/soak.py $(ARGS)
 
-test-browser: install-browser
+test-browser: install-browser ## MLflow, report and tables in headless Chromium (installed with apt if missing)
 	CYCLEMIX_NEED_BROWSER=1 $(BIN)/python -m pytest tests/browser $(ARGS)
 
 # The pictures of the README, taken by the tests of the finished default study.
-screenshots: install-browser
+screenshots: install-browser ## renew docs/img from the finished default study
 	@test -f results/report.html || $(MAKE) run
 	CYCLEMIX_NEED_BROWSER=1 CYCLEMIX_STUDY=results CYCLEMIX_PICTURES=docs/img $(BIN)/python -m pytest tests/browser
 	cp results/figures/phantom/overlays_median.png docs/img/overlays.png
@@ -72,25 +67,31 @@ $(VENV)/.installed-browser: envs/requirements-browser.lock $(VENV)/.installed
 # With root (or sudo without a password) and apt the cluster is a must; else the tests say why they are skipped.
 AS_ROOT = $(shell if ! command -v apt-get > /dev/null; then :; elif [ "$$(id -u)" = 0 ]; then echo env; elif sudo -n true 2> /dev/null; then echo sudo env; fi)
 
-test-cluster: install-dev
+test-cluster: install-dev ## studies on a real SLURM on this host
 	$(if $(AS_ROOT),[ -x /usr/sbin/slurmctld ] || { $(AS_ROOT) apt-get update -qq && $(AS_ROOT) DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends slurm-wlm munge; })
 	$(if $(AS_ROOT),$(AS_ROOT) CYCLEMIX_REQUIRE_CLUSTER=1) $(BIN)/python -m pytest tests/cluster $(ARGS)
 
-install: $(VENV)/.installed
+install: $(VENV)/.installed ## .venv with the package and the locked dependencies
 
 # The mirror against a real MLflow server, which needs the whole of MLflow.
-test-server: install-dev install-ui
+test-server: install-dev install-ui ## the mirror against a real MLflow server
 	$(BIN)/python -m pytest tests/server $(ARGS)
 
 # Every command of the documentation, and the tutorials for real, in small; then the site.
-test-docs: install-dev install-docs
+test-docs: install-dev install-docs ## every command of the pages, the tutorials in small, the site
 	$(BIN)/python -m pytest tests/docs -n $(WORKERS) --dist loadfile $(ARGS)
 
-docs: install-docs
+docs: install-docs ## the documentation, into site/index.html, which needs no network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Documentation: site/index.html"
 
-install-dev: $(VENV)/.installed-dev
+tables: install ## rewrite the tables of README.md and docs/ from benchmarks/studies
+	$(BIN)/python docs/tables.py
+
+record: install ## record the scores of results/ (one finished data set) and rewrite the tables
+	$(BIN)/python docs/tables.py --record results
+
+install-dev: $(VENV)/.installed-dev ## ... and what tests and checks need
 
 install-docs: $(VENV)/.installed-docs
 
@@ -117,28 +118,29 @@ $(VENV)/.installed-docs: envs/requirements-docs.lock $(VENV)/.installed
 	$(PIP) -r envs/requirements-docs.lock
 	@touch $@
 
-lint: install-dev
+lint: install-dev ## ruff, snakefmt, mypy, import-linter, schemas, spelling, wording
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m cyclemix schema --check
+	$(BIN)/codespell
 
-format: install-dev
+format: install-dev ## ruff and snakefmt rewrite the files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-schema: install
+schema: install ## rewrite workflow/schemas after an edit of a model
 	$(BIN)/python -m cyclemix schema
 
-lock: install
+lock: install ## renew the locks after an edit of dependencies
 	$(PIP) uv
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python envs/lock.py $(UPGRADE)
 
 # Known vulnerabilities of the locked packages; a report, so it never fails for what it finds.
-audit: $(VENV)/.installed-audit
+audit: $(VENV)/.installed-audit ## known vulnerabilities of the locked packages
 	$(BIN)/python envs/audit.py $(VENV)/audit/bin/pip-audit
 
 # Apart from the project's packages, so that the auditor's own do not count.
@@ -147,21 +149,21 @@ $(VENV)/.installed-audit: | $(BIN)/python
 	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	@touch $@
 
-ui: install-ui
+ui: install-ui ## the MLflow interface on http://127.0.0.1:5000
 	$(BIN)/mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///results/mlflow/mlflow.db
 
 # For clusters: clients speak HTTP only, also for artifacts, so they need not see these folders. Anyone who reaches
 # the port may read and write: docs/how-to/mlflow.md. One worker: sqlite has one writer, and the supervisor of several
 # kills those that a busy machine keeps from answering for 5 s.
-mlflow-server: install-ui
+mlflow-server: install-ui ## an MLflow server for several machines
 	@mkdir -p $(MLFLOW_DIR)
 	$(BIN)/mlflow server --host $(MLFLOW_HOST) --port $(MLFLOW_PORT) --workers 1 \
 	    --backend-store-uri sqlite:///$(abspath $(MLFLOW_DIR))/mlflow.db \
 	    --serve-artifacts --artifacts-destination $(abspath $(MLFLOW_DIR))/artifacts
 
-bench: install-dev
+bench: install-dev ## the benchmarks, into benchmarks/results
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; done
 
-clean:
+clean: ## delete results, site and caches
 	rm -rf results .snakemake site
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
