@@ -21,7 +21,7 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 # Waiting threads sleep; see the Snakefile.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run resume test soak test-server test-browser test-cluster test-docs screenshots install install-dev install-ui
+.PHONY: run resume test test-unit soak test-server test-browser test-cluster test-docs screenshots install install-dev install-ui
 .PHONY: install-browser install-docs docs tables record lint format schema lock audit ui mlflow-server clean bench help
 .DEFAULT_GOAL := help
 
@@ -42,6 +42,9 @@ resume: install ## after a crash: unlock, then continue from the checkpoints
 # A file's tests stay together, so that they share what they set up.
 test: install-dev ## all tests except those of the other test targets
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-unit: install-dev ## the fast tests, without workflows; prints the slowest ones
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n $(WORKERS) --dist loadfile --durations 15 $(ARGS)
 
 # An hour of random kills, deletions and flipped bits; e.g. ARGS='--minutes 10 --seed 1'.
 soak: install-dev ## an hour of random kills, deletions and flipped bits

@@ -69,6 +69,8 @@ def test_equals_counting(
     assert dice(pred, truth) == pytest.approx(2 * both / sizes if sizes else 1.0)
     found = surface_metrics(pred, truth, spacing)
     assert found == pytest.approx(counted(pred, truth, spacing), abs=1e-6)
+    assert found == pytest.approx(surface_metrics(truth, pred, spacing), abs=1e-6)
+    assert max(found["assd_mm"], found["hd95_mm"]) <= found["hd_mm"] + 1e-6
     doubled = surface_metrics(pred, truth, tuple(2 * s for s in spacing))
     assert doubled == pytest.approx({name: 2 * value for name, value in found.items()}, abs=1e-6)
     turned = surface_metrics(pred.T, truth.T, spacing[::-1])
