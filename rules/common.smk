@@ -181,7 +181,7 @@ def runs(dataset, name, labels=None):
         for label in PLAN.labels(dataset)
         if labels is None or label in labels
         for fold in PLAN.study.protocol.selected_folds
-        for seed in PLAN.study.seeds
+        for seed in PLAN.seeds(label)
     ]
 
 

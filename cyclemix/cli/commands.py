@@ -75,6 +75,48 @@ def verify(
 
 
 @commands.command()
+def collect(
+    sources: Annotated[list[Path], typer.Argument(help="results folders with finished runs")],
+    into: Annotated[Path, typer.Option(help="results folder that takes them over")],
+    also: Annotated[list[str] | None, typer.Option(help="models, predictions: copy these too")] = None,
+    study: Annotated[Path | None, typer.Option(help="study file: write its tables and figures")] = None,
+) -> None:
+    """Take over finished runs of other results folders: scores, configuration, records; no image.
+
+    Each run is checked against its records; one that does not fit (other recipe, code or data) is named and
+    left. Exit status 1 where a run was refused.
+
+    \b
+    Examples:
+      cyclemix collect cluster/results laptop/results --into results
+      cyclemix collect results --into kept --study config/paper.yaml
+    """
+    from cyclemix.study import collect as stage
+
+    outcome = stage.run(sources, into, also or [])
+    for message in outcome.refused:
+        typer.echo(f"refused: {message}")
+    counts = f"{len(outcome.taken)} runs taken, {len(outcome.present)} were there"
+    typer.echo(f"{into}: {counts}, {len(outcome.refused)} refused")
+    if study is not None:
+        from cyclemix.config.strict import load_yaml
+        from cyclemix.files.layout import figure_dir, table_dir
+        from cyclemix.report import figures, tables
+        from cyclemix.study.plan import plan
+
+        made = plan(load_yaml(study), study.resolve().parent.parent, str(study))
+        for dataset in made.study.datasets:
+            told = stage.described(made, dataset, into)
+            if all(row["reason"] for row in told["methods"].values()):
+                continue
+            tables.run(into, made.dataset_file(dataset), told, table_dir(into, dataset))
+            figures.run(into, made.dataset_file(dataset), told, figure_dir(into, dataset))
+            typer.echo(f"tables: {table_dir(into, dataset)}; figures: {figure_dir(into, dataset)}")
+    if outcome.refused:
+        raise typer.Exit(1)
+
+
+@commands.command()
 def check(
     dataset: Annotated[str, typer.Argument(help="NAME of config/datasets/NAME.yaml, or a YAML file")],
     output_dir: Annotated[

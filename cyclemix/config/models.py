@@ -230,6 +230,9 @@ class Study(StrictModel):
     seeds: Annotated[list[int], BeforeValidator(_as_list), Field(min_length=1)] = Field(
         [0], description="random seeds; each is one training"
     )
+    row_seeds: dict[str, list[int]] = Field(
+        {}, description="seeds of single rows, by label, in place of `seeds`"
+    )
     training: Training = Field(Training(), description="the training engine's settings")
     at_most_steps: int | None = Field(
         None,
@@ -273,6 +276,9 @@ class Study(StrictModel):
             twice = sorted({str(v) for v in values if values.count(v) > 1})
             if twice:
                 raise ValueError(f"{key} names {', '.join(twice)} twice; name each once")
+        for label, seeds in self.row_seeds.items():
+            if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+                raise ValueError(f"row_seeds.{label}: expected distinct seeds from 0, got {seeds}")
         return self
 
 

@@ -29,13 +29,18 @@ def differences(results: Path, runs: Sequence[Path]) -> list[str]:
     """
     seen: dict[str, dict[str, list[str]]] = {}
     for run in runs:
-        for key, value in _made_from(results, run).items():
+        for key, value in made_from(results, run).items():
             seen.setdefault(key, {}).setdefault(value, []).append(run.name)
     return [f"{key}: {_shown(values)}" for key, values in seen.items() if len(values) > 1]
 
 
-def _made_from(results: Path, run: Path) -> dict[str, str]:
-    """Digests and hashes of what made a run, by what they are of."""
+def made_from(results: Path, run: Path) -> dict[str, str]:
+    """Digests and hashes of what made a run, by what they are of; of a data file: ``data/...``.
+
+    Args:
+        results: the results folder that the run lies in.
+        run: its folder.
+    """
     found: dict[str, str] = {}
     for name in (records.NAME, f"predictions/{records.NAME}", records.METRICS):
         path = run / name

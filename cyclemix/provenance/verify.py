@@ -22,6 +22,7 @@ from cyclemix.config.models import modules_of
 from cyclemix.provenance import recompute, records
 from cyclemix.provenance.digests import code_digest
 from cyclemix.provenance.findings import Problem, Report, remedy
+from cyclemix.provenance.leftout import is_left_out
 
 RECORDS = (
     "data/*/prepared/*/provenance_*.json",
@@ -146,6 +147,8 @@ class _Checker:
             actual, believed = hashes[path], claim.wrote or claim.read
             witness = next(iter(believed.values()))[0]
             by = self._name(witness)
+            if actual is None and is_left_out(self.results, path):
+                continue
             if actual is None:
                 self.blame(path, "missing", f"{by} names it, but it is not there", witness)
             elif actual not in believed and path not in sealed:

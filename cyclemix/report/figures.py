@@ -78,8 +78,9 @@ def draw_structures(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
 
 def draw_curves(runs: Runs, folder: Path) -> None:
     """``curves.png`` and ``.svg``."""
-    count = len(runs.folds) * len(runs.seeds)
-    spread = "one run a method" if count == 1 else f"mean and range of {count} runs a method"
+    counts = sorted({len(runs.folds) * len(seeds) for seeds in runs.seeds.values()})
+    number = "-".join(map(str, counts))
+    spread = "one run per method" if counts == [1] else f"mean and range of {number} runs per method"
     subtitle = f"{spread}; dots: best validation. Losses of different methods hold different terms."
     figure = curves.curves(runs.histories(), runs.colours, (f"{runs.spec.title}: training", subtitle))
     style.save(figure, folder, "curves", vector=True)
@@ -139,12 +140,15 @@ def columns(runs: Runs, per_case: pd.DataFrame) -> list[str]:
 def draw_overlays(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
     """``overlays.png`` (median, best and worst patient) and ``overlays_median.png`` (the first alone, also
     as ``.html`` for the first page of the report)."""
+    if not cases.open_source(runs, runs.protocol.evaluated_part).entries:
+        log.info("%s: no images under %s, so no overlays are drawn", runs.spec.label, runs.results)
+        return
     shown = columns(runs, per_case)
     groups = cases.evaluated_groups(runs, per_case, shown)
     scribbled = any(panel.scribble is not None for group in groups for panel in group.panels)
     strip = [] if scribbled else cases.training_strip(runs, 2 + len(shown))
     structures = {name: runs.spec.classes.index(name) + 1 for name in runs.spec.structures}
-    note = f"Seed {runs.seeds[0]}; native grid, cropped around the structures."
+    note = "First seed of each row; native grid, cropped around the structures."
     left_out = [label for label in runs.labels if label not in shown]
     note += f" Not shown: {', '.join(left_out)}." if left_out else ""
     note += " Methods were not trained on these scribbles." if scribbled else ""

@@ -49,7 +49,7 @@ def run(
         dataset_file: the data set's YAML file.
         study: ``methods`` (label -> supervision, summary, inference, reason for n/a or None), ``seeds``,
             ``folds``, ``protocol``, ``inference``, ``compare_to``; ``order`` (labels) where the order of
-            rows is not that of ``methods``.
+            rows is not that of ``methods``; ``seeds`` of a method that has its own.
         output_dir: the folder to write to.
         published_file: the published numbers.
         allow_mixed: average runs that differ in code, configuration, data or lock; the row is marked.
@@ -175,7 +175,12 @@ def read_runs(
 
 def _runs(study: Mapping[str, Any]) -> list[tuple[str, int, int]]:
     labels = [label for label, block in study["methods"].items() if not block.get("reason")]
-    return [(label, fold, seed) for label in labels for fold in study["folds"] for seed in study["seeds"]]
+    return [
+        (label, fold, seed)
+        for label in labels
+        for fold in study["folds"]
+        for seed in study["methods"][label].get("seeds", study["seeds"])
+    ]
 
 
 def _reasons(study: Mapping[str, Any]) -> str:

@@ -61,8 +61,11 @@ def split_sentence(study: StudyResults) -> str:
         split = f"{protocol['folds']}-fold by patient{some}, {sizes['train']} training subjects per fold"
     scored = f"{count(study.n_patients, which + ' patient')} ({count(study.n_cases, 'volume')})"
     optimistic = ", which also select the model: optimistic" if which == "validation" else ""
-    seeds = ", ".join(map(str, study.study["seeds"]))
-    return f"{split}; scored on {scored}{optimistic}; {'seeds' if ',' in seeds else 'seed'} {seeds}."
+    own = [row.get("seeds", study.study["seeds"]) for row in study.study["methods"].values()]
+    seeds = ", ".join(map(str, sorted({seed for row in own for seed in row})))
+    varying = " (not all of them in every row)" if any(row != own[0] for row in own) else ""
+    named = f"{'seeds' if ',' in seeds else 'seed'} {seeds}{varying}"
+    return f"{split}; scored on {scored}{optimistic}; {named}."
 
 
 def shortened_words(study: StudyResults) -> str:

@@ -87,6 +87,10 @@ class Plan:
         own, most = self.training(label).max_steps, self.study.at_most_steps
         return {"from": own, "to": most} if most is not None and most < own else None
 
+    def seeds(self, label: str) -> list[int]:
+        """The row's seeds; each is one training per fold."""
+        return self.study.row_seeds.get(label, self.study.seeds)
+
     def inference(self, label: str) -> Inference:
         """The row's inference settings."""
         return inference_of(self.study, label, self.blocks[label])
@@ -185,6 +189,7 @@ class Plan:
                 ),
                 "inference": self.inference(label).model_dump(mode="json"),
                 "reason": self.reason(dataset, label),
+                **({"seeds": self.seeds(label)} if label in self.study.row_seeds else {}),
                 **({"budget": asdict(self.points[label])} if label in self.points else {}),
                 **({"shortened": shortened} if (shortened := self.shortened(label)) else {}),
             }
@@ -229,6 +234,9 @@ def plan(values: Mapping[str, Any], folder: Path, where: str = "study") -> Plan:
     study = validate(Study, dict(values), where)
     known = load_methods(folder / "config" / "methods.yaml")
     check_methods(study, known, f"{where}: methods")
+    for label in study.row_seeds:
+        if label not in known:
+            raise ConfigError(f"{where}: row_seeds: no method {label!r}{nearest(label, known)}")
     if study.compare_to not in known:
         raise ConfigError(f"{where}: compare_to: no method {study.compare_to!r}; known: {', '.join(known)}")
     points = points_of(study, known, where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from cyclemix.cli.main import _Silent
 from cyclemix.config.models import Grid, Inference, MethodBlock, Recipe, Training
@@ -32,8 +33,12 @@ def study(phantom: Path, results: Path, seed: int = 0) -> Path:
     train.run(config, folds, [index["train"], index["val"]], 0, seed, run, CPU, _Silent())
     predict.run(run / "model.pt", folds, [index["test"]], 0, "test", Inference(), CPU, run / "predictions")
     evaluate.run(dataset_file, receipt, folds, 0, "test", run / "predictions", run / "metrics.csv")
-    row = {"supervision": "scribble", "summary": "", "inference": Inference().model_dump(), "reason": None}
-    told = {"methods": {LABEL: row}, "seeds": [seed], "folds": [0], "inference": row["inference"]}
-    told |= {"protocol": {"kind": "official", "folds": 5, "evaluate_on": "test"}, "compare_to": LABEL}
-    tables.run(results, dataset_file, told, table_dir(results, "tiny"))
+    tables.run(results, dataset_file, described([seed]), table_dir(results, "tiny"))
     return results
+
+
+def described(seeds: list[int]) -> dict[str, Any]:
+    """The study as ``tabulate`` takes it."""
+    row = {"supervision": "scribble", "summary": "", "inference": Inference().model_dump(), "reason": None}
+    study = {"methods": {LABEL: row}, "seeds": seeds, "folds": [0], "inference": row["inference"]}
+    return study | {"protocol": {"kind": "official", "folds": 5, "evaluate_on": "test"}, "compare_to": LABEL}

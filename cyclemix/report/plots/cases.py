@@ -79,7 +79,7 @@ def evaluated_groups(runs: Runs, per_case: pd.DataFrame, labels: Sequence[str]) 
     groups = []
     for title, subject in pick_subjects(per_case, runs.judge).items():
         fold = int(per_case.loc[per_case["subject"] == subject, "fold"].iloc[0])
-        folders = {label: runs.folder(label, fold, runs.seeds[0]) / "predictions" for label in labels}
+        folders = {label: runs.folder(label, fold, runs.seeds[label][0]) / "predictions" for label in labels}
         groups.append(group_of(source, subject, title, folders))
     return groups
 

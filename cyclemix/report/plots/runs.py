@@ -30,7 +30,8 @@ class Runs:
     labels: list[str]
     """Rows that ran."""
     folds: list[int]
-    seeds: list[int]
+    seeds: dict[str, list[int]]
+    """By label."""
 
     @property
     def colours(self) -> dict[str, str]:
@@ -55,7 +56,7 @@ class Runs:
         tables = []
         for label in self.labels:
             for fold in self.folds:
-                for seed in self.seeds:
+                for seed in self.seeds[label]:
                     table = read_table(self.folder(label, fold, seed) / name)
                     run = {"dataset": self.spec.label, "method": label, "fold": fold, "seed": seed}
                     tables.append(pd.DataFrame({**run, **table}, index=table.index))
@@ -65,7 +66,9 @@ class Runs:
         """``history.csv`` of every run, by label."""
         return {
             label: [
-                read_table(self.folder(label, k, s) / "history.csv") for k in self.folds for s in self.seeds
+                read_table(self.folder(label, k, s) / "history.csv")
+                for k in self.folds
+                for s in self.seeds[label]
             ]
             for label in self.labels
         }
@@ -76,7 +79,8 @@ class Runs:
         kind = (
             "official split" if self.protocol.kind == "official" else f"{self.protocol.folds}-fold by patient"
         )
-        seeds = "one seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds averaged"
+        counts = sorted({len(self.seeds[label]) for label in self.labels})
+        seeds = "one seed" if counts == [1] else f"{'-'.join(map(str, counts))} seeds averaged"
         noun = "patient" if patients == 1 else "patients"
         return f"{kind}, {self.protocol.evaluate_on}, {patients} {noun}; {seeds}"
 
@@ -102,7 +106,7 @@ def open_runs(results: Path, dataset_file: Path, study: Mapping[str, Any]) -> Ru
         supervision={label: rows[label]["supervision"] for label in order},
         labels=labels,
         folds=list(study["folds"]),
-        seeds=list(study["seeds"]),
+        seeds={label: list(rows[label].get("seeds", study["seeds"])) for label in labels},
     )
 
 

@@ -1,0 +1,186 @@
+"""Take over finished runs of other results folders: clusters, colleagues, interrupted weeks.
+
+A run is taken over only if every file of it is what its records say, and only if it fits what is there: equal
+configuration of the row, equal code, equal data. What was left out (images always, models and predictions
+unless asked for) is noted in ``collected.json``, so that `cyclemix verify` does not miss it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from cyclemix.files.atomic import write_text
+from cyclemix.files.layout import data_dir
+from cyclemix.provenance import records, rows
+from cyclemix.provenance.leftout import NAME as COLLECTED
+from cyclemix.study.plan import Plan
+
+log = logging.getLogger(__name__)
+
+RECORDS = (records.NAME, f"predictions/{records.NAME}", records.METRICS)
+SCORES = ("metrics.csv", "metrics_as_predicted.csv", "metrics_by_level.csv", "history.csv")
+ON_REQUEST = {"models": "model.pt", "predictions": "predictions/**/*.nii.gz"}
+
+
+@dataclass
+class Collected:
+    """Outcome of `run`: runs by folder below the results folder, and one message per run that was refused."""
+
+    taken: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def run(sources: Sequence[Path], into: Path, also: Sequence[str] = ()) -> Collected:
+    """Copy the finished runs of ``sources`` into the results folder ``into``; a second call changes nothing.
+
+    Args:
+        sources: results folders.
+        into: results folder, made where there is none.
+        also: ``models``, ``predictions``: what is copied beside configuration, scores and records.
+
+    Raises:
+        ValueError: a source has no finished run, or ``also`` names something else.
+    """
+    unknown = sorted(set(also) - set(ON_REQUEST))
+    if unknown:
+        raise ValueError(f"--also: expected {' or '.join(ON_REQUEST)}, got {', '.join(unknown)}")
+    found = [(source, folder) for source in sources for folder in _finished(source)]
+    outcome = Collected()
+    for source, folder in tqdm(found, unit="run", disable=None):
+        name = folder.relative_to(source).as_posix()
+        try:
+            new = _take(source, folder, into, also)
+        except (ValueError, OSError) as error:
+            outcome.refused.append(f"{folder}: {error}")
+            continue
+        (outcome.taken if new else outcome.present).append(name)
+    left_out = ["data", *(kind for kind in ON_REQUEST if kind not in also)]
+    write_text(into / COLLECTED, json.dumps({"left_out": left_out}) + "\n")
+    return outcome
+
+
+def _finished(results: Path) -> list[Path]:
+    """Folders of the runs that were scored."""
+    found = sorted(path.parent for path in results.glob("runs/*/*/fold*_seed*/metrics.csv"))
+    if not found:
+        raise ValueError(f"{results}: expected a results folder, found no runs/*/*/fold*_seed*/metrics.csv")
+    return found
+
+
+def _take(source: Path, folder: Path, into: Path, also: Sequence[str]) -> bool:
+    """Check and copy one run; False where the same is there already."""
+    name = folder.relative_to(source)
+    target = into / name
+    files = list(_files(folder, also))
+    for record in RECORDS:
+        records.read(folder / record)
+    records.check([folder / record for record in RECORDS], files)
+    dataset = name.parts[1]
+    _check_equal(folder.parent / "config.json", target.parent / "config.json", "another recipe")
+    folds = data_dir(source, dataset) / "folds.json", data_dir(into, dataset) / "folds.json"
+    _check_equal(*folds, "other folds")
+    new = [path for path in files if not (target / path.relative_to(folder)).is_file()]
+    for path in set(files) - set(new):
+        if path.read_bytes() != (target / path.relative_to(folder)).read_bytes():
+            raise ValueError(
+                f"{target} has another {path.relative_to(folder)} of this run; delete one of them"
+            )
+    if new:
+        _check_row(source, folder, into, target)
+        _copy(folder.parent / "config.json", target.parent / "config.json")
+        _copy(*folds)
+        _copy_run(folder, target, files)
+    return bool(new)
+
+
+def _files(folder: Path, also: Sequence[str]) -> Iterator[Path]:
+    for name in (*RECORDS, *SCORES):
+        if not (folder / name).is_file():
+            raise ValueError(f"no {name}; expected a run that was trained, predicted and evaluated")
+        yield folder / name
+    for kind in also:
+        yield from sorted(folder.glob(ON_REQUEST[kind]))
+
+
+def _check_equal(path: Path, other: Path, what: str) -> None:
+    """Refuse a JSON file that differs from the one that is there; names the keys."""
+    if not other.is_file():
+        return
+    ours, theirs = (dict(_flat(json.loads(file.read_text()))) for file in (other, path))
+    odd = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+    if odd:
+        shown = "; ".join(f"{key}: {theirs.get(key)!r}, there {ours.get(key)!r}" for key in odd[:3])
+        raise ValueError(f"{what} than {other}: {shown}" + (f"; {len(odd) - 3} more" if len(odd) > 3 else ""))
+
+
+def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of nested mappings by dotted key; lists are leaves."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _flat(item, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, value
+
+
+def _check_row(source: Path, folder: Path, into: Path, target: Path) -> None:
+    """Refuse a run whose code or data differ from those of the runs that are there."""
+    made = rows.made_from(source, folder)
+    for other in sorted(target.parent.parent.glob("*/fold*_seed*")):
+        if other == target:
+            continue
+        theirs = rows.made_from(into, other)
+        same_row = other.parent == target.parent
+        keys = {key for key in made.keys() & theirs.keys() if same_row or key.startswith("data/")}
+        odd = sorted(key for key in keys if made[key] != theirs[key])
+        if odd:
+            key = odd[0]
+            raise ValueError(
+                f"{key} is {made[key]}, but {theirs[key]} in {other}; expected equal ones per table"
+            )
+
+
+def _copy(path: Path, target: Path) -> None:
+    if not target.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_text(target, path.read_text())
+
+
+def _copy_run(folder: Path, target: Path, files: Sequence[Path]) -> None:
+    """The run's folder under its name only when whole; files that were added later one by one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as scratch:
+        for path in files:
+            copy = Path(scratch) / "run" / path.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        if not target.exists():
+            (Path(scratch) / "run").rename(target)
+            return
+        for path in files:
+            (target / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
+            (Path(scratch) / "run" / path.relative_to(folder)).replace(target / path.relative_to(folder))
+
+
+def described(plan: Plan, dataset: str, results: Path) -> dict[str, Any]:
+    """The study as ``tabulate`` and ``figures`` take it, with the runs that ``results`` holds.
+
+    A row takes the seeds of its runs; a row without any is ``n/a``, not run yet.
+    """
+    study: dict[str, Any] = json.loads(plan.table_json(dataset))
+    for label, row in study["methods"].items():
+        if row["reason"]:
+            continue
+        runs = [results / "runs" / dataset / label / f"fold{fold}_seed{{}}" for fold in study["folds"]]
+        seeds = [seed for seed in range(100) if all(Path(str(run).format(seed)).is_dir() for run in runs)]
+        row |= {"seeds": seeds} if seeds else {"reason": "not run yet"}
+    return study

@@ -1,0 +1,126 @@
+"""Runs of several results folders in one: what is taken over, what is refused, what the tables then say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tiny_study
+
+from cyclemix.files.layout import run_dir, table_dir
+from cyclemix.provenance import records, verify
+from cyclemix.report import figures, tables
+from cyclemix.study import collect
+
+RUN = "runs/tiny/row/fold0_seed0"
+
+
+@pytest.fixture(scope="module")
+def seeds(phantom_prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Results folders of one row, one seed each; read only."""
+    folder = tmp_path_factory.mktemp("seeds")
+    return [tiny_study.study(phantom_prepared, folder / f"seed{seed}", seed) for seed in (0, 1)]
+
+
+@pytest.fixture
+def other(seeds: list[Path], tmp_path: Path) -> Path:
+    """A copy of the second folder, to be altered."""
+    return Path(shutil.copytree(seeds[1], tmp_path / "other", symlinks=True))
+
+
+def rewrite(record: Path, **changes: object) -> None:
+    """A record with other content and the checksum that fits it."""
+    content = json.loads(record.read_text()) | changes
+    content["checksum"] = records.checksum(content)
+    record.write_text(json.dumps(content))
+
+
+def test_two_folders_become_one_table_without_images(
+    seeds: list[Path], phantom_prepared: Path, tmp_path: Path
+) -> None:
+    into = tmp_path / "all"
+    outcome = collect.run(seeds, into)
+    assert outcome.taken == [RUN, RUN.replace("seed0", "seed1")]
+    assert outcome.refused == []
+    assert not list(into.rglob("*.nii.gz")) + list(into.rglob("*.npz")) + list(into.rglob("model.pt"))
+    study = tiny_study.described(seeds=[0, 1])
+    tables.run(into, phantom_prepared / "tiny.yaml", study, table_dir(into, "tiny"))
+    assert set(pd.read_csv(table_dir(into, "tiny") / "per_case.csv")["seed"]) == {0, 1}
+    figures.run(into, phantom_prepared / "tiny.yaml", study, tmp_path / "figures")
+    assert (tmp_path / "figures" / "boxplot.png").is_file()
+    assert not (tmp_path / "figures" / "overlays.png").exists()
+    assert verify.run(into).problems == []
+
+
+def test_a_second_call_changes_nothing(seeds: list[Path], tmp_path: Path) -> None:
+    collect.run(seeds, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    outcome = collect.run(seeds, tmp_path)
+    assert (outcome.taken, len(outcome.present), outcome.refused) == ([], 2, [])
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_models_and_predictions_come_on_request(seeds: list[Path], tmp_path: Path) -> None:
+    collect.run(seeds[:1], tmp_path)
+    collect.run(seeds[:1], tmp_path, ["models", "predictions"])
+    assert (tmp_path / RUN / "model.pt").is_file()
+    assert len(list((tmp_path / RUN / "predictions").rglob("*.nii.gz"))) == 4  # 2 frames, both ways
+    with pytest.raises(ValueError, match="--also: expected models or predictions, got images"):
+        collect.run(seeds[:1], tmp_path, ["images"])
+
+
+def test_a_file_altered_after_it_was_written_is_refused(other: Path, tmp_path: Path) -> None:
+    metrics = run_dir(other, "tiny", "row", 0, 1) / "metrics.csv"
+    metrics.write_text(metrics.read_text().replace("heart005", "heart006"))
+    (message,) = collect.run([other], tmp_path / "all").refused
+    assert "metrics.csv: damaged or altered since `evaluate` wrote it" in message
+
+
+def test_another_recipe_is_refused_and_its_key_named(seeds: list[Path], other: Path, tmp_path: Path) -> None:
+    config = other / "runs" / "tiny" / "row" / "config.json"
+    config.write_text(config.read_text().replace('"max_steps": 4', '"max_steps": 5'))
+    outcome = collect.run([seeds[0], other], tmp_path / "all")
+    assert outcome.taken == [RUN]
+    assert "another recipe than" in outcome.refused[0]
+    assert "training.max_steps: 5, there 4" in outcome.refused[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"code_digest": "0" * 16}, "code_digest of train is 0000000000000000, but"),
+        ({"lock_digest": "1" * 16}, "lock_digest of train is 1111111111111111, but"),
+    ],
+)
+def test_other_code_of_a_row_is_refused(
+    seeds: list[Path], other: Path, tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
+    rewrite(run_dir(other, "tiny", "row", 0, 1) / "provenance.json", **changes)
+    assert message in collect.run([seeds[0], other], tmp_path / "all").refused[0]
+
+
+def test_other_data_are_refused_in_every_row(seeds: list[Path], other: Path, tmp_path: Path) -> None:
+    """The two folders' rows have different names, so only their data can conflict."""
+    record = run_dir(other, "tiny", "row", 0, 1) / "provenance.json"
+    inputs = json.loads(record.read_text())["inputs"]
+    name = next(key for key in inputs if key.endswith("heart001_frame01.npz"))
+    rewrite(record, inputs=inputs | {name: "2" * 64})
+    (other / "runs" / "tiny" / "row").rename(other / "runs" / "tiny" / "another")
+    (message,) = collect.run([seeds[0], other], tmp_path / "all").refused
+    assert "heart001_frame01.npz is 2222222222222222, but" in message
+
+
+def test_another_result_of_the_same_run_is_refused(seeds: list[Path], other: Path, tmp_path: Path) -> None:
+    collect.run(seeds, tmp_path / "all")
+    there = run_dir(tmp_path / "all", "tiny", "row", 0, 1) / "history.csv"
+    there.write_text(there.read_text() + "\n")
+    (message,) = collect.run([other], tmp_path / "all").refused
+    assert "has another history.csv of this run; delete one of them" in message
+
+
+def test_a_folder_without_runs_is_no_results_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected a results folder, found no runs"):
+        collect.run([tmp_path], tmp_path / "all")
