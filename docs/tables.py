@@ -4,7 +4,8 @@
     python docs/tables.py --record results         # first record a finished study, then rewrite
 
 A table is the text between ``<!-- table: STUDY KIND -->`` and ``<!-- /table -->``. STUDY is a folder of
-benchmarks/studies with the layout of a results folder; KIND is a key of `KINDS`.
+benchmarks/studies with the layout of a results folder, KIND a key of `KINDS`; or STUDY is ``rows``, the rows of
+config/methods.yaml, and KIND a key of `ROWS`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from cyclemix.config.models import load_methods
+from cyclemix.study import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = ROOT / "benchmarks" / "studies"
@@ -40,6 +44,8 @@ def rewritten(text: str, where: str) -> str:
 
     def table(match: re.Match[str]) -> str:
         opening, study, kind, closing = match.groups()
+        if study == "rows" and kind in ROWS:
+            return f"{opening}{ROWS[kind]()}\n{closing}"
         if kind not in KINDS or not (STUDIES / study / "tables").is_dir():
             known = ", ".join(sorted(folder.name for folder in STUDIES.iterdir()))
             raise ValueError(
@@ -84,6 +90,30 @@ def runs(study: Path) -> str:
 
 KINDS: dict[str, Callable[[Path], str]] = {"scores": scores, "runs": runs}
 """What a table shows of a study."""
+
+
+def sources() -> str:
+    """The code that was read for each row of config/methods.yaml."""
+    rows: dict[str, list[str]] = {}
+    for label, block in load_methods(ROOT / "config" / "methods.yaml").items():
+        source = block.source
+        words = "none" if source == "none" else f"{source.repository} `{source.commit}`, `{source.file}`"
+        rows.setdefault(words, []).append(f"`{label}`")
+    lines = [_row([", ".join(labels), words]) for words, labels in rows.items()]
+    return "\n".join([_row(["rows", "source"]), _row(["---", "---"]), *lines])
+
+
+def departures() -> str:
+    """What each method and network does differently from its source; one row per departure."""
+    lines = [_row(["file", "departure"]), _row(["---", "---"])]
+    for name, items in catalogue.departures(ROOT).items():
+        cells = [" ".join(item.replace("``", "`").replace("|", "\\|").split()) for item in items]
+        lines += [_row([f"`{name}`", cell]) for cell in cells]
+    return "\n".join(lines)
+
+
+ROWS: dict[str, Callable[[], str]] = {"sources": sources, "departures": departures}
+"""What a table shows of the rows."""
 
 
 def record(results: Path) -> None:

@@ -55,7 +55,7 @@ BLOCK = """
   method: {name}
   summary: one line for tables
   citation: Author et al., VENUE YEAR
-  verified: false # until compared with the original
+  source: none # or {{repository: owner/name, commit: sha, file: path}}, once read
 """
 
 TEST = '''"""What is particular to {name}: its terms on a few pixels, computed by hand."""

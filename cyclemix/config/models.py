@@ -175,6 +175,19 @@ class Tracking(StrictModel):
     )
 
 
+class Source(StrictModel):
+    """The published code that a row was compared with."""
+
+    repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name on GitHub")
+    commit: str = Field(pattern=r"^[0-9a-f]{7,40}$", description="commit that was read")
+    file: str = Field(min_length=1, description="the file that holds the method, from the repository's root")
+
+    @property
+    def words(self) -> str:
+        """``owner/name@commit file`` for listings."""
+        return f"{self.repository}@{self.commit} {self.file}"
+
+
 class MethodBlock(StrictModel):
     """One row of the comparison: a method, what supervises it and what it changes."""
 
@@ -182,8 +195,8 @@ class MethodBlock(StrictModel):
     supervision: Supervision = Field("scribble", description="which labels the training subjects lend")
     summary: str = Field(description="one line for tables and `cyclemix methods`")
     citation: str = Field("", description="short reference")
-    verified: bool = Field(
-        True, description="false = written from descriptions alone, not verified against the original"
+    source: Source | Literal["none"] = Field(
+        "none", description="published code that was read for this row; none = no code was found or read"
     )
     config: dict[str, Any] = Field(default_factory=dict, description="the method's own settings (its Config)")
     training: dict[str, Any] = Field(

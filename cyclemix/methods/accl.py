@@ -2,9 +2,10 @@
 
 Partial cross-entropy on the scribbles, and reference masks of other patients in place of constraints written
 down by hand: a discriminator learns the masks and holds the network's outputs to their distribution.
-Not verified against the original. The abstract alone could be read. That the discriminator is a PatchGAN is
-recalled; the least-squares game is this package's, its weight that of ``maag``, without noise or swapped
-labels.
+No published code was found; the abstract alone was read.
+
+Deviations: unknown. That the discriminator is a PatchGAN is recalled; the least-squares losses are this
+package's, their weight that of ``maag``, without noise or swapped labels.
 """
 
 from __future__ import annotations

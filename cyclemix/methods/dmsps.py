@@ -14,6 +14,8 @@ component, the background's too. The first decoder predicts.
 Deviations:
     * one training: the scribbles grow after ``grow_at_step``, half of the 3000 steps; there stage two starts
       a new schedule from stage one's best model;
+    * pixels that are not sure stay unlabelled, as in the paper; in the released file of grown labels
+      (``pred_cuM``) they are merged into the background;
     * pixels that were scribbled keep the annotator's label; there the prediction replaces it;
     * the averaged weights predict, both decoders without dropout; in the scripts the second drops channels
       even then;

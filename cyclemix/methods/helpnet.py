@@ -6,14 +6,15 @@ Image Segmentation" (Zhang, Wu, Zhang, Jin, Xiong, Bu, Chen and Feng): abstract,
 and put back in order: the image of other contrast and brightness, its quarters shuffled, and these quarters'
 quarters shuffled too.
     pce          cross-entropy on the scribbles, mean over all pixels: weights 1, 1 and 0.2 for the views;
-    consistency  1 - cos between either shuffled view's prediction and the first one's, weight 0.3 each;
+    consistency  1 - cos between either shuffled view's prediction and the first one's, weight 0.3 for the
+                 coarse and 0.1 for the fine view;
     pseudo       Dice loss of each view with the ensemble's argmax, weight 0.1 each. The ensemble weighs each
                  pixel's three predictions by the softmax of their negative entropy in bits over 0.4;
     integrity    1 - cos between the ensemble and its own largest components, weight 0.3.
 
 Deviations:
-    * no boundary term: it needs edge maps of PiDiNet, a network trained on natural images, that come with the
-      authors' data;
+    * no boundary term (weight 0.03 there): it needs edge maps of PiDiNet, a network trained on natural
+      images, that come with the authors' data;
     * each sample is shuffled in its own way, there the whole batch in one way;
     * no added noise in a fifth of the steps: the shared augmentation adds noise;
     * network, optimizer, schedule and augmentation are the shared ones.
@@ -44,7 +45,9 @@ class HELPNet(Method):
         weights_pce: tuple[float, float, float] = Field(
             (1.0, 1.0, 0.2), description="weight of the scribbles on the recoloured, coarse and fine view"
         )
-        weight_consistency: float = Field(0.3, ge=0, description="weight of either shuffled view's agreement")
+        weights_consistency: tuple[float, float] = Field(
+            (0.3, 0.1), description="weight of the agreement of the coarse and of the fine view"
+        )
         weight_pseudo: float = Field(0.1, ge=0, description="weight of each view's Dice with the ensemble")
         weight_integrity: float = Field(0.3, ge=0, description="weight of the largest components")
         temperature: float = Field(0.4, gt=0, description="of the ensemble's weights, bits")
@@ -70,11 +73,14 @@ class HELPNet(Method):
             weight * partial_cross_entropy(view, batch.target, reduction="pixels")
             for weight, view in zip(config.weights_pce, logits, strict=True)
         ]
-        agreement = cosine_distance(views[1], views[0]) + cosine_distance(views[2], views[0])
+        agreement = [
+            weight * cosine_distance(view, views[0])
+            for weight, view in zip(config.weights_consistency, views[1:], strict=True)
+        ]
         dice = torch.stack([partial_dice(view, pseudo) for view in views]).sum()
         return {
             "pce": torch.stack(pce).sum(),
-            "consistency": config.weight_consistency * agreement,
+            "consistency": torch.stack(agreement).sum(),
             "pseudo": config.weight_pseudo * dice,
             "integrity": config.weight_integrity * cosine_distance(both, largest),
         }

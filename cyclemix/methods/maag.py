@@ -15,7 +15,7 @@ Deviations from that code:
       weights, trains the discriminator alone;
     * labels are swapped a sample at a time, for the discriminator. There the sign of a whole batch's score
       flips, for both sides, with the gradient passed on as if it had not;
-    * the game is played on the scribbled slices; there on further unlabelled ones too;
+    * the adversarial terms see the scribbled slices; there all frames of the same patients' cine series;
     * one optimizer, one step for all: there three steps of Adam follow each other.
 Those of network and discriminator stand with them.
 """

@@ -4,11 +4,13 @@ A U-Net learns the scribbles. A denoising auto-encoder learns masks of other pat
 ones and answers with whole ones, through a code too short for anything but plausible hearts. Applied to the
 U-Net's softmax it replaces each prediction by a plausible one.
 
-Not verified against the original. The abstracts alone could be read; kinds of damage, Dice loss and dense
-code are recalled, their sizes are this package's. The paper trains two networks one after the other. Here
-both train in one loop with no gradient between them, which equals two steps of the same budget each but for
-two things: gradients are clipped by their joint norm, and one step is kept for both, the best of the repaired
-predictions.
+No published code was read; the abstracts alone were.
+
+Deviations from the paper, as far as they are known:
+    * kinds of damage, Dice loss and dense code are recalled, their sizes are this package's;
+    * both networks train in one loop with no gradient between them; the paper trains one after the other. The
+      difference: gradients are clipped by their joint norm, and one step is kept for both, the best of the
+      repaired predictions.
 """
 
 from __future__ import annotations

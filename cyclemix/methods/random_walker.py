@@ -6,16 +6,24 @@ acdc_pseudo_label_random_walker.py and train_weakly_supervised_pCE_random_walker
 scikit-image's scaling exp(-beta d^2 / (10 sd)) is kept, d on a slice's grey values in 0..1 and sd their
 standard deviation.
 
+The row ``random_walker_dense`` has that code's settings: every pixel is labelled (``confidence`` 0), a slice
+in which a structure is not scribbled becomes background (``incomplete``), the loss is the mean of
+cross-entropy and Dice (``dice_share``), and grey values are stretched by 2 / 1.7 first, which multiplies
+beta.
+
 Deviations from that code:
-    * pixels that no class wins with ``confidence`` stay unlabelled; there every pixel is labelled;
-    * a slice is grown where the background and a structure are scribbled, else it keeps its scribbles; there
-      all structures must be, else the whole slice becomes background;
-    * padding is no place to walk and stays unlabelled;
-    * cross-entropy alone; there the mean of cross-entropy and Dice;
-    * grey values are not stretched by 1.18 first.
+    * by default, pixels that no class wins with ``confidence`` stay unlabelled; there every pixel is
+      labelled;
+    * by default, a slice is grown where the background and a structure are scribbled, else it keeps its
+      scribbles; there all structures must be, else the whole slice becomes background;
+    * by default, cross-entropy alone; there the mean of cross-entropy and Dice;
+    * by default, grey values are not stretched by 2 / 1.7 first;
+    * in both rows, padding is not labelled.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -26,7 +34,7 @@ from cyclemix.config.strict import StrictModel
 from cyclemix.inference.predictor import CHUNK
 from cyclemix.methods.base import Batch, Method, Network, Slices
 from cyclemix.ops.frame import image_frame
-from cyclemix.ops.losses import partial_cross_entropy
+from cyclemix.ops.losses import partial_cross_entropy, partial_dice
 from cyclemix.ops.randomwalk import random_walk
 
 
@@ -50,23 +58,36 @@ class RandomWalker(Method):
         confidence: float = Field(
             0.8, ge=0, lt=1, description="least probability of a grown label; 0 = label every pixel"
         )
+        incomplete: Literal["scribbles", "background"] = Field(
+            "scribbles",
+            description="a slice without scribbled background or structure keeps its scribbles; background: "
+            "a slice in which any structure is not scribbled is background everywhere, as in WSL4MIS",
+        )
+        dice_share: float = Field(
+            0.0, ge=0, le=1, description="share of the Dice loss, the rest is cross-entropy; WSL4MIS: 0.5"
+        )
 
     supervision = "scribble"
 
     def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
         """The grown labels."""
-        parts = zip(slices.image.split(CHUNK), slices.target.split(CHUNK), strict=True)
-        grown = [
-            grow(image, target.long(), self.num_classes, self.config.beta, self.config.confidence)
-            for image, target in parts
-        ]
+        config, grown = self.config, []
+        for image, target in zip(slices.image.split(CHUNK), slices.target.long().split(CHUNK), strict=True):
+            labels = grow(image, target, self.num_classes, config.beta, config.confidence)
+            if config.incomplete == "background":
+                labels = blank_incomplete(labels, target, image_frame(image), self.num_classes)
+            grown.append(labels)
         self.labels = Labels(torch.cat(grown).to(torch.uint8))
         return {"labels": self.labels}
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """One term, ``ce`` on the grown labels."""
+        """Terms ``ce`` and, with a share, ``dice`` on the grown labels."""
+        share, logits = self.config.dice_share, net(batch.image)
         target = batch.transform.labels(self.labels.values[batch.index].long())
-        return {"ce": partial_cross_entropy(net(batch.image), target)}
+        terms = {"ce": (1 - share) * partial_cross_entropy(logits, target)}
+        if share > 0:
+            terms["dice"] = share * partial_dice(logits.float().softmax(dim=1), target)
+        return terms
 
 
 def grow(image: Tensor, scribbles: Tensor, num_classes: int, beta: float, confidence: float) -> Tensor:
@@ -91,3 +112,17 @@ def grow(image: Tensor, scribbles: Tensor, num_classes: int, beta: float, confid
     structure = ((scribbles != BACKGROUND) & (scribbles != UNLABELLED)).any(dim=(1, 2), keepdim=True)
     wins = (best > confidence) & inside & background & structure
     return torch.where(scribbles == UNLABELLED, torch.where(wins, label, UNLABELLED), scribbles)
+
+
+def blank_incomplete(labels: Tensor, scribbles: Tensor, inside: Tensor, num_classes: int) -> Tensor:
+    """``labels`` with slices in which a structure is not scribbled turned into background, padding left out.
+
+    Args:
+        labels: (B,H,W) int64, the grown labels.
+        scribbles: (B,H,W) int64.
+        inside: (B,H,W) bool, False in padding.
+        num_classes: classes, the background included.
+    """
+    present = torch.stack([(scribbles == value).any(dim=2).any(dim=1) for value in range(1, num_classes)])
+    background = torch.where(inside, BACKGROUND, UNLABELLED)
+    return torch.where(present.all(dim=0)[:, None, None], labels, background)

@@ -10,8 +10,11 @@ Abstract, and original code (HUANGLIZI/ScribFormer: ``train.py`` with the values
 
 Gradients of ``acam`` reach the deepest map as well, as in the code.
 
-Deviations: the network is a smaller one, of the default network's order (``networks/scribformer.py``);
-optimizer, schedule and augmentation are the shared ones.
+Deviations:
+    * the network is a compact one, of the default network's order: 4 transformer blocks of width 256 coupled
+      from 1/2 resolution at 5 levels and 32 filters; there 12 of width 384 from 1/4 resolution
+      (``cyclemix/networks/scribformer.py``);
+    * optimizer, schedule and augmentation are the shared ones.
 """
 
 from __future__ import annotations

@@ -1,16 +1,23 @@
 """ShapePU: positive-unlabelled learning with class ratios, and consistency under occlusion (MICCAI 2022).
 
 Zhang and Zhuang, arXiv 2206.02118: abstract, and official code (BWGZK/ShapePU: ``engine.py``,
-``estimator.py``, ``main.py``):
+``estimator.py``, ``main.py``). Each image is predicted as it is and as a second view: one square occluded,
+then rotated by 0-360 degrees, then flipped along a random choice of the axes.
     pce       cross-entropy on the scribbles;
+    view      cross-entropy of the second view on the scribbles that it shows;
     negative  EM estimates each class's share a_k of the unlabelled pixels; those outside of the a_k highest
               ranked of a foreground class are not of that class, and the probability left to the other
               classes is maximised: - log of its sum, mean over the pixels that some class is excluded from;
-    global    1 - cos between the prediction of the occluded image and the prediction of the image, where
-              visible. The released code lacks this term; the square of 32 px and the weight 0.05 are those of
-              the authors' next code (ZScribbleSeg, also CycleMix).
+    global    1 - cos between the prediction of the image and that of the second view, turned back, where
+              visible; weight 0.05.
 
 Deviations from the code:
+    * both terms of the second view are taken of its prediction turned back, on visible pixels; there labels
+      turn with the image, and occluded pixels become background;
+    * the prediction is turned back in the reverse order, every sample of the batch; there the rotation is
+      undone before the flip, and the function that undoes flips returns after the first sample;
+    * ``global`` is a mean over visible pixels; there over all, the others counting as 0;
+    * image and logits are rotated with bilinear interpolation; there with the nearest pixel;
     * the EM runs over the unlabelled pixels, as the paper says; the code's runs over the labelled ones (it
       passes ``p`` where its comment has ``n``), which returns the scribbles' own shares;
     * a fixed number of EM steps instead of a tolerance of 1e-3, so that nothing waits for the device;
@@ -29,17 +36,20 @@ from torch import Tensor
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
-from cyclemix.ops import occlusion
+from cyclemix.ops import occlusion, rotation
 from cyclemix.ops.losses import cosine_distance, partial_cross_entropy
 from cyclemix.ops.mixture import class_ratios, exclusion_loss, outranked
 
 
 class ShapePU(Method):
-    """Scribbles, classes excluded by their ratios, and consistency under occlusion."""
+    """Scribbles, classes excluded by their ratios, and agreement with an occluded and turned view."""
 
     class Config(StrictModel):
         """Values of the authors' codes; the steps are for a training of 3000."""
 
+        weight_view: float = Field(
+            1.0, ge=0, description="weight of the cross-entropy of the occluded, rotated and flipped view"
+        )
         weight_negative: float = Field(1.0, ge=0, description="weight of the exclusion by class ratios")
         negative_from_step: int = Field(600, ge=0, description="optimizer steps before the exclusion starts")
         em_iterations: int = Field(20, ge=1, description="EM steps a batch")
@@ -49,22 +59,32 @@ class ShapePU(Method):
     supervision = "scribble"
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """Terms ``pce``, ``negative`` (0 until it starts) and ``global``."""
-        config, image = self.config, batch.image
-        logits = net(image)
+        """Terms ``pce``, ``view``, ``negative`` (0 until it starts) and ``global``."""
+        config = self.config
+        logits = net(batch.image)
         scores = logits.float().softmax(dim=1)
-        count, _, height, width = image.shape
-        side = config.occlusion_px
-        hidden = occlusion.random_squares(count, height, width, side, generator, image.device)
-        occluded = net(image * ~hidden[:, None]).float().softmax(dim=1)
+        second, visible = self._second_view(net, batch.image, generator)
         negative = scores.new_zeros(())
         if batch.step >= config.negative_from_step:
             negative = self._negative(logits, scores.detach(), batch.target)
         return {
             "pce": partial_cross_entropy(logits, batch.target),
+            "view": config.weight_view
+            * partial_cross_entropy(second, batch.target.masked_fill(~visible, UNLABELLED)),
             "negative": config.weight_negative * negative,
-            "global": config.weight_global * cosine_distance(occluded, scores, ~hidden),
+            "global": config.weight_global * cosine_distance(second.float().softmax(dim=1), scores, visible),
         }
+
+    def _second_view(self, net: Network, image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Logits (B,C,H,W) of the occluded, turned image, turned back, and which are visible (B,H,W)."""
+        (count, _, height, width), device = image.shape, image.device
+        side = self.config.occlusion_px
+        shown = ~occlusion.random_squares(count, height, width, side, generator, device)
+        angle = rotation.random_angles(count, generator, device)
+        flips = torch.rand((2, count, 1, 1, 1), generator=generator, device=device) < 0.5
+        turned = flip(rotation.rotate(image * shown[:, None], angle), flips)
+        logits = rotation.rotate(flip(net(turned), flips).float(), -angle)
+        return logits, shown & rotation.valid_mask(-angle, height, width)
 
     def _negative(self, logits: Tensor, scores: Tensor, target: Tensor) -> Tensor:
         ratios = class_ratios(scores, target, self.config.em_iterations)
@@ -72,3 +92,13 @@ class ShapePU(Method):
         excluded[:, BACKGROUND] = False
         loss, some = exclusion_loss(logits, excluded)
         return loss.sum() / some.sum().clamp_min(1)
+
+
+def flip(x: Tensor, flips: Tensor) -> Tensor:
+    """Flip samples of ``x`` (B,C,H,W); its own inverse.
+
+    Args:
+        flips: (2,B,1,1,1) bool, which samples are flipped along the rows' and the columns' axis.
+    """
+    x = torch.where(flips[0], x.flip(-2), x)
+    return torch.where(flips[1], x.flip(-1), x)

@@ -19,22 +19,27 @@ class UNetCRF(Method):
     ``crf`` is sum_c s_c' W (1 - s_c) with W_ij a Gaussian of position and grey value. It differs by a
     constant from the -sum_c s_c' W s_c of the official code (meng-tang/rloss, DenseCRFLoss.py), with the
     settings of its train_withdensecrfloss.sh: grey-value deviation 15 of 255, distance deviation 100 px in
-    crops of 513 px, weight 2e-9 a pair at half resolution. That is 2e-9 * (256^2)^2 = 8.6 for the mean over
-    pairs, which is weighed here.
+    crops of 513 px, weight 2e-9 per pair at half resolution, batches of 12. Its cross-entropy is the mean
+    over labelled pixels, divided by the batch size once more (utils/loss.py); the CRF energy is divided by
+    the batch size once. Relative to a cross-entropy of weight 1, the mean over pairs therefore has weight
+    2e-9 * (256^2)^2 * 12 = 103.
 
-    Deviations: the sum is exact, where the code filters on a permutohedral lattice; for that, scores and
-    image are averaged down to at most 56 px a side (212 px: 53, a quarter), where the code takes half
-    resolution. Lengths are shares of the longer side, as slices are smaller than its photographs. Grey values
-    are one channel on each slice's own range. The regulariser is there from the first step, as in that
-    script; the authors' Caffe version fine-tunes a network trained with cross-entropy alone. Pixels that
-    augmentation brings in from outside the slice are left out, as the code leaves out padding; the data set's
-    own padding is not known here.
+    Deviations:
+        * the sum over pairs is exact, on scores and image averaged down to at most 56 px per side (212 px:
+          53, a quarter); there a permutohedral lattice filters at half resolution;
+        * lengths are shares of the longer side, as slices are smaller than its photographs;
+        * grey values are one channel on each slice's own range; there three colours;
+        * the regulariser acts from the first step, as in that script; the authors' Caffe version fine-tunes
+          a network trained with cross-entropy alone;
+        * pixels that augmentation brings in from outside the slice are left out, as the code leaves out
+          padding; the data set's own padding is not known here;
+        * whether the UNet_CRF of CycleMix's tables is this loss or a CRF layer is not published.
     """
 
     class Config(StrictModel):
         """Weight and kernel."""
 
-        weight_crf: float = Field(8.6, ge=0, description="weight of the mean energy of a pair of pixels")
+        weight_crf: float = Field(103.0, ge=0, description="weight of the mean energy of a pair of pixels")
         sigma_xy: float = Field(
             100 / 513, gt=0, description="standard deviation of the distance, share of the longer side"
         )

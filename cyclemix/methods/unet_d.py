@@ -2,9 +2,11 @@
 
 A baseline of Valvano et al. (IEEE TMI 2021) and of CycleMix (Table 3): the scribbles say where the structures
 are, a discriminator that has seen drawn masks of other patients says what they look like.
-Not verified against the original. The code of neither paper holds it. Here it is ``maag`` without attention
-gates and coarser scales: that code's discriminator, least-squares game, noise and adversarial weight, on the
-shared network, with the plain partial cross-entropy.
+No published code was read: that of neither paper holds this baseline.
+
+Deviations: unknown. Here it is ``maag`` without attention gates and coarser scales: that code's
+discriminator, least-squares losses, noise and adversarial weight, on the shared network, with the plain
+partial cross-entropy.
 """
 
 from __future__ import annotations

@@ -10,9 +10,13 @@ from cyclemix.ops.losses import partial_cross_entropy
 
 
 class UNetPCE(Method):
-    """Cross-entropy over scribbled pixels (Tang et al., CVPR 2018, eq. 3). No deviations."""
+    """Cross-entropy over scribbled pixels (Tang et al., CVPR 2018, eq. 3).
+
+    Deviations: none in the loss; the rows ``unet_plus`` and ``unet_plusplus`` train other networks with it.
+    """
 
     supervision = "scribble"
+    networks = ("unet", "unet_paper", "unet_plusplus")
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """One term, ``pce``."""

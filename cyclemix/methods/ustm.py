@@ -6,9 +6,9 @@ below a threshold that rises. With p and q the softmax of network and teacher an
     consistency  w(t) sum_i [H_i < (0.75 + 0.25 r(t)) ln 2] |p_i - q_i|^2 / (2 sum_i [H_i < ...]),
     w(t) = weight r(t), r(t) = exp(-5 (1 - t / T)^2).
 
-Not verified against the original. Read: the paper's abstract and the baseline of HiLab-git/WSL4MIS,
-code/train_weakly_supervised_ustm_2D.py, whose formulas and values these are. T is in steps, for a training of
-3000; there too it is the whole training.
+Read: the paper's abstract and the baseline of HiLab-git/WSL4MIS (the authors' own code was not found),
+code/train_weakly_supervised_ustm_2D.py, whose formulas and values these are. T is in steps, for a training
+of 3000; there too it is the whole training.
 
 Deviations from that code:
     * quarter turns are taken in order, step by step, not by chance: that needs no number on the host;

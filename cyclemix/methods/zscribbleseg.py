@@ -3,8 +3,9 @@
 Zhang, Wang, Zhou and Zhuang, arXiv 2605.06266: abstract, and official code (DLwbm123/ZScribbleSeg:
 ``engines.py``, ``estimator.py``, ``spatial_function.py``, ``main.py``):
     unmix   cross-entropy on the scribbles, mean over labelled pixels;
-    mix     cross-entropy of the puzzle-mixed (without transport), occluded, rotated image, mean over all
-            pixels;
+    mix     cross-entropy of the puzzle-mixed (without transport), occluded, rotated image, each pixel's
+            multiplied by its labelled share (the mixing share of those of the two images that label it),
+            mean over all pixels;
     global  1 - cos between that prediction and the equally mixed predictions, weight 0.05;
     local   cross-entropy of the unlabelled pixels with the prediction's own largest components (CycleMix has
             a cosine there);
@@ -32,10 +33,10 @@ from torch import Tensor
 
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch, Network
-from cyclemix.methods.cyclemix import CycleMix
+from cyclemix.methods.cyclemix import CycleMix, MixedView
 from cyclemix.ops.affinity import neighbour_support
 from cyclemix.ops.components import cycle_target
-from cyclemix.ops.losses import partial_cross_entropy
+from cyclemix.ops.losses import cosine_distance, mixed_cross_entropy, partial_cross_entropy
 from cyclemix.ops.mixture import class_ratios, exclusion_loss, outranked
 from cyclemix.ops.puzzlemix import PuzzleSettings, puzzle_mix
 from cyclemix.ops.saliency import saliency
@@ -85,6 +86,19 @@ class ZScribbleSeg(CycleMix):
             **self._mixed_terms(self._mixed_view(net, mix, generator), target, scores),
             "local": config.weight_local * local,
             "prior": config.weight_prior * prior,
+        }
+
+    def _mixed_terms(self, view: MixedView, target: Tensor, scores: Tensor) -> dict[str, Tensor]:
+        config, ratio = self.config, view.mix.ratio
+        first, second = view.mix.labels(target)
+        labelled = (1 - ratio) * (first != UNLABELLED) + ratio * (second != UNLABELLED)
+        mixed = view.logits.float().softmax(dim=1)
+        mix = mixed_cross_entropy(
+            view.logits, (first, second), ratio, view.visible * labelled, config.reduction
+        )
+        return {
+            "mix": config.weight_mix * mix,
+            "global": config.weight_global * cosine_distance(mixed, view.mix.scores(scores), view.visible),
         }
 
     def _prior(self, logits: Tensor, scores: Tensor, batch: Batch) -> Tensor:

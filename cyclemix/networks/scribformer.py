@@ -9,11 +9,11 @@ Three branches (original code: HUANGLIZI/ScribFormer, ``network/scribformer_cam.
                   map, which strided convolutions bring to the coarsest grid.
 Prediction is the mean of the first two branches'.
 
-Smaller than the original: one transformer block a level (there 12 in all) of width `base_filters` times
-2^(levels-2) (there 384), plain convolution blocks (there bottlenecks at 4 times the filters), no class token,
-no stochastic depth. About 13.1 M parameters at 32 filters and 5 levels, where the default U-Net has 7.8 M.
-The modulation follows the activation modulation module of Qin et al. (AAAI 2022), as public copies have it;
-the file of ScribFormer's repository could not be read.
+Smaller than the original: one transformer block per level, coupled from 1/2 resolution (there 12 in all, from
+1/4), of width `base_filters` times 2^(levels-2) (there 384), plain convolution blocks (there bottlenecks at 4
+times the filters), no class token, no stochastic depth. About 13.1 M parameters at 32 filters and 5 levels,
+where the default U-Net has 7.8 M.
+The modulation is the activation modulation module of Qin et al. (AAAI 2022) as in ``network/amm.py``.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from cyclemix.report.wording import (
     DIGITS,
     MARK,
     METRIC_TITLES,
+    NO_SOURCE,
     PUBLISHED_CAPTION,
-    UNVERIFIED,
     caption,
     duration,
     facts,
@@ -145,7 +145,7 @@ def _own_row(
     best: Mapping[tuple[str, str], float],
 ) -> Row:
     block = study.study["methods"][label]
-    mark = "" if block.get("verified", True) else UNVERIFIED
+    mark = NO_SOURCE if block.get("source") == "none" else ""
     if block.get("reason"):
         return Row(label, kind="na", detail=block.get("summary", ""), mark=mark, reason=block["reason"])
     kind: Kind = "reference" if label == study.study["compare_to"] else "own"

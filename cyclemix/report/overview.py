@@ -9,10 +9,10 @@ from cyclemix.report.results import StudyResults
 from cyclemix.report.wording import (
     LEARNED_FROM,
     best_sentence,
+    no_source_notes,
     shortened_words,
     split_sentence,
     test_notes,
-    verified_notes,
 )
 
 COLUMNS = {"Dice": None, "HD95 (mm)": (AVERAGE,), "": ("Missed", "Training")}
@@ -80,5 +80,5 @@ def _csv(values: list[str]) -> str:
 
 
 def _notes(study: StudyResults) -> list[str]:
-    notes = [shortened_words(study), *test_notes(study), *verified_notes(study)]
+    notes = [shortened_words(study), *test_notes(study), *no_source_notes(study)]
     return [line for note in filter(None, notes) for line in (text(note), "")]

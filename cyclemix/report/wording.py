@@ -15,8 +15,8 @@ DIGITS = {"dice": 3, "hd_mm": 1, "hd95_mm": 1, "assd_mm": 2}
 MARK = "*"
 """Mark of a significant difference."""
 
-UNVERIFIED = "†"
-"""Mark of a method that was not verified against the original."""
+NO_SOURCE = "†"
+"""Mark of a row for which no published code was read."""
 
 LEARNED_FROM = {
     "scribble": "scribbles",
@@ -153,7 +153,7 @@ def score_notes(study: StudyResults, with_published: bool) -> list[str]:
         "Training: mean wall time per run.",
         *dense_label_notes(study),
         *test_notes(study),
-        *verified_notes(study),
+        *no_source_notes(study),
     ]
 
 
@@ -169,11 +169,11 @@ def dense_label_notes(study: StudyResults) -> list[str]:
     return notes
 
 
-def verified_notes(study: StudyResults) -> list[str]:
-    """The meaning of the mark of unverified rows; empty where there are none."""
-    if all(block.get("verified", True) for block in study.study["methods"].values()):
+def no_source_notes(study: StudyResults) -> list[str]:
+    """The meaning of the mark of rows without a source; empty where there are none."""
+    if all(block.get("source") != "none" for block in study.study["methods"].values()):
         return []
-    return [f"{UNVERIFIED} Not verified against the original code or numbers of the method."]
+    return [f"{NO_SOURCE} No published code was read for this row (source: none)."]
 
 
 def test_notes(study: StudyResults) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,21 +14,24 @@ from cyclemix.config.models import MethodBlock, load_methods
 from cyclemix.config.strict import ConfigError, nearest
 from cyclemix.study.method_schema import check_block, load_method_schemas
 
-NOT_VERIFIED = "not verified against the original"
+NO_SOURCE = "no published code was read"
+
+DEVIATIONS = re.compile(r"\bDeviations?(?: from [^:]*)?:\s(.*?)(?:\n\s*\n|\Z)", re.DOTALL)
+"""The part of a docstring that says where a file departs from its source: up to the next blank line."""
 
 
 def listing(file: Path) -> str:
-    """One line a row: label, supervision, summary, citation."""
+    """One line per row: label, supervision, summary, citation."""
     lines = []
     for label, block in load_methods(file).items():
-        doubt = "" if block.verified else f" ({NOT_VERIFIED})"
+        doubt = f" ({NO_SOURCE})" if block.source == "none" else ""
         lines.append(f"{label:18} {block.supervision:15} {block.summary}{doubt} [{block.citation}]")
     return "\n".join(lines)
 
 
 def as_json(file: Path) -> str:
-    """A JSON list of objects: label, method, supervision, citation, summary, verified."""
-    fields = {"method", "supervision", "citation", "summary", "verified"}
+    """A JSON list of objects: label, method, supervision, citation, summary, source."""
+    fields = {"method", "supervision", "citation", "summary", "source"}
     rows = [
         {"label": label, **block.model_dump(include=fields)} for label, block in load_methods(file).items()
     ]
@@ -45,15 +49,14 @@ def details(file: Path, label: str) -> str:
         raise ConfigError(f"{file}: no method {label!r}{nearest(label, blocks)}; known: {', '.join(blocks)}")
     block, schemas = blocks[label], load_method_schemas(root)
     check_block(label, block, schemas, root)
-    source = root / "cyclemix" / "methods" / f"{block.method}.py"
-    text = ast.get_docstring(ast.parse(source.read_text())) or ""
+    text = "\n\n".join(_docstrings(root / "cyclemix" / "methods" / f"{block.method}.py"))
     changes = block.model_dump(include={"training", "inference", "grid"}, exclude_none=True)
     lines = [
         f"{label}: {block.summary}",
         f"method       {block.method} (cyclemix/methods/{block.method}.py)",
         f"supervision  {block.supervision}",
         f"citation     {block.citation or '-'}",
-        *([] if block.verified else [f"             {NOT_VERIFIED}"]),
+        f"source       {source_words(block)}",
         *(f"{key:12} {json.dumps(value)}" for key, value in changes.items() if value),
         "",
         textwrap.indent(text, "    "),
@@ -62,6 +65,47 @@ def details(file: Path, label: str) -> str:
         *_settings(schemas["methods"][block.method]["config"], block),
     ]
     return "\n".join(lines)
+
+
+def source_words(block: MethodBlock) -> str:
+    """The published code that a row was compared with, or that there is none."""
+    return f"none ({NO_SOURCE})" if block.source == "none" else block.source.words
+
+
+def departures(root: Path) -> dict[str, list[str]]:
+    """Where each method and network departs from its source, by ``methods/NAME`` or ``networks/NAME``.
+
+    Read from the ``Deviations`` part of the files' docstrings; files without one are left out.
+
+    Args:
+        root: the project's folder.
+    """
+    files = [path for room in ("methods", "networks") for path in (root / "cyclemix" / room).glob("*.py")]
+    found = {f"{path.parent.name}/{path.stem}": _deviations(path) for path in sorted(files)}
+    return {name: items for name, items in found.items() if items}
+
+
+def _deviations(path: Path) -> list[str]:
+    """The bullets, or the prose, of every ``Deviations`` part of a file, each on one line."""
+    items = []
+    for text in _docstrings(path):
+        for match in DEVIATIONS.finditer(text):
+            items += re.split(r"(?:^|\n)\s*\* ", match[1])
+    lines = [re.sub(r"(?:, and|[;,.])$", "", " ".join(item.split())) for item in items]
+    return [line for line in lines if line]
+
+
+def _docstrings(path: Path) -> list[str]:
+    """The docstrings of a file and of its method class (the one with ``losses``)."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    methods = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        and any(isinstance(item, ast.FunctionDef) and item.name == "losses" for item in node.body)
+    ]
+    texts = [ast.get_docstring(tree), *map(ast.get_docstring, methods)]
+    return [text for text in texts if text]
 
 
 def _settings(schema: Mapping[str, Any], block: MethodBlock) -> list[str]:

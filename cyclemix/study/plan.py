@@ -185,7 +185,7 @@ class Plan:
         rows = {
             label: {
                 **block.model_dump(
-                    mode="json", include={"method", "supervision", "summary", "citation", "verified"}
+                    mode="json", include={"method", "supervision", "summary", "citation", "source"}
                 ),
                 "inference": self.inference(label).model_dump(mode="json"),
                 "reason": self.reason(dataset, label),

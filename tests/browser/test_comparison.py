@@ -53,8 +53,8 @@ def test_a_long_table_on_a_desk(chromium: Chromium, long: Path) -> None:
             "Dense labels",
         ]
         assert own.filter(has_text="n/a: ").count() == 3
-        assert own.locator("th sup", has_text="†").count() == 8  # every fourth row is unverified
-        assert page.locator("#scores .notes", has_text="† Not verified").count() == 1
+        assert own.locator("th sup", has_text="†").count() == 8  # every fourth row has no source
+        assert page.locator("#scores .notes", has_text="† No published code").count() == 1
         assert page.locator("#scores tr.published .tag.unverified").count() > 0
         assert overflow(page) <= 0
         own.last.scroll_into_view_if_needed()

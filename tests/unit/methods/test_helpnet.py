@@ -53,6 +53,18 @@ def test_a_prediction_that_stays_in_place_disagrees_with_shuffled_ones() -> None
     assert got["pseudo"].item() > 0.01
 
 
+def test_the_fine_view_agrees_with_a_third_of_the_coarse_ones_weight() -> None:
+    logits = torch.zeros(2, 2, 16, 16)
+    logits[:, 1, :8] = 50
+    net = Logits(logits)
+    coarse, fine = (
+        terms(net, batch(), weights_consistency=weights)["consistency"].item()
+        for weights in ((1.0, 0.0), (0.0, 1.0))
+    )
+    assert terms(net, batch())["consistency"].item() == pytest.approx(0.3 * coarse + 0.1 * fine)
+    assert fine > 0
+
+
 def test_islands_break_the_integrity() -> None:
     data = batch()
     data.image[:, :, 14:, 14:] = 1

@@ -11,7 +11,7 @@ from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.models import Augmentation
 from cyclemix.methods.base import Batch, Slices
-from cyclemix.methods.random_walker import grow
+from cyclemix.methods.random_walker import blank_incomplete, grow
 from cyclemix.ops.augment import draw_transform
 from cyclemix.ops.frame import image_frame
 
@@ -91,3 +91,28 @@ def test_grown_labels_are_trained_on_and_move_with_the_image() -> None:
     assert terms["ce"].item() <= 100 * edge.sum().item() / (moved != UNLABELLED).sum().item()
     still = Batch(image, nowhere, 0, torch.tensor([0]))
     assert method.losses(Uniform(), still, torch.Generator())["ce"].item() == pytest.approx(log(3))
+
+
+def test_a_slice_that_lacks_a_structure_becomes_background_as_in_wsl4mis() -> None:
+    scribbles = torch.tensor([[[0, 1, 2]], [[0, 1, UNLABELLED]]])
+    grown = torch.tensor([[[0, 1, 2]], [[0, 1, 1]]])
+    inside = torch.tensor([[[True, True, True]], [[True, True, False]]])
+    got = blank_incomplete(grown, scribbles, inside, 3)
+    assert got.tolist() == [[[0, 1, 2]], [[0, 0, UNLABELLED]]]
+
+
+def test_the_dense_row_takes_the_mean_of_cross_entropy_and_dice_on_every_pixel() -> None:
+    """Scores of 1/3: cross-entropy log 3; Dice of class c with n_c of N pixels 2 n_c/3 over N/9 + n_c."""
+    image, scribbles = two_halves()
+    scribbles[0, 9, 13] = 2
+    config = {"confidence": 0.0, "incomplete": "background", "dice_share": 0.5}
+    method = methods.create("random_walker", config, 3, "test")
+    method.modules(Uniform(), Slices(image, scribbles.to(torch.uint8), ["a"]))
+    labels = method.labels.values.long()
+    assert (labels[0, 2:] != UNLABELLED).all()
+    got = method.losses(Uniform(), Batch(image, scribbles, 0, torch.tensor([0])), torch.Generator())
+    counts = [(labels == value).sum().item() for value in range(3)]
+    total = sum(counts)
+    dice = sum(1 - (2 * n / 3) / (total / 9 + n) for n in counts) / 3
+    assert got["ce"].item() == pytest.approx(log(3) / 2)
+    assert got["dice"].item() == pytest.approx(dice / 2, rel=1e-4)

@@ -1,4 +1,4 @@
-"""ShapePU: what the class ratios exclude is unlearned; occlusion changes nothing for a pointwise network."""
+"""ShapePU: what the class ratios exclude is unlearned; the occluded, turned view agrees and is supervised."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from math import log
 
 import pytest
 import torch
-from nets import Logits, Pointwise
+from nets import Fixed, Logits, Pointwise, per_class
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
+from cyclemix.methods.shapepu import flip
 
 U = UNLABELLED
 
@@ -31,7 +32,7 @@ def strip(step: int = 600) -> tuple[torch.Tensor, Batch]:
 def test_sure_predictions_are_confirmed() -> None:
     logits, batch = strip()
     got = terms(Logits(logits), batch)
-    assert list(got) == ["pce", "negative", "global"]
+    assert list(got) == ["pce", "view", "negative", "global"]
     assert got["pce"].item() == pytest.approx(log(2), abs=1e-5)
     assert got["negative"].item() == pytest.approx(0, abs=1e-5)
 
@@ -60,10 +61,47 @@ def test_nothing_is_excluded_before_its_step() -> None:
     assert terms(Logits(logits), batch, em_iterations=1)["negative"].item() == 0
 
 
-def test_global_is_zero_where_the_visible_prediction_does_not_change() -> None:
-    image = torch.randint(0, 2, (2, 1, 16, 16), generator=torch.Generator().manual_seed(1)).float()
-    batch = Batch(image, image[:, 0].long(), 0, torch.arange(2))
-    assert terms(Pointwise(2), batch, occlusion_px=8)["global"].item() == pytest.approx(0, abs=1e-6)
+def blob(count: int = 8) -> torch.Tensor:
+    """Smooth images (B,1,32,32) of one off-centre disc, so that flips and turns are told apart."""
+    rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    return (-((rows - 10) ** 2 + (columns - 19) ** 2) / 60).exp().expand(count, 1, 32, 32)
+
+
+def test_the_second_view_comes_back_to_its_place() -> None:
+    """A pointwise network predicts the turned image turned: what is left is interpolation."""
+    batch = Batch(blob(), torch.full((8, 32, 32), U), 0, torch.arange(8))
+    got = terms(Pointwise(2, 2.0), batch, occlusion_px=1, weight_global=1.0)["global"].item()
+    assert got < 2e-3
+    misplaced = 1 - torch.cosine_similarity(*(
+        Pointwise(2, 2.0)(image).softmax(dim=1) for image in (blob(1), blob(1).flip(-1))
+    ), dim=1)  # fmt: skip
+    assert misplaced.mean().item() > 10 * got
+
+
+def test_the_second_view_is_supervised_where_it_is_visible() -> None:
+    """- log 0.25 for class 0, twice weighed; the rest of the batch's terms do not see it."""
+    target = torch.full((2, 16, 16), U)
+    target[:, 7:9, 7:9] = 0  # the centre stays inside however the image is turned
+    batch = Batch(torch.zeros(2, 1, 16, 16), target, 0, torch.arange(2))
+    net = Fixed(per_class(0.25, 0.75))
+    got = terms(net, batch, occlusion_px=1, weight_view=2.0)
+    assert got["view"].item() == pytest.approx(2 * log(4))
+    assert got["pce"].item() == pytest.approx(log(4))
+
+
+def test_what_is_occluded_is_neither_background_nor_anything() -> None:
+    target = torch.zeros(2, 16, 16, dtype=torch.int64)
+    batch = Batch(torch.zeros(2, 1, 16, 16), target, 0, torch.arange(2))
+    hidden = terms(Fixed(per_class(0.25, 0.75)), batch, occlusion_px=64)  # the square covers all
+    assert (hidden["view"].item(), hidden["global"].item()) == (0, 0)
+
+
+def test_flip_by_hand() -> None:
+    x = torch.tensor([[1, 2], [3, 4]]).expand(4, 1, 2, 2)
+    flips = torch.tensor([[False, True, False, True], [False, False, True, True]])[:, :, None, None, None]
+    got = flip(x, flips)
+    assert got[:, 0].tolist() == [[[1, 2], [3, 4]], [[3, 4], [1, 2]], [[2, 1], [4, 3]], [[4, 3], [2, 1]]]
+    assert torch.equal(flip(got, flips), x)
 
 
 def test_global_compares_with_the_prediction_of_the_occluded_image() -> None:

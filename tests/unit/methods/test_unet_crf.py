@@ -32,6 +32,18 @@ def test_two_pixels_by_hand() -> None:
     assert got.item() == pytest.approx(2 * (2 * 0.5 + 2 * 0.5 * neighbours) / 4)
 
 
+def test_the_default_weight_is_the_official_balance_of_energy_and_cross_entropy() -> None:
+    """2e-9 per pair of 256 x 256 pixels, and a cross-entropy divided by its batch of 12 once too often."""
+    config = methods.load("unet_crf").Config()
+    assert config.weight_crf == pytest.approx(12 * 2e-9 * 256**4, rel=1e-3)  # 103.08
+
+
+def test_the_weight_does_not_depend_on_the_batch() -> None:
+    image = torch.tensor([[[[3.0, 5.0]]]])
+    one, two = (crf(image.expand(n, 1, 1, 2), SpatialTransform(None)).item() for n in (1, 2))
+    assert two == pytest.approx(one)
+
+
 def test_lengths_are_shares_of_the_side() -> None:
     """A picture twice as large has the same energy."""
     small = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -46,7 +58,7 @@ def test_pixels_from_outside_the_slice_are_in_no_pair() -> None:
     assert crf(image, SpatialTransform(beyond)).item() == 0
     beyond[:, 3, 3] = 0.0
     assert crf(image, SpatialTransform(beyond)).item() == pytest.approx(
-        8.6 * 0.5 / 64**2
+        103 * 0.5 / 64**2
     )  # one pixel with itself
 
 

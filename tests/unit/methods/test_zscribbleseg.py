@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import log
+from types import SimpleNamespace
+
 import pytest
 import torch
 from nets import Logits, Pointwise
@@ -9,6 +12,7 @@ from nets import Logits, Pointwise
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
+from cyclemix.methods.cyclemix import MixedView
 
 U = UNLABELLED
 SIDE = 32
@@ -65,6 +69,18 @@ def test_the_prior_excludes_lone_pixels_first() -> None:
     got.backward()
     assert net.logits.grad[0, 1, 28, 4] > 0
     assert net.logits.grad[0, 1, 9, 9] <= 0
+
+
+def test_the_mixed_cross_entropy_counts_each_pixel_by_its_labelled_share() -> None:
+    """Second image's share 1/4. Left pixel: the first image alone labels it, so 3/4 of 3/4; right: both."""
+    method = methods.create("zscribbleseg", {}, 2, "test")
+    targets = torch.tensor([[[0, 0]]]), torch.tensor([[[U, 0]]])
+    ratio, scores = torch.full((1, 1, 2), 0.25), torch.full((1, 2, 1, 2), 0.5)
+    mix = SimpleNamespace(ratio=ratio, labels=lambda target: targets, scores=lambda scores: scores)
+    view = MixedView(mix, torch.zeros(1, 2, 1, 2), torch.ones(1, 1, 2, dtype=torch.bool))
+    got = method._mixed_terms(view, targets[0], scores)
+    assert got["mix"].item() == pytest.approx((0.75 * 0.75 + 1) * log(2) / 2)
+    assert got["global"].item() == pytest.approx(0, abs=1e-6)
 
 
 def test_gradients_reach_the_network_through_every_term() -> None:

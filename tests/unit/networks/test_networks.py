@@ -52,3 +52,29 @@ def test_every_architecture_predicts_one_map_of_the_images_size(name: str, shape
 def test_every_architecture_is_of_the_default_networks_order(name: str) -> None:
     own, default = (parameters(build_network(Recipe(network=n), 4)) for n in (name, "unet"))
     assert 0.9 < own / default < 2
+
+
+def nested_and_plain(levels: int) -> list[torch.nn.Module]:
+    """UNet++ and the default U-Net of 4 filters and 3 classes."""
+    recipes = (Recipe(network=n, base_filters=4, levels=levels) for n in ("unet_plusplus", "unet"))
+    return [build_network(recipe, 3) for recipe in recipes]
+
+
+def test_unet_plusplus_adds_its_inner_nodes() -> None:
+    """At 3 levels of 4, 8, 16 filters: one node, one upsampling and one more skip than the U-Net."""
+    own, plain = (
+        build_network(Recipe(network=n, base_filters=4, levels=3), 3) for n in ("unet_plusplus", "unet")
+    )
+    node = 9 * 8 * 4 + 9 * 4 * 4 + 4 * 4  # two 3x3 convolutions from 8 channels to 4, two batch norms
+    rise = 2 * 2 * 8 * 4 + 4  # a transposed convolution from 8 channels to 4, with bias
+    dense = 9 * 4 * 4  # the last node reads 4 more channels
+    assert parameters(own) - parameters(plain) == node + rise + dense
+
+
+def test_unet_plusplus_of_two_levels_is_the_u_net() -> None:
+    own, plain = (
+        build_network(Recipe(network=n, base_filters=4, levels=2), 3) for n in ("unet_plusplus", "unet")
+    )
+    own.load_state_dict(plain.state_dict())
+    image = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(own.eval()(image), plain.eval()(image))

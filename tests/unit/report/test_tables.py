@@ -222,10 +222,10 @@ def test_the_overview_says_which_row_comes_first(done):
     assert "No difference to cyclemix is called significant" in text
 
 
-def test_an_unverified_method_bears_a_mark(toy):
-    toy.study["methods"]["unet_pce"]["verified"] = False
+def test_a_method_without_a_source_bears_a_mark(toy):
+    toy.study["methods"]["unet_pce"]["source"] = "none"
     toy.run()
-    note = "† Not verified against the original code or numbers of the method."
+    note = "† No published code was read for this row (source: none)."
     assert "| unet\\_pce† |" in toy.text("comparison.md")
     assert "| cyclemix *(reference)* |" in toy.text("comparison.md")
     assert note in toy.text("comparison.md")

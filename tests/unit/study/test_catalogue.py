@@ -21,7 +21,7 @@ def test_json_holds_every_row() -> None:
         "supervision": "scribble",
         "citation": "Zhang and Zhuang, CVPR 2022",
         "summary": "the paper's network, weights and preprocessing, without post-processing",
-        "verified": True,
+        "source": {"repository": "BWGZK/CycleMix", "commit": "443fe95", "file": "engines.py"},
     }
 
 
@@ -51,3 +51,32 @@ def test_an_unknown_label_is_refused_with_the_nearest() -> None:
         ConfigError, match=r"no method 'cyclemx' \(did you mean 'cyclemix'\?\); known: unet_pce"
     ):
         catalogue.details(FILE, "cyclemx")
+
+
+def test_a_row_shows_the_code_that_was_read() -> None:
+    assert "source       BWGZK/ShapePU@f2cbcdb engine.py" in catalogue.details(FILE, "shapepu")
+    assert "source       none (no published code was read)" in catalogue.details(FILE, "accl")
+    lines = {line.split()[0]: line for line in catalogue.listing(FILE).splitlines()}
+    assert "(no published code was read)" in lines["accl"]
+    assert "(no published code was read)" not in lines["shapepu"]
+
+
+def test_departures_are_read_from_the_docstrings(tmp_path: Path) -> None:
+    folder = tmp_path / "cyclemix" / "methods"
+    folder.mkdir(parents=True)
+    (folder / "a.py").write_text(
+        '"""A.\n\nDeviations from the code:\n    * one\n      thing;\n    * another.\n\nNot this.\n"""\n'
+    )
+    (folder / "b.py").write_text(
+        'class B:\n    """B. Deviation: none."""\n\n    def losses(self):\n        """No."""\n'
+    )
+    (folder / "c.py").write_text('"""C says nothing."""\n')
+    assert catalogue.departures(tmp_path) == {"methods/a": ["one thing", "another"], "methods/b": ["none"]}
+
+
+def test_every_method_with_a_source_says_where_it_departs() -> None:
+    said = catalogue.departures(FILE.parents[1])
+    rows = json.loads(catalogue.as_json(FILE))
+    assert [
+        row["label"] for row in rows if row["source"] != "none" and f"methods/{row['method']}" not in said
+    ] == []
