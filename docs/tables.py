@@ -4,8 +4,8 @@
     python docs/tables.py --record results         # first record a finished study, then rewrite
 
 A table is the text between ``<!-- table: STUDY KIND -->`` and ``<!-- /table -->``. STUDY is a folder of
-benchmarks/studies with the layout of a results folder, KIND a key of `KINDS`; or STUDY is ``rows``, the rows of
-config/methods.yaml, and KIND a key of `ROWS`.
+benchmarks/studies with the layout of a results folder, KIND a key of `KINDS`; or STUDY is ``rows``, the rows
+of config/methods.yaml, and KIND a key of `ROWS`.
 """
 
 from __future__ import annotations
