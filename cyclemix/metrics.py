@@ -8,7 +8,7 @@ Conventions (written out because tools differ):
   percentiles (linear interpolation; MONAI's convention, not MedPy's pooled percentile), ``assd_mm`` the mean
   over the distances of both directions pooled (not the mean of two means).
 - Both masks empty: Dice 1 and distances 0. One empty: Dice 0 and distances equal to the volume's diagonal, so
-  that a missed structure worsens every mean instead of dropping out of it.
+  that a missed structure worsens every mean and is not left out of it.
 """
 
 from __future__ import annotations

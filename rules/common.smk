@@ -1,7 +1,7 @@
 # Wildcard constraints and the functions that rules take their inputs and parameters from; no rules.
 #
-# A parameter whose function names `resources` says how or where a job runs, not what it makes: Snakemake takes it
-# for derived, so that another mirror, device or tracking server reruns nothing.
+# A parameter whose function names `resources` says how or where a job runs, not what it makes: Snakemake treats it
+# as derived, so that another mirror, device or tracking server reruns nothing.
 
 import re
 import shlex
@@ -52,7 +52,7 @@ def method_code(label):
 
 
 def get_download_code(wildcards):
-    """Fetched files are told by their checksums; only generated ones depend on code."""
+    """Downloaded files are identified by their checksums; only generated ones depend on code."""
     return stage_code("data.download") if PLAN.datasets[wildcards.source].kind == "phantom" else None
 
 
@@ -85,7 +85,7 @@ def indexes(dataset, label, parts):
 
 
 def get_split_index(wildcards):
-    """K-fold draws its folds from the prepared cases; official lists stand in the data set's file."""
+    """K-fold draws its folds from the prepared cases; official lists are part of the data set's file."""
     if PLAN.study.protocol.kind == "official":
         return []
     return indexes(wildcards.dataset, PLAN.labels(wildcards.dataset)[0], ["all"])
@@ -165,7 +165,7 @@ def get_inference(wildcards):
 
 
 def get_truth_digest(wildcards):
-    """What of the data set's file decides which labels are scored, and in which order they are told."""
+    """Those parts of the data set's file that decide which labels are scored, and in which order."""
     spec = PLAN.datasets[wildcards.dataset]
     part = PLAN.evaluated_part(wildcards.dataset)
     return [PLAN.part_digest(spec.data_label, part), spec.classes, spec.structures]

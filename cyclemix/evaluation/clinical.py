@@ -1,4 +1,4 @@
-"""What a cardiologist reads off a segmentation: volumes, ejection fraction, mass, and which level fails.
+"""Clinical measures of a segmentation: volumes, ejection fraction, mass, and Dice by level of the heart.
 
 For data sets that name an end-diastolic and an end-systolic frame. Volumes come from ``metrics.csv``;
 agreement with the truth follows Bland and Altman (Lancet 1986): bias, and bias +- 1.96 SD as limits.

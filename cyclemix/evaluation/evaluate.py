@@ -121,7 +121,7 @@ def evaluated_cases(receipt: Path, folds: Path, fold: int, evaluate_on: str) -> 
     unlabelled = sorted(entry["case"] for entry in cases if not entry["label"])
     if unlabelled:
         raise ValueError(
-            f"{receipt}: no dense label for {', '.join(unlabelled)}; evaluation needs one a case"
+            f"{receipt}: no dense label for {', '.join(unlabelled)}; evaluation needs one per case"
         )
     return sorted(cases, key=lambda entry: entry["case"])
 

@@ -1,4 +1,4 @@
-"""The score files: what columns they hold and how they are written; evaluation and tables meet here."""
+"""Columns and format of the score files that evaluation writes and tables read."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ COLUMNS = (
     "volume_true_ml",
     "missed",
 )
-"""Of ``metrics.csv``, one row a case and structure."""
+"""Columns of ``metrics.csv``, one row per case and structure."""
 
 LEVEL_COLUMNS = ("case", "subject", "structure", "level", "n_slices", "dice")
-"""Of ``metrics_by_level.csv``, one row a case, structure and level of the heart."""
+"""Columns of ``metrics_by_level.csv``, one row per case, structure and level of the heart."""
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:

@@ -1,7 +1,7 @@
 """Means, intervals and tests over patients.
 
-One number a patient: seeds (and folds, where a case is evaluated in several) are averaged per case, then the
-frames of a patient. Nothing here counts frames, slices or seeds as independent observations.
+One number per patient: seeds (and folds, where a case is evaluated in several) are averaged per case, then
+the frames of a patient. Nothing here counts frames, slices or seeds as independent observations.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ SIGNIFICANCE_COLUMNS = (
 
 
 def patient_means(per_case: pd.DataFrame) -> pd.DataFrame:
-    """One value a patient: seeds averaged per case, then the cases of a subject.
+    """One value per patient: seeds averaged per case, then the cases of a subject.
 
     Args:
-        per_case: columns of ``per_case.csv``; one row a method, run, case and structure.
+        per_case: columns of ``per_case.csv``; one row per method, run, case and structure.
 
     Returns:
         Index (method, structure, subject), columns of :data:`METRICS`; :data:`AVERAGE` is among the
@@ -142,7 +142,7 @@ def bootstrap_interval(values: FloatArray, seed: int = 0, resamples: int = RESAM
     The draws depend on the number of patients and the seed alone: all methods are resampled alike.
 
     Args:
-        values: (n,), one a patient.
+        values: (n,), one per patient.
 
     Returns:
         Lower and upper bound; NaN for fewer than two patients, whose spread is unknown.

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NO_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-"""What a disk answers that takes no more bytes, for whatever reason; the system names no file with most."""
+"""Error numbers of a disk that accepts no more bytes; with most of them the system names no file."""
 
 OWNER = re.compile(r"-(\d+)-\d+\.part")
 """Process and thread in the name of a half-written file; sqlite has a ``.part-journal`` beside its own."""
@@ -43,14 +43,14 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in NO_WRITE:
             raise
-        advice = "mend that and run the same command again; finished files are kept"
+        advice = "solve this and run the same command again; finished files are kept"
         raise OSError(error.errno, f"{path}: {os.strerror(error.errno)}; {advice}") from error
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write ``content``, whole or not at all.
 
-    Libraries that write to a file by themselves tell a full disk each in another way (torch says "unexpected
+    Libraries that write files themselves report a full disk in different ways (torch: "unexpected
     pos"), so what they make is gathered in memory and written here.
     """
     with replacing(path) as partial:

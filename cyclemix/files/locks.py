@@ -15,7 +15,7 @@ from typing import IO
 log = logging.getLogger(__name__)
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-"""What some cluster file systems answer to a lock."""
+"""Error numbers of file systems without locks, as on some clusters."""
 
 _held: list[IO[str]] = []
 """Locks that are held for as long as the process lives."""
@@ -57,7 +57,7 @@ def hold(results: Path) -> None:
 
 
 def _try(handle: IO[str], advice: str) -> bool:
-    """Take a file's lock if it is free; taken for granted, with a warning, where there are no locks."""
+    """Take a file's lock if it is free; on a file system without locks, warn and continue."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What made a result: digests of code, config, data and lock, the commit, the machine, the versions.
+"""Provenance of a result: digests of code, config, data and lock, the commit, the machine, the versions.
 
 The workflow passes `code_digest` to its rules as a parameter, so that an edit which can change a result
 reruns the stages it touches, and a comment reruns nothing.
@@ -176,7 +176,7 @@ def _is_message(node: ast.AST) -> bool:
 
 
 def _is_docstring(node: ast.stmt) -> bool:
-    """True for any string that stands alone, also one that follows a constant."""
+    """True for a string that is a statement of its own, also one that follows a constant."""
     return isinstance(node, ast.Expr) and _is_string(node.value)
 
 
@@ -197,12 +197,12 @@ def value_digest(values: Any) -> str:
 
 
 def collect(config: Path, data: Iterable[str | Path], modules: Sequence[str]) -> dict[str, Any]:
-    """All that a training should be traced back to, for ``provenance.json``.
+    """Origin of a training, for ``provenance.json``.
 
     Args:
         config: its ``config.json``.
         data: the prepared cases that it reads.
-        modules: what it loads by name, as `config.modules_of` says.
+        modules: what it loads by name, see `config.models.modules_of`.
     """
     return {
         "commit": _git("rev-parse", "HEAD"),
@@ -223,7 +223,7 @@ def lock_digest() -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Python and of the libraries that touch numbers; None where one is not installed."""
+    """Versions of Python and of the libraries that can change results; None where one is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:

@@ -50,7 +50,7 @@ def target_of(file: str, witness: str) -> str:
 
 @dataclass(frozen=True)
 class Problem:
-    """One file that is not as the records say.
+    """One file that differs from the records.
 
     Attributes:
         file: below the results folder, or absolute where it lies outside.
@@ -71,9 +71,9 @@ class Report:
 
     Attributes:
         records, files, bytes: how many were checked.
-        problems: at most one a file, by file.
+        problems: at most one per file, sorted by file.
         notes: what is worth knowing and not wrong.
-        roots: sha256 of each data set's record of tables, which stands for all that it was made from.
+        roots: sha256 of each data set's record of tables, which covers everything that it was made from.
     """
 
     results: str
@@ -89,11 +89,11 @@ class Report:
         return json.dumps(asdict(self), indent=1)
 
     def as_text(self) -> str:
-        """For people: problems with their remedies first, then what was checked."""
+        """Text for the terminal: problems with their remedies first, then what was checked."""
         lines = [f"{p.kind:10} {p.file}\n           {p.found}; {p.remedy}" for p in self.problems]
         lines += [f"note       {note}" for note in self.notes]
         for dataset, root in self.roots.items():
-            lines.append(f"{dataset}: sha256 of the tables' record, which stands for all behind it: {root}")
+            lines.append(f"{dataset}: sha256 of the tables' record, which covers all their sources: {root}")
         checked = f"{self.records} records, {self.files} files, {self.bytes / 1e6:.1f} MB"
         lines.append(f"{self.results}: {checked}: {len(self.problems) or 'no'} problems")
         return "\n".join(lines)

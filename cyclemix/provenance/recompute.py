@@ -1,4 +1,4 @@
-"""The numbers of a table anew from the files below it, without the code that wrote them."""
+"""Recompute the numbers of a table from its source files, independently of the code that wrote them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = dict[str, str]
 
 
 def rows(per_case: Path, metrics: Iterable[Path]) -> str:
-    """What of ``per_case.csv`` does not agree with the runs' ``metrics.csv``; empty where all does."""
+    """The first row of ``per_case.csv`` that differs from the runs' ``metrics.csv``; empty if none does."""
     expected = [
         (dataset, method, *run.removeprefix("fold").split("_seed"), *row.values())
         for path in metrics
@@ -37,7 +37,7 @@ def rows(per_case: Path, metrics: Iterable[Path]) -> str:
 
 
 def means(summary: Path, per_case: Path) -> str:
-    """Which mean or count of ``summary.csv`` does not follow from ``per_case.csv``; empty where all do."""
+    """The first mean or count of ``summary.csv`` that differs from ``per_case.csv``; empty if none does."""
     cases = read(per_case)
     patients = {metric: patient_means(cases, metric) for metric in METRICS}
     for row in read(summary):
@@ -59,10 +59,10 @@ def means(summary: Path, per_case: Path) -> str:
 
 
 def patient_means(cases: Sequence[Row], metric: str) -> dict[tuple[str, str], list[float]]:
-    """One value a patient: seeds and folds averaged per case, then the cases of a subject.
+    """One value per patient: seeds and folds averaged per case, then the cases of a subject.
 
     Returns:
-        (method, structure or `AVERAGE`) -> a value a patient. A case's average is over its structures.
+        (method, structure or `AVERAGE`) -> one value per patient. A case's average is over its structures.
     """
     runs: dict[tuple[str, str, str, str], list[float]] = defaultdict(list)
     for row in cases:

@@ -19,14 +19,14 @@ from cyclemix.files.atomic import write_text
 from cyclemix.provenance.digests import STAGES, code_digest, lock_digest
 
 NAME = "provenance.json"
-"""Of a training, of its predictions (in their folder) and of a data set's tables."""
+"""File name of the records of a training, of its predictions (in their folder) and of a data set's tables."""
 
 METRICS = "metrics_provenance.json"
 """Beside a run's ``metrics.csv``."""
 
 
 class NoChecksum(ValueError):
-    """A record of an older version, which says nothing of files."""
+    """A record of an older version, without hashes of files."""
 
 
 def prepared(index: Path) -> Path:
@@ -35,7 +35,7 @@ def prepared(index: Path) -> Path:
 
 
 def made_by(stage: str, **settings: Any) -> dict[str, Any]:
-    """What opens the record of a stage: its code, the lock, and the settings that decide its outputs."""
+    """First fields of a stage's record: its code, the lock, and the settings that decide its outputs."""
     code = code_digest(STAGES[stage])
     return {"stage": stage, "code_digest": code, "lock_digest": lock_digest(), "settings": settings}
 
@@ -47,7 +47,7 @@ def write(
 
     Args:
         path: the record.
-        made: what else it tells, e.g. of `made_by`.
+        made: what else it holds, e.g. the result of `made_by`.
         inputs, outputs: files, hashed as they are now.
     """
     content = {**made, "inputs": _hashes(path, inputs), "outputs": _hashes(path, outputs)}
@@ -77,10 +77,10 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def check(records: Iterable[Path], files: Iterable[str | Path]) -> None:
-    """Refuse files that are not what the stages that wrote them say; a stage calls it before it reads them.
+    """Refuse files that differ from the records of the stages that wrote them; call it before reading them.
 
     Args:
-        records: of those stages; one that is not there, or of an older version, says nothing.
+        records: of those stages; one that is absent, or of an older version, is skipped.
         files: what no record names is not compared, and what is not there is left to its reader.
 
     Raises:

@@ -18,7 +18,7 @@ DIGESTS = ("code_digest", "config_digest", "lock_digest")
 
 
 def differences(results: Path, runs: Sequence[Path]) -> list[str]:
-    """What the runs of a row do not share, one line each: ``code_digest of train: a1b2 (fold0_seed0), ...``.
+    """Differences between a row's runs, one line each: ``code_digest of train: a1b2 (fold0_seed0), ...``.
 
     Compared are the digests of training, prediction and evaluation, their settings but the fold's number, and
     the sha256 of every data file that two runs read. What a run has no record of is not compared.
@@ -35,7 +35,7 @@ def differences(results: Path, runs: Sequence[Path]) -> list[str]:
 
 
 def made_from(results: Path, run: Path) -> dict[str, str]:
-    """Digests and hashes of what made a run, by what they are of; of a data file: ``data/...``.
+    """Digests and hashes of a run's sources, by name; those of data files are named ``data/...``.
 
     Args:
         results: the results folder that the run lies in.

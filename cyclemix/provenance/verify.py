@@ -1,8 +1,8 @@
 """Check a results folder against its records: every hash, every link of the chain, every mean.
 
-A record claims that the stage that wrote a file, or one that read it, saw certain bytes. The writer's claim
-decides; a reader that saw other bytes is out of date. A record counts only if its checksum is right, and a
-receipt only if it is what its readers saw, so that an altered record raises no finding about other files.
+A record holds the hashes of the files that a stage wrote and read. The hash of the writer decides; a reader
+with another hash is out of date. A record counts only if its checksum is right, and a receipt only if its
+hash is the one that its readers recorded, so that an altered record raises no finding about other files.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ RECORDS = (
 
 RECEIPTS = ("data/*/raw_*.json",)
 
-VOUCHED: tuple[tuple[str, Callable[[Path], Path]], ...] = (
+RECORDED: tuple[tuple[str, Callable[[Path], Path]], ...] = (
     ("data/*/prepared/*/index_*.csv", records.prepared),
     ("runs/*/*/fold*_seed*/model.pt", lambda path: path.with_name(records.NAME)),
     ("runs/*/*/fold*_seed*/predictions", lambda path: path / records.NAME),
     ("runs/*/*/fold*_seed*/metrics.csv", lambda path: path.with_name(records.METRICS)),
     ("tables/*/summary.csv", lambda path: path.with_name(records.NAME)),
 )
-"""What must have a record, and where that lies."""
+"""Files that must have a record, and the path of that record."""
 
 CLOSED = ("data/*/raw", "data/*/prepared/*", "runs/*/*/fold*_seed*/predictions", "tables/*")
-"""Folders in which every file must be vouched for."""
+"""Folders in which every file must be named by a record or receipt."""
 
 Record = dict[str, Any]
 Hashes = Mapping[Path, str | None]
@@ -73,7 +73,7 @@ def run(results: Path) -> Report:
     intact = checker.read_records(found)
     claims = _claims(intact)
     hashes = _hash({*claims, *receipts})
-    checker.compare(claims, hashes, sealed=intact)
+    checker.compare(claims, hashes, intact=intact)
     raw = checker.read_receipts(receipts)
     hashes |= _hash(raw)
     checker.compare(raw, hashes)
@@ -94,24 +94,24 @@ def run(results: Path) -> Report:
 
 
 class _Checker:
-    """Collects problems, at most one a file: the first."""
+    """Collects problems, at most one per file: the first."""
 
     def __init__(self, results: Path, named: str) -> None:
         self.results, self.named = results, named
         self.problems: dict[Path, Problem] = {}
 
-    def blame(self, path: Path, kind: str, found: str, witness: Path | None = None, advice: str = "") -> None:
+    def add(self, path: Path, kind: str, found: str, witness: Path | None = None, advice: str = "") -> None:
         name = self._name(path)
         advice = advice or remedy(self.named, name, self._name(witness or path), kind)
         self.problems.setdefault(path, Problem(name, kind, found, advice))
 
     def unrecorded(self) -> None:
         """Results whose record is not there."""
-        for pattern, record_of in VOUCHED:
+        for pattern, record_of in RECORDED:
             for path in self.results.glob(pattern):
                 if not record_of(path).is_file():
                     text = f"no record of {path.name}: it was deleted, or an older version made the results"
-                    self.blame(record_of(path), "unrecorded", text)
+                    self.add(record_of(path), "unrecorded", text)
 
     def read_records(self, paths: Iterable[Path]) -> dict[Path, Record]:
         """The records whose checksum is right."""
@@ -120,9 +120,9 @@ class _Checker:
             try:
                 intact[path] = records.read(path)
             except records.NoChecksum as error:
-                self.blame(path, "unrecorded", str(error).removeprefix(f"{path}: "))
+                self.add(path, "unrecorded", str(error).removeprefix(f"{path}: "))
             except ValueError as error:
-                self.blame(path, "altered", str(error).removeprefix(f"{path}: "))
+                self.add(path, "altered", str(error).removeprefix(f"{path}: "))
         return intact
 
     def read_receipts(self, paths: Iterable[Path]) -> dict[Path, Claims]:
@@ -135,34 +135,34 @@ class _Checker:
                 files = json.loads(path.read_bytes())["files"]
                 stated = {path.parent / "raw" / entry["path"]: entry["sha256"] for entry in files}
             except (ValueError, KeyError, TypeError) as error:
-                self.blame(path, "altered", f"not a receipt ({error})")
+                self.add(path, "altered", f"not a receipt ({error})")
                 continue
             for file, sha256 in stated.items():
                 found.setdefault(file, Claims()).wrote.setdefault(sha256, []).append(path)
         return found
 
-    def compare(self, claims: Mapping[Path, Claims], hashes: Hashes, sealed: Container[Path] = ()) -> None:
-        """Set what is there against what the records say; of a ``sealed`` record its checksum is believed."""
+    def compare(self, claims: Mapping[Path, Claims], hashes: Hashes, intact: Container[Path] = ()) -> None:
+        """Compare files with the records; a file in ``intact`` is a record whose own checksum is right."""
         for path, claim in claims.items():
-            actual, believed = hashes[path], claim.wrote or claim.read
-            witness = next(iter(believed.values()))[0]
+            actual, expected_by = hashes[path], claim.wrote or claim.read
+            witness = next(iter(expected_by.values()))[0]
             by = self._name(witness)
             if actual is None and is_left_out(self.results, path):
                 continue
             if actual is None:
-                self.blame(path, "missing", f"{by} names it, but it is not there", witness)
-            elif actual not in believed and path not in sealed:
-                expected = " or ".join(f"{sha256[:16]}..." for sha256 in believed)
+                self.add(path, "missing", f"{by} names it, but it is not there", witness)
+            elif actual not in expected_by and path not in intact:
+                expected = " or ".join(f"{sha256[:16]}..." for sha256 in expected_by)
                 text = f"its sha256 is {actual[:16]}..., {by} says {expected}"
-                self.blame(path, "altered", text, witness)
+                self.add(path, "altered", text, witness)
             else:
                 others = [record for sha256, who in claim.read.items() if sha256 != actual for record in who]
                 for record in others:
                     text = f"made from another version of {self._name(path)} than the one that is there"
-                    self.blame(record, "stale", text)
+                    self.add(record, "stale", text)
 
     def foreign(self, known: set[Path]) -> None:
-        """Files in closed folders that nothing vouches for; not where a record or receipt is broken."""
+        """Files in closed folders that no record names; skipped where a record or receipt is damaged."""
         broken = {path.parent for path in self.problems if path.suffix == ".json"}
         for folder in _find(self.results, CLOSED):
             if (folder.parent if folder.name == "raw" else folder) in broken:
@@ -170,10 +170,10 @@ class _Checker:
             for path in sorted(folder.rglob("*")):
                 if path.is_file() and path not in known and not path.name.startswith("."):
                     text = "no stage that finished names it"
-                    self.blame(path, "foreign", text, advice="finish the study or move it away")
+                    self.add(path, "foreign", text, advice="finish the study or move it away")
 
     def recompute(self, path: Path, record: Record) -> None:
-        """The numbers of a data set's tables anew; ``path`` is their record."""
+        """Recompute the numbers of a data set's tables; ``path`` is their record."""
         sources = [records.locate(path, name) for name in record["inputs"]]
         for suffix in ("", "_as_predicted"):
             metrics = [source for source in sources if source.name == f"metrics{suffix}.csv"]
@@ -183,7 +183,7 @@ class _Checker:
             self._check(summary, [per_case], partial(recompute.means, summary, per_case))
 
     def _check(self, table: Path, sources: Iterable[Path], differences: Callable[[], str]) -> None:
-        """Blame a table that differs from its sources, unless one of them all is blamed already."""
+        """Report a table that differs from its sources, unless one of them has been reported already."""
         if self.problems.keys() & {table, *sources}:
             return
         try:
@@ -191,7 +191,7 @@ class _Checker:
         except (ValueError, KeyError) as error:
             text = f"its numbers cannot be recomputed ({type(error).__name__}: {error})"
         if text:
-            self.blame(table, "altered", text)
+            self.add(table, "altered", text)
 
     def _name(self, path: Path) -> str:
         return (path.relative_to(self.results) if path.is_relative_to(self.results) else path).as_posix()

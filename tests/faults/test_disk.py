@@ -74,7 +74,7 @@ def test_full_disk(stage: str, server: Any, reference: Any, disk: Disk) -> None:
         answer = server.run(folder, job.arguments)
         disk.empty()
         message = refusal(answer)
-        assert re.match(r"\[Errno 28\] results/\S+: No space left on device; mend that and run", message)
+        assert re.match(r"\[Errno 28\] results/\S+: No space left on device; solve this and run", message)
         assert reference.wrong(folder) == []
     reference.check_finished(job, folder, server.run(folder, job.arguments))
 

@@ -42,7 +42,7 @@ def fail(path: Path, error: OSError) -> None:
 def test_what_the_disk_refuses_is_told_with_the_file(tmp_path: Path, number: int, words: str) -> None:
     path = tmp_path / "model.pt"
     write_text(path, "old")
-    with pytest.raises(OSError, match=rf"model\.pt: {words}; mend that and run the same command again"):
+    with pytest.raises(OSError, match=rf"model\.pt: {words}; solve this and run the same command again"):
         fail(path, OSError(number, "without a name, as write() and fsync() tell it"))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

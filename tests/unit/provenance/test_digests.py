@@ -139,7 +139,7 @@ def own_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-READ_IMAGES = {"data.download", "data.prepare", "evaluate", "figures", "run_figures"}
+READ_IMAGES = {"data.prepare", "evaluate", "figures", "run_figures"}
 
 
 @pytest.mark.parametrize(
