@@ -18,7 +18,7 @@ from data_files import write_case, write_own
 from cyclemix.cli.main import _Silent
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.models import Grid, Protocol, Recipe, RunConfig, Training
-from cyclemix.config.strict import ConfigError
+from cyclemix.config.strict import ConfigError, load_yaml
 from cyclemix.data import download, prepare, split
 from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset
@@ -226,3 +226,14 @@ def test_amounts_reach_the_index_kinds(mixed: Path) -> None:
     assert dict(zip(index["case"], index["supervision"], strict=True)) == {
         "a1": "both", "a2": "both", "b1": "full", "c1": "scribble",
     }  # fmt: skip
+
+
+def test_the_sensitivity_study_sweeps_scribbled_subjects_on_both_data_sets() -> None:
+    made = plan(load_yaml(ROOT / "config" / "sensitivity.yaml"), ROOT, "config/sensitivity.yaml")
+    points = ["", "_5subjects", "_10subjects", "_15subjects", "_20subjects"]
+    for dataset, dense in (("acdc", True), ("mscmr", False)):
+        runs = {label for label in made.labels(dataset) if made.reason(dataset, label) is None}
+        methods = ["unet_pce", "cyclemix", *(["unet_full"] if dense else [])]
+        assert runs == {method + point for method in methods for point in points}
+    assert {made.training(label).scribble_fraction for label in made.labels("acdc")} == {1.0}
+    assert made.training("cyclemix_5subjects").subjects == 5
