@@ -129,6 +129,7 @@ lint: install-dev ## ruff, snakefmt, mypy, import-linter, schemas, spelling, wor
 	$(BIN)/lint-imports
 	$(BIN)/python -m cyclemix schema --check
 	$(BIN)/codespell
+	$(BIN)/python docs/wording.py
 
 format: install-dev ## ruff and snakefmt rewrite the files
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""Slices a second and seconds a patient of prediction: network, views, native grid, components.
+"""Slices per second and seconds per patient of prediction: network, views, native grid, components.
 
 python benchmarks/inference.py          # CUDA where there is one, else the CPU
 """

@@ -131,7 +131,7 @@ def seconds_a_step(engine: Engine, steps: int, cuda: bool) -> float:
 
 
 def convolution_ms(engine: Engine, steps: int, cuda: bool) -> float:
-    """Milliseconds a step inside convolutions, forward and backward: the floor of what a step can cost."""
+    """Milliseconds per step in convolutions, forward and backward: a lower bound of the step time."""
     state = State(digest="benchmark")
     with profile(activities=[ProfilerActivity.CUDA if cuda else ProfilerActivity.CPU]) as profiler:
         for _ in range(steps):

@@ -1,7 +1,7 @@
 """What the MLflow mirror costs a training: off, sqlite, a server that is up, down, or never answers.
 
 A small U-Net on a few made-up hearts tells a row every 5 steps, far more often than a training of minutes
-does. Kinds of mirror take turns. Two costs are told apart: the slowdown of the training loop, and the seconds
+does. Kinds of mirror take turns. Two costs are measured: the slowdown of the training loop, and the seconds
 before and after it (connecting, sending the rest), which hardly grow with the training.
 
     python benchmarks/tracking.py        # measures a server where MLflow's is installed: make install-ui

@@ -1,6 +1,6 @@
 """Ask the Python Packaging Advisory Database about every pin of the locks: `make audit`. A report, no gate.
 
-What could not be looked up is told apart from what is clean: pip-audit by itself calls both "no known
+What could not be looked up is distinguished from what is clean: pip-audit by itself calls both "no known
 vulnerabilities".
 """
 

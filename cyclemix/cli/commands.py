@@ -207,8 +207,8 @@ def init(
 ) -> None:
     """Draft the YAML file of a data set, and a first study, by looking at a folder.
 
-    Images, labels and scribbles are told by the names of folders (images, labels, scribbles) or of files
-    (NAME_gt, NAME_scribble). Nothing is overwritten; guesses are marked CHECK in the drafts.
+    Images, labels and scribbles are recognised by the names of folders (images, labels, scribbles) or
+    files (NAME_gt, NAME_scribble). Nothing is overwritten; guesses are marked CHECK in the drafts.
 
     \b
     Examples:

@@ -113,7 +113,7 @@ class Recipe(StrictModel):
     )
     base_filters: int = Field(32, ge=4, description="filters of the first level; doubled at each level")
     levels: int = Field(5, ge=2, le=6, description="resolution levels of the U-Net")
-    batch_size: int = Field(32, ge=2, description="slices a step")
+    batch_size: int = Field(32, ge=2, description="slices per step")
     max_steps: int = Field(3000, ge=1, description="optimizer steps")
     optimizer: Literal["adamw", "adam"] = Field("adamw", description="adam adds weight decay to the gradient")
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")

@@ -35,9 +35,9 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
 
     Returns:
         Dicts with case, subject, frame, part, image, label, scribble; the last three relative to ``raw_dir``
-        or absolute (a ``root`` of one's own), None where the case has no such file. Where the slices do not
-        lie along the third axis, slice_axis as well; where the image's header places label and scribble,
-        label_geometry: the reason.
+        or absolute (a ``root`` outside the results), None where the case has no such file. Where the slices
+        do not lie along the third axis, slice_axis as well; where the image's header places label and
+        scribble, label_geometry: the reason.
 
     Raises:
         ConfigError: a part that the data set does not list, a subject without images, labels that should be

@@ -98,7 +98,7 @@ def fetch(files: Iterable[RemoteFile], raw_dir: Path, mirror: str | None, thread
     """Fetch what is not there and verified, several files at once.
 
     Raises:
-        DownloadError: one line a file that could not be had.
+        DownloadError: one line per file that could not be had.
     """
     files = list(files)
     if not files:
@@ -221,7 +221,7 @@ def _from_folder(origin: Path, path: Path) -> str:
 
 
 def _file_entry(raw_dir: Path, name: str, known: str | None) -> dict[str, Any]:
-    path = raw_dir / name  # an absolute name (a root of one's own) stays
+    path = raw_dir / name  # an absolute name (a root outside the results) stays
     return {"path": name, "bytes": path.stat().st_size, "sha256": known or sha256(path)}
 
 

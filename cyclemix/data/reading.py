@@ -1,4 +1,4 @@
-"""Bytes and arrays out of files that nobody vouches for: streamed, checked to the end, bounded in memory.
+"""Read untrusted files with bounded memory: streamed, and checked to the end.
 
 No member of an archive is ever unpacked to disk, and nothing is allocated because a header says so: memory
 grows with the bytes that are there, up to ``LARGEST_BYTES``.

@@ -75,6 +75,6 @@ def _wait_for_slot(names: list[str], jobs_per_gpu: int, lock_dir: Path) -> tuple
                     continue
                 return position, handle
         if not announced:
-            log.info("all %d GPUs are taken (%d jobs a GPU); waiting for one", len(names), jobs_per_gpu)
+            log.info("all %d GPUs are taken (%d jobs per GPU); waiting for one", len(names), jobs_per_gpu)
             announced = True
         time.sleep(POLL_SECONDS)

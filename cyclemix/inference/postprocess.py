@@ -17,9 +17,9 @@ def clean(labels: np.ndarray, inference: Inference) -> np.ndarray:
 def keep_largest(labels: np.ndarray) -> np.ndarray:
     """Keep the largest component of each structure in the volume; its other voxels become background.
 
-    Components are voxels of one value that share faces. Slice by slice instead, the look-alike of an apical
-    slice beats the heart; benchmarks/NOTES.md has the numbers. Of components of one size the one with the
-    first voxel in row-major order stays.
+    Components are voxels of one value that share faces. Slice by slice instead, a distractor in an apical
+    slice can be larger than the heart; benchmarks/NOTES.md has the numbers. Of components of one size the one
+    with the first voxel in row-major order stays.
 
     Args:
         labels: (D,H,W) uint8, background 0.

@@ -56,7 +56,7 @@ def _both(
 
 
 def to_native(probs: Tensor, geometry: Geometry) -> Tensor:
-    """Bring probabilities home by linear interpolation.
+    """Resample probabilities to the native grid by linear interpolation.
 
     Args:
         probs: (D,C,H,W) on the prepared grid.

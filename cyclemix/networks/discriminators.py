@@ -31,7 +31,7 @@ class AdversarialConfig(StrictModel):
         0.2, ge=0, description="standard deviation of the noise on what the discriminator sees"
     )
     label_flips: float = Field(
-        0.1, ge=0, lt=0.5, description="probability that the discriminator is told the wrong label"
+        0.1, ge=0, lt=0.5, description="probability that the discriminator gets the wrong label"
     )
     filters: int = Field(32, ge=1, description="filters of the discriminator's first convolution")
 

@@ -16,7 +16,7 @@ official code calls a graph cut on the CPU for each output. The linear problem d
 pushes an image over the others' threshold; so in the second half of the sweeps the proposals compete by the
 objective itself, which then never rises. On random parts of 16 that ends lower than four linear sweeps
 (tests/unit/test_ops_comixup.py). Distances between salient places are those between cells, not between
-windows at every pixel. Halves get no extra 5e-4, and outputs of equal sources are not told apart afterwards.
+windows at every pixel. Halves get no extra 5e-4, and outputs of equal sources are not distinguished after.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which files of a folder are images, labels and scribbles, which belong together, and the patterns for them.
 
-A file's role is told by a word in its name (``p1_gt``, ``seg.mha``) or in the name of one of its folders
+A file's role is given by a word in its name (``p1_gt``, ``seg.mha``) or in the name of one of its folders
 (``labels/p1``). What is left of its path without these words names the case; files of one case share it.
 """
 

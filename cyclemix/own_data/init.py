@@ -47,7 +47,7 @@ def run(folder: Path, name: str, output: Path, study: Path, threads: int) -> Dra
     """Look at ``folder`` and write the data set's YAML file and a study, and where subjects are many a split.
 
     Args:
-        folder: holds images, labels and scribbles in sub folders or told apart by their names.
+        folder: holds images, labels and scribbles in sub folders or distinguished by their names.
         name: the data set's name.
         output: ``config/datasets/NAME.yaml``.
         study: ``config/NAME.yaml``.

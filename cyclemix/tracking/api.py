@@ -110,7 +110,7 @@ def mirror_evaluation(results: str | Path, tracking: Tracking, run_dir: str | Pa
 
 
 def mirror_summary(results: str | Path, tracking: Tracking, dataset: str) -> bool:
-    """Mirror ``summary.csv`` as one run a method with its best model, and the tables as artifacts.
+    """Mirror ``summary.csv`` as one run per method with its best model, and the tables as artifacts.
 
     Call it after ``tabulate``. False on a failure.
     """

@@ -19,7 +19,7 @@ TAG_LIMIT = 5000
 class RunKey:
     """Identity of a mirrored run; found again by these tags, so nothing is logged twice.
 
-    A training is told apart by its config digest too; summaries and reports are one a method and a data set.
+    A training is also identified by its config digest; summaries are per method, reports per data set.
     """
 
     dataset: str

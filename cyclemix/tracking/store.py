@@ -32,9 +32,9 @@ FILES_TAG = "files_digest"
 
 NOTE = """Compare methods: search `tags.stage = 'summary'`, chart view, `cv/dice_mean`.
 
-One run a method over all folds and seeds (`tags.stage = 'summary'`), one a training (`tags.stage = 'train'`),
-one with the tables and figures of {dataset} (`tags.stage = 'report'`). A summary run holds the method's
-best model.
+One run per method over all folds and seeds (`tags.stage = 'summary'`), one per training
+(`tags.stage = 'train'`), one with the tables and figures of {dataset} (`tags.stage = 'report'`).
+A summary run holds the method's best model.
 
 Metrics: `train/` and `val/` are curves over steps (validation on the training grid); `test/` (or
 `val_native/` where the study evaluates on validation cases) is the final evaluation on the native grid, means

@@ -67,7 +67,7 @@ def run(
         config: ``config.json``.
         folds: ``folds.json``.
         index: ``index_{part}.csv`` of the parts that hold this fold's training and validation subjects.
-        execution: device, checkpoint interval, jobs a GPU; its recipe is not read.
+        execution: device, checkpoint interval, jobs per GPU; its recipe is not read.
         reporter: told parameters, curves and the end.
 
     Writes ``model.pt``, ``history.csv``, ``provenance.json`` and ``checkpoint.pt`` to ``output_dir``.
@@ -276,7 +276,7 @@ def _finish(engine: Engine, state: State, cases: Iterable[str], folder: Path, or
 
 
 def _record(folder: Path, origin: dict[str, Any], inputs: Sequence[str | Path]) -> None:
-    """Write ``provenance.json``, last, so that it vouches for the others."""
+    """Write ``provenance.json``, last, so that it covers the others."""
     outputs = [folder / "model.pt", folder / "history.csv"]
     records.write(folder / records.NAME, {"stage": "train", **origin}, inputs, outputs)
 

@@ -185,7 +185,7 @@ class Soak:
                     self.named += 1
 
     def renew(self, path: Path) -> bool:
-        """Away with a file and what vouches for it, so that its stage runs again; False for other files."""
+        """Away with a file and its record, so that its stage runs again; False for other files."""
         above = {parent.name: parent for parent in (*reversed(path.parents), path)}
         if "predictions" in above:
             shutil.rmtree(above["predictions"], ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Small NIfTI files and data sets of one's own."""
+"""Small NIfTI files and users' data sets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ label_values: {{0: background, 1: RV, 2: LV}}
 scribble_values: {{0: unlabelled, 1: RV, 2: LV, 3: background}}
 grid: {{spacing_mm: 1.0, crop_px: 32}}
 """
-"""A data set of one's own: unlabelled is 0 and background 3 in its scribbles."""
+"""A user's data set: unlabelled is 0 and background 3 in its scribbles."""
 
 
 def write_nifti(path: Path, array: np.ndarray, spacing: Sequence[float] = (5.0, 1.0, 1.0)) -> Path:

@@ -38,7 +38,7 @@ def methods() -> dict[str, dict[str, Any]]:
 
 
 def scores(blocks: dict[str, dict[str, Any]], patients: int = 15) -> pd.DataFrame:
-    """``per_case.csv`` of all rows that ran, one seed, one case a patient."""
+    """``per_case.csv`` of all rows that ran, one seed, one case per patient."""
     rng = np.random.default_rng(0)
     rows = []
     for rank, label in enumerate(label for label, block in blocks.items() if not block["reason"]):

@@ -66,7 +66,7 @@ def make_run(results: Path, seed: int = 1, dice: float = 0.9) -> Path:
 
 
 def write_tables(results: Path, mean: float = 0.87, labels: tuple[str, ...] = ("cyclemix",)) -> None:
-    """``summary.csv`` with one row a method, and one figure."""
+    """``summary.csv`` with one row per method, and one figure."""
     tables, figures = layout.table_dir(results, "mscmr"), layout.figure_dir(results, "mscmr")
     for folder in (tables, figures):
         folder.mkdir(parents=True, exist_ok=True)

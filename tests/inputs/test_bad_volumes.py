@@ -1,4 +1,4 @@
-"""Image, label and scribble files of one's own that cannot be trusted: refused by name, the other case
+"""Image, label and scribble files of users that cannot be trusted: refused by name, the other case
 is kept."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Native -> prepared -> native: whatever the spacing, the size and the orientation, labels come home."""
+"""Native -> prepared -> native: labels return to the native grid for any spacing, size and orientation."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_rows_that_are_not_applicable_are_no_jobs(clean_project: Project) -> Non
     assert plan["train cyclemix"] == 1
     assert plan["train unet_full"] == 0
     text = clean_project.snakemake("--dry-run", "--printshellcmds", config=config).stdout
-    assert "no dense labels" in text, "tabulate is told why the row is n/a"
+    assert "no dense labels" in text, "tabulate gets the reason why the row is n/a"
 
 
 def test_a_view_shares_raw_and_prepared_files(clean_project: Project) -> None:

@@ -16,7 +16,7 @@ RV, MYO, LV = 1, 2, 3
 ED_FRAME = "frame01"
 
 HEART_MM = 46.0
-"""Look-alikes stay out of this radius (plus their own) around the heart's middle."""
+"""Distractors stay out of this radius (plus their own) around the heart's middle."""
 
 LOOK_ALIKES = (("lv", 7.0, 17.0), ("rv", 0.0, 18.0), ("lv", 0.0, 14.0), ("myo", 0.0, 18.0), ("lv", 5.0, 12.0))
 """Tissue, width of the dark wall around it in mm (0 = none), radius in mm."""

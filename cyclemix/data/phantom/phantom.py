@@ -2,8 +2,8 @@
 
 Each subject is drawn in millimetres from its own random stream: LV cavity with papillary muscles and
 trabeculae, myocardium, RV crescent, tapering from base to apex and contracting between two frames; a chest
-with lungs, fat, liver, spine; look-alikes of the heart's own grey levels far from it; bias field, Rician
-noise, its own voxel size. A classifier of local intensity confuses the look-alikes with the heart, and the
+with lungs, fat, liver, spine; distractors with the heart's grey levels far from it; bias field, Rician
+noise, its own voxel size. A classifier of local intensity confuses the distractors with the heart, and the
 strokes never say that they are background: partial cross-entropy alone fails on them.
 
 Files are laid out as in ACDC: ``heart001/heart001_frame01.nii.gz``, ``_gt``, ``_scribble``. Labels: 1 RV,

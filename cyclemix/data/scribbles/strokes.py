@@ -56,7 +56,7 @@ def length_of(skeleton: np.ndarray) -> float:
 def measure(
     scribble: np.ndarray, label: np.ndarray | None, spacing_yx: tuple[float, float], classes: Sequence[str]
 ) -> pd.DataFrame:
-    """One row a slice and class that the slice shows, with the columns of `MEASURES`.
+    """One row per slice and class that the slice shows, with the columns of `MEASURES`.
 
     Args:
         scribble: (D,H,W) class values 0 background, 1, 2, ... in the order of ``classes``, 255 unlabelled.

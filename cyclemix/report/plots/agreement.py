@@ -22,7 +22,7 @@ def bland_altman(
     colours: Mapping[str, str],
     heading: tuple[str, str],
 ) -> Figure:
-    """Difference against mean of prediction and truth, a point a patient; rows: measures, columns: methods.
+    """Difference against mean of prediction and truth, a point per patient; rows: measures, columns: methods.
 
     Args:
         patients: columns method, subject, structure, measure, unit, pred, true.

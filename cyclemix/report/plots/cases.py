@@ -64,7 +64,7 @@ def read_receipts(paths: Sequence[Path]) -> dict[str, Mapping[str, Any]]:
 def pick_subjects(per_case: pd.DataFrame, judge: str) -> dict[str, str]:
     """Median, best and worst patient by the average Dice of the method ``judge``; fewer where they coincide.
 
-    Of an even number the lower median. Equal scores are told apart by name.
+    Of an even number the lower median. Equal scores are distinguished by name.
     """
     means = patient_means(per_case[per_case["method"] == judge]).xs(AVERAGE, level="structure")["dice"]
     ranked = means.droplevel("method").reset_index().sort_values(["dice", "subject"])["subject"].tolist()

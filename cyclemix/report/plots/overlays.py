@@ -97,7 +97,7 @@ def overlays(
     note: str,
     strip: Sequence[Panel] = (),
 ) -> Figure:
-    """A line a slice, a column a view.
+    """A line per slice, a column a view.
 
     Args:
         groups: cases, top to bottom.

@@ -20,7 +20,7 @@ from cyclemix.evaluation.statistics import (
 
 
 def rows(method: str, scores: dict[str, float], seed: int = 0, structure: str = "LV", **extra) -> list[dict]:
-    """One row a case; a case is named ``subject_frame``."""
+    """One row per case; a case is named ``subject_frame``."""
     return [
         {
             "dataset": "toy",

@@ -1,4 +1,4 @@
-"""Atomic writes: what a disk refuses is told with the file; what the dead left of a file goes."""
+"""Atomic writes: what a disk rejects is reported with the file; what the dead left of a file goes."""
 
 from __future__ import annotations
 

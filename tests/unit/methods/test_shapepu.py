@@ -62,7 +62,7 @@ def test_nothing_is_excluded_before_its_step() -> None:
 
 
 def blob(count: int = 8) -> torch.Tensor:
-    """Smooth images (B,1,32,32) of one off-centre disc, so that flips and turns are told apart."""
+    """Smooth images (B,1,32,32) of one off-centre disc, so that flips and turns are distinguished."""
     rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
     return (-((rows - 10) ** 2 + (columns - 19) ** 2) / 60).exp().expand(count, 1, 32, 32)
 

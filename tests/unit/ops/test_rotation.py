@@ -1,4 +1,4 @@
-"""Rotation: quarter turns are exact, the inverse comes home, the mask marks what has a source."""
+"""Rotation: quarter turns are exact, the inverse restores the labels, the mask marks what has a source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cyclemix check`: everything is read, every mistake is told with what to do."""
+"""`cyclemix check`: everything is read, every error is reported with its remedy."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def test_labels_that_are_thin_strokes_are_scribbles(tmp_path: Path) -> None:
     assert notes == ["the files called labels hold thin strokes: they are taken for scribbles"]
     assert spec.files.label is None
     assert spec.files.scribble == "annotations/{case}.nii.gz"
-    # background is told by its stroke, which spans more than any other
+    # background is recognised by its stroke, which spans more than any other
     assert spec.scribble_values == {0: "unlabelled", 1: "structure1", 2: "structure2", 3: "background"}
 
 

@@ -1,4 +1,4 @@
-"""Data sets of one's own: odd names, nested folders, split tables, slices along another axis."""
+"""Users' data sets: odd names, nested folders, split tables, slices along another axis."""
 
 from __future__ import annotations
 

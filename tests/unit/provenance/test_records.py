@@ -80,7 +80,7 @@ def test_files_are_held_against_what_their_stage_wrote(record: Path, tmp_path: P
         with pytest.raises(ValueError, match=message):
             records.check([record], [name])
     records.check([], [model])
-    records.check([record], [tmp_path / "data" / "x y.csv"])  # an input: its own stage vouches for it
+    records.check([record], [tmp_path / "data" / "x y.csv"])  # an input: covered by its own stage
 
 
 def test_an_altered_record_vouches_for_nothing(record: Path) -> None:

@@ -291,6 +291,6 @@ def test_a_set_that_is_no_heart_says_why_it_has_no_levels(
             shutil.copytree(runs.folder(label, 0, seed), layout.run_dir(tmp_path, "tiny", label, 0, seed))
             table = layout.run_dir(tmp_path, "tiny", label, 0, seed) / "metrics_by_level.csv"
             table.write_text(",".join(evaluate.LEVEL_COLUMNS) + "\n")
-            table.with_name(records.METRICS).unlink()  # it vouches for another table
+            table.with_name(records.METRICS).unlink()  # it covers another table
     figures.draw_levels(Runs(**{**vars(runs), "results": tmp_path}), tmp_path)
     assert "Base, middle and apex need LV, MYO and RV; tiny has RV, MYO, LV." in texts(drawn["levels"])

@@ -179,7 +179,7 @@ def test_scribbled_dense_and_half_marked_cases_train_together(mixed: Path, caplo
     half = case.scribble.copy()
     half[0] = UNLABELLED  # one of two slices without a mark
     save_case(path, replace(case, scribble=half))
-    records.prepared(mixed / "index_train.csv").unlink()  # it vouches for the case as it was
+    records.prepared(mixed / "index_train.csv").unlink()  # it covers the case as it was
     indexes = [mixed / "index_train.csv", mixed / "index_val.csv"]
     with caplog.at_level("INFO"):
         train.run(
