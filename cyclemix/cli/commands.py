@@ -57,7 +57,7 @@ def verify(
     results: Annotated[Path, typer.Argument(help="a study's results folder")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="the report as JSON")] = False,
 ) -> None:
-    """Check every hash, record and mean of a results folder; name what was altered, is missing or foreign.
+    """Check every hash, record and mean of a results folder; list altered, missing and unknown files.
 
     Reads every file of the study once. Exit status 1 where something is wrong. See docs/explanation/trust.md.
 
@@ -126,7 +126,7 @@ def check(
     results: Results = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
 ) -> None:
-    """Read every case of a data set; say what is there, what is wrong and what to do.
+    """Read every case of a data set; report its content, errors and how to fix them.
 
     Writes a page of overlays to look at. Exit status 1 where something would stop the workflow.
 

@@ -39,7 +39,7 @@ from cyclemix.cli.options import (
 
 
 class _Silent:
-    """The reporter of a training that nobody mirrors."""
+    """The reporter of a training that is not mirrored."""
 
     def params(self, values: dict[str, Any]) -> None:
         """Nothing to tell."""
@@ -78,7 +78,7 @@ def common(
 
 
 def main() -> None:
-    """Run the command line; what a user can mend ends with one message and exit status 1."""
+    """Run the command line; errors that a user can fix end with one message and exit status 1."""
     form = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form, datefmt="%H:%M:%S")
     signal.signal(signal.SIGTERM, _stop)

@@ -1,4 +1,4 @@
-"""Assemble the page of a data set: own rows by supervision, beside or apart from published numbers.
+"""Assemble the page of a data set: own rows by supervision, with comparable and other published numbers.
 
 A published row is shown in the table of our scores only if both were scored on the official test patients
 after training on the same number of subjects; all others are in tables of their own, with the reason.
@@ -58,7 +58,7 @@ def build(study: StudyResults, published: Sequence[PublishedRow]) -> Page:
 
 
 def apart(study: StudyResults, row: PublishedRow) -> str:
-    """Why a published row may not stand beside ours; empty where it may."""
+    """Why a published row is not comparable with ours; empty if it is."""
     if not study.on_official_test:
         return "patients"
     if row.subjects is None:
@@ -67,7 +67,7 @@ def apart(study: StudyResults, row: PublishedRow) -> str:
 
 
 def _scores(study: StudyResults, beside: Sequence[PublishedRow]) -> Table:
-    """Own rows, with the published rows that may stand beside them."""
+    """Own rows, with the comparable published rows."""
     names = (*study.structures, AVERAGE)
     columns = [("dice", structure) for structure in names] + [(AS_PREDICTED, AVERAGE)]
     columns += [("hd95_mm", structure) for structure in names] + [("assd_mm", AVERAGE)]
@@ -202,7 +202,7 @@ def _published_row(
     *,
     beside: bool,
 ) -> Row:
-    """A published row; ``beside`` ours it is tagged so and has no count of misses and no time."""
+    """A published row; ``beside`` ours it is tagged and has no missed structures and no training time."""
     cells = []
     for column in columns:
         if column not in row.values:

@@ -25,7 +25,7 @@ COLUMNS = (
     "ci_high",
     "n_runs",
 )
-"""``subjects`` and ``labelled_pixels`` are what was trained on, on the training grid, mean over runs."""
+"""``subjects`` and ``labelled_pixels`` are those used for training, on the training grid, mean over runs."""
 
 
 def table(study: StudyResults) -> pd.DataFrame:

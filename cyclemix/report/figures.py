@@ -26,7 +26,7 @@ MOST_COLUMNS = 6
 
 
 IMAGE_DPI = 150
-"""Dots an inch of the overlays, whose images hold less detail than type does."""
+"""Dots per inch of the overlays: images need fewer than text."""
 
 
 def run(

@@ -1,4 +1,4 @@
-"""What a page of tables is made of, before it is rendered as Markdown, LaTeX or HTML."""
+"""A page of tables as data, before it is rendered as Markdown, LaTeX or HTML."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ EMPTY = Cell("–")
 
 @dataclass(frozen=True)
 class Row:
-    """One line: a name, its cells, and what kind of line it is.
+    """One line: a name, its cells, and the kind of line.
 
     Attributes:
         tags: short words beside the name, such as ``unverified``.
-        detail: what the name stands for.
+        detail: what the name means.
         source: number of the source among the table's notes.
         mark: superscript of the name that the table's notes explain.
         reason: why there are no values; the row then has no cells.

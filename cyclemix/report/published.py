@@ -79,7 +79,7 @@ def load(path: Path = PATH) -> list[dict[str, str]]:
 
 
 def rows_of(dataset: str, path: Path = PATH) -> list[PublishedRow]:
-    """Published rows of a data set, in the file's order; none where nobody published on it."""
+    """Published rows of a data set, in the file's order; may be empty."""
     found: dict[tuple[str, ...], PublishedRow] = {}
     for row in load(path):
         if row["dataset"] != dataset:
@@ -101,6 +101,6 @@ def group_of(stated: str) -> Supervision:
 
 
 def subjects_of(stated: str) -> int | None:
-    """Number of labelled training subjects in a paper's words; None where they name none."""
+    """Number of labelled training subjects stated by a paper; None if it is not stated."""
     match = re.search(r"^(\d+) (?:scribbles|full masks|masks)|= (\d+)\)$", stated)
     return int(match[1] or match[2]) if match else None

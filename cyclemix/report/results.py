@@ -11,7 +11,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class StudyResults:
-    """What the tables of one data set are made from.
+    """The results of a study on one data set, from which its tables are made.
 
     Attributes:
         dataset: label of the data set.

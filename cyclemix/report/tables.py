@@ -1,4 +1,4 @@
-"""All tables of a data set, from the runs' ``metrics.csv`` to a page that can be shown to others."""
+"""All tables of a data set, from the runs' ``metrics.csv`` to the comparison page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bland-Altman plots: does a method measure what the truth measures?"""
+"""Bland-Altman plots of predicted and true volumes."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Source:
     """By case, as in ``raw_{part}.json``."""
 
     def read(self, case: str, kind: str) -> NDArray[Any] | None:
-        """A volume (D,H,W) on its native grid; None where the data set gives the case none."""
+        """A volume (D,H,W) on its native grid; None if the case has no such file."""
         entry = self.entries[case]
         return read_native(self.spec, self.raw, entry, kind)[0] if entry.get(kind) else None  # type: ignore[arg-type]
 
@@ -90,7 +90,7 @@ def group_of(source: Source, subject: str, title: str, predictions: Mapping[str,
     Args:
         source: upstream files.
         subject: the patient.
-        title: what the patient stands for, e.g. ``median``.
+        title: role of the patient, e.g. ``median``.
         predictions: label -> folder of ``{case}.nii.gz``.
     """
     case = source.case_of(subject)

@@ -16,7 +16,7 @@ from cyclemix.report.plots import style
 BUDGETS = {"subjects": "training subjects", "labelled_pixels": "labelled pixels, background included"}
 
 MARKERS = "osD^v<>p"
-"""One a part of the scribbles, the whole one first."""
+"""One marker per part of the scribbles, whole scribbles first."""
 
 
 def draw(points: pd.DataFrame, colours: dict[str, str], heading: tuple[str, str]) -> Figure:
@@ -110,7 +110,7 @@ def _legends(figure: Figure, points: pd.DataFrame, colours: dict[str, str], frac
 
 
 def _sample(rank: int, label: str) -> Line2D:
-    """A piece of the line that stands for a part of the scribbles."""
+    """Legend entry of a part of the scribbles."""
     return Line2D([], [], color=style.QUIET, label=label, **_look(rank, style.QUIET))
 
 

@@ -1,4 +1,4 @@
-"""Overlay panels: image, scribble, truth and what each method made of it."""
+"""Overlay panels: image, scribble, ground truth and the prediction of each method."""
 
 from __future__ import annotations
 

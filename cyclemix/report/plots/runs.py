@@ -19,7 +19,7 @@ from cyclemix.report.plots import style
 
 @dataclass(frozen=True)
 class Runs:
-    """What the runs of a study left for one data set."""
+    """The files of a study's runs on one data set."""
 
     spec: DatasetSpec
     results: Path
@@ -40,7 +40,7 @@ class Runs:
 
     @property
     def judge(self) -> str:
-        """The method whose scores pick the patients that are shown."""
+        """The method whose scores select the patients that are shown."""
         return self.compare_to if self.compare_to in self.labels else self.labels[-1]
 
     def folder(self, label: str, fold: int, seed: int) -> Path:

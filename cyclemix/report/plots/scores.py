@@ -1,4 +1,4 @@
-"""Box plots and levels: what every patient of every method scored."""
+"""Box plots and levels: the scores of every patient and method."""
 
 from __future__ import annotations
 

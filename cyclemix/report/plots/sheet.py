@@ -29,7 +29,7 @@ def save_sheet(folder: Path, done: Segmented) -> None:
 
 
 def contact_sheet(done: Segmented) -> Figure:
-    """Slices in order, cropped around what was found, with its contours, volumes and warnings."""
+    """Slices in order, cropped around the segmented structures, with contours, volumes and warnings."""
     image, labels, (_, dy, dx) = done.image, done.labels, done.spacing_mm
     volumes_ml = dict(zip(done.volumes["structure"], done.volumes["volume_ml"], strict=True))
     warnings = [text for text in done.volumes["outside_domain"].iloc[0].split("; ") if text]

@@ -32,7 +32,7 @@ EMPHASIS = "#0072B2"
 """The method that the others are compared with."""
 
 ANCHORS = ("#3d4450", "#8a929e", "#15181c", "#b4bac3")
-"""Dense supervision: not a rival but what scribbles are measured against."""
+"""Colour of dense supervision, the reference for scribbles."""
 
 RIVALS = (
     "#D55E00",
@@ -50,7 +50,7 @@ RIVALS = (
 
 CARDIAC = {"LV": "#FFB000", "MYO": "#35C9F2", "RV": "#FF5C9E"}
 OTHER_STRUCTURES = ("#FFB000", "#35C9F2", "#FF5C9E", "#7CE38B", "#B69CFF", "#F4F1BB")
-"""Bright enough for contours on grey images, apart for the common kinds of colour blindness."""
+"""Bright enough for contours on grey images, distinguishable with the common kinds of colour blindness."""
 
 RC: Any = {
     "font.family": "sans-serif",
@@ -140,7 +140,7 @@ def method_colours(supervision: Mapping[str, str], compare_to: str) -> dict[str,
 
 
 def structure_colours(structures: Sequence[str]) -> dict[str, str]:
-    """A contour colour a structure: the fixed ones, then hues that the golden ratio keeps apart."""
+    """One contour colour per structure: the fixed ones, then hues spaced by the golden ratio."""
     taken = {CARDIAC.get(name) for name in structures}
     free = itertools.chain((colour for colour in OTHER_STRUCTURES if colour not in taken), _hues())
     return {name: CARDIAC.get(name) or next(free) for name in structures}
@@ -152,7 +152,7 @@ def _hues() -> Iterator[str]:
 
 
 def heading(figure: Figure, title: str, subtitle: str, *, inches: float = 0.0) -> float:
-    """Title and a quiet line below it, top left; returns the height they take as a fraction of the figure."""
+    """Title and a grey line below it, top left; returns the height they take as a fraction of the figure."""
     height = figure.get_size_inches()[1]
     left = (0.08 + inches) / figure.get_size_inches()[0]
     figure.text(left, 1 - 0.10 / height, title, size=10, weight="bold", va="top", ha="left")
@@ -161,7 +161,7 @@ def heading(figure: Figure, title: str, subtitle: str, *, inches: float = 0.0) -
 
 
 def footnote(figure: Figure, text: str) -> None:
-    """A quiet line at the foot."""
+    """A grey line at the bottom."""
     width, height = figure.get_size_inches()
     figure.text(0.08 / width, 0.06 / height, text, size=6.5, color=QUIET, va="bottom", ha="left")
 
@@ -175,7 +175,7 @@ def bare(axes: Axes) -> None:
 
 
 def note_figure(title: str, reason: str) -> Figure:
-    """In place of a figure that the data cannot give: what it would be and why it is not there."""
+    """Placeholder for a figure that the data do not allow: its title and the reason."""
     figure = new_figure(1.3)
     heading(figure, title, "not available for this data set")
     figure.text(0.08 / WIDTH_IN, 0.28, reason, size=8.5, va="center", ha="left", wrap=True)
