@@ -24,9 +24,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cyclemix.ops.losses import partial_cross_entropy
-from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.config.strict import StrictModel
+from cyclemix.methods.base import Batch, Method, Network
+from cyclemix.ops.losses import partial_cross_entropy
 
 
 class {class_name}(Method):
@@ -68,7 +68,7 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import UNLABELLED
+from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
 
 
@@ -99,7 +99,7 @@ def write(name: str, root: Path) -> list[Path]:
         The files that were written or changed.
 
     Raises:
-        ConfigError: the name is no such name or is taken; nothing is written then.
+        ConfigError: the name is invalid or taken; nothing is written then.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ConfigError(
@@ -110,7 +110,7 @@ def write(name: str, root: Path) -> list[Path]:
         raise ConfigError(f"new-method: {blocks} has a row {name} already; choose another name")
     made = {
         root / "cyclemix" / "methods" / f"{name}.py": METHOD,
-        root / "tests" / "unit" / f"test_method_{name}.py": TEST,
+        root / "tests" / "unit" / "methods" / f"test_{name}.py": TEST,
     }
     for path in made:
         if path.exists():

@@ -24,9 +24,9 @@ def cyclemix(folder: Path, *arguments: str) -> str:
 def test_a_new_method_is_a_row_of_the_finished_study(finished_study: Project) -> None:
     folder = finished_study.folder
     said = cyclemix(folder, "new-method", "toy")
-    assert "cyclemix/methods/toy.py\ntests/unit/test_method_toy.py\nconfig/methods.yaml\n" in said
+    assert "cyclemix/methods/toy.py\ntests/unit/methods/test_toy.py\nconfig/methods.yaml\n" in said
     cyclemix(folder, "schema")
-    tests = [sys.executable, "-m", "pytest", "-q", "tests/unit/test_method_toy.py"]
+    tests = [sys.executable, "-m", "pytest", "-q", "tests/unit/methods/test_toy.py"]
     assert subprocess.run(tests, cwd=folder, check=False).returncode == 0
     rows = "methods=[unet_pce, toy, cyclemix, unet_full]"
     plan = finished_study.plan(config=(*SMALL, rows))
