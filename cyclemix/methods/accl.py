@@ -1,7 +1,7 @@
 """Adversarial constrained-CNN loss, ACCL (Zhang et al., arXiv 2005.00328).
 
-Partial cross-entropy on the scribbles, and reference masks of other patients in place of constraints written
-down by hand: a discriminator learns the masks and holds the network's outputs to their distribution.
+Partial cross-entropy on the scribbles, and reference masks of other patients in place of hand-written
+constraints: a discriminator learns the masks, and the network is trained towards their distribution.
 No published code was found; the abstract alone was read.
 
 Deviations: unknown. That the discriminator is a PatchGAN is recalled; the least-squares losses are this
@@ -19,10 +19,10 @@ from cyclemix.networks.discriminators import AdversarialConfig, PatchDiscriminat
 
 
 class ACCL(UNetD):
-    """Scribbles and a game over patches."""
+    """Partial cross-entropy and adversarial losses on patches."""
 
     class Config(AdversarialConfig):
-        """The plain game: no noise, no swapped labels."""
+        """Adversarial losses without noise and swapped labels."""
 
         instance_noise: float = Field(
             0.0, ge=0, description="standard deviation of the noise on what the discriminator sees"

@@ -4,7 +4,7 @@ Sections 2.2 and 2.3 of the paper, with the values of the original code (HiLab-g
 ``train_weakly_supervised_segmentation_pCE_ours_proposed.py``):
     pce     mean of both decoders' partial cross-entropy;
     pseudo  mean of both decoders' Dice loss (squares in the denominator, background included) with the argmax
-            of b p1 + (1 - b) p2, b uniform in [0, 1) and drawn once a batch; weight 0.5, from the first step.
+            of b p1 + (1 - b) p2, b uniform in [0, 1), one per batch; weight 0.5, from the first step.
 The second decoder reads the encoder's features with half of their channels dropped. The first one predicts.
 
 Deviations: the network is the default U-Net with a second decoder (there 16 to 256 filters and dropout in the

@@ -3,7 +3,7 @@
 Values of the original code (HiLab-git/DMSPS: ``A_train_weaklySup_SPS_2d_soft.py``, ``acdc_dmsps*.cfg`` for
 PyMIC's ``WSLDMSPS``):
     pce     mean of both decoders' partial cross-entropy;
-    soft    mean of both decoders' cross-entropy with b p1 + (1 - b) p2, b uniform in [0, 1) and drawn once a
+    soft    mean of both decoders' cross-entropy with b p1 + (1 - b) p2, b uniform in [0, 1), one per
             batch; weight 8. The code hands probabilities to a cross-entropy that takes logits: softmax twice.
             This is kept, as the weight belongs to it: the term sharpens predictions where a plain one would
             only make both agree, and never gets below log(1 + 3/e), for four classes.
@@ -69,7 +69,7 @@ class DMSPS(Method):
         return {"labels": self.labels}
 
     def after_step(self, net: Network, average: Network, slices: Slices, step: int) -> None:
-        """Grow the scribbles, once."""
+        """Grow the scribbles at ``grow_at_step``."""
         if step == self.config.grow_at_step:
             self.labels.target.copy_(self._grown(average, slices))
 

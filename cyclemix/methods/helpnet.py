@@ -37,7 +37,7 @@ from cyclemix.ops.losses import cosine_distance, partial_cross_entropy, partial_
 
 
 class HELPNet(Method):
-    """Three views of an image, their scribbles, their agreement and their ensemble."""
+    """Partial cross-entropy, agreement and ensemble of three views of an image."""
 
     class Config(StrictModel):
         """Values of the authors' code."""

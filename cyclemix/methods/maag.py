@@ -3,21 +3,21 @@
 Read: the authors' code (gvalvano/multiscale-adversarial-attention-gates: experiments/acdc/model.py,
 architectures/), whose values the defaults are. Terms:
     wpce           partial cross-entropy, each class weighted by n_total / n_class over the batch's scribbles,
-                   times |L_adv / L_wpce| without gradient: the scribbles always weigh as much as the game
-                   unweighted, so the logged value is the game's and does not fall;
+                   times |L_adv / L_wpce| without gradient: the term always equals the unweighted adversarial
+                   loss, so its logged value does not fall;
     adversarial    0.2 (D(prediction) - 1)^2 / 2, D seeing the prediction and the gates' at 1/2, 1/4, 1/8;
     discriminator  0.2 ((D(mask) - 1)^2 / 2 + (D(prediction) + 1)^2 / 2).
 
 Deviations from that code:
-    * L_adv in the weight is the network's side. There it is the discriminator's, which falls to zero as the
-      discriminator wins and would take the scribbles away when they are all that is left to learn from;
+    * L_adv in the weight is the segmentation network's loss. There it is the discriminator's, which falls to
+      zero when the discriminator is perfect and would remove the scribbles from the loss;
     * the discriminator's loss, which there also enters the supervised step with weight 0.1 and moves all
       weights, trains the discriminator alone;
-    * labels are swapped a sample at a time, for the discriminator. There the sign of a whole batch's score
-      flips, for both sides, with the gradient passed on as if it had not;
+    * labels are swapped per sample, for the discriminator alone. There the sign of a whole batch's score
+      flips, for both networks, and the gradient ignores the flip;
     * the adversarial terms see the scribbled slices; there all frames of the same patients' cine series;
-    * one optimizer, one step for all: there three steps of Adam follow each other.
-Those of network and discriminator stand with them.
+    * one optimizer and one step for all networks, so that the adversarial weight acts differently; there
+      three steps of Adam follow each other.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ EPS = 1e-6
 
 
 class MAAG(Method):
-    """Scribbles and one game over all scales of a network with attention gates."""
+    """Partial cross-entropy and adversarial losses at all scales of a network with attention gates."""
 
     class Config(AdversarialConfig):
         """Values of the authors' code."""

@@ -1,8 +1,8 @@
 """Post-processing with a denoising auto-encoder, Post-DAE (Larrazabal et al., MICCAI 2019, TMI 2020).
 
-A U-Net learns the scribbles. A denoising auto-encoder learns masks of other patients: it is shown damaged
-ones and answers with whole ones, through a code too short for anything but plausible hearts. Applied to the
-U-Net's softmax it replaces each prediction by a plausible one.
+A U-Net learns the scribbles. A denoising auto-encoder learns to restore damaged masks of other patients,
+through a code that is too short for anything but plausible masks. Applied to the U-Net's softmax it replaces
+each prediction by a plausible one.
 
 No published code was read; the abstracts alone were.
 

@@ -1,7 +1,7 @@
 """Scribbles grown by the random walker, then cross-entropy (Grady, IEEE PAMI 2006; WSL4MIS's baseline).
 
-Before training each slice's scribbles seed the random walker on its own grey values; what a class wins with
-enough confidence is its label from then on. Read: HiLab-git/WSL4MIS, code/dataloaders/
+Before training, each slice's scribbles seed the random walker on its own grey values; pixels whose best class
+has enough probability get that class as their label. Read: HiLab-git/WSL4MIS, code/dataloaders/
 acdc_pseudo_label_random_walker.py and train_weakly_supervised_pCE_random_walker_2D.py, whose beta 100 in
 scikit-image's scaling exp(-beta d^2 / (10 sd)) is kept, d on a slice's grey values in 0..1 and sd their
 standard deviation.

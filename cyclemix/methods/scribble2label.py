@@ -1,4 +1,4 @@
-"""Pseudo-labels from averaged predictions, Scribble2Label (Lee and Jeong, MICCAI 2020).
+"""Scribble2Label: pseudo-labels from averaged predictions (Lee and Jeong, MICCAI 2020).
 
 Every ``period_steps`` steps the unaugmented training slices are predicted and their probabilities averaged,
 P <- alpha p + (1 - alpha) P. Where the average names a class with more than ``threshold`` and no scribble

@@ -16,7 +16,7 @@ Deviations:
     * teachers predict in evaluation mode, with averaged batch statistics; there in training mode, with the
       batch's statistics and with dropout, so that the choice varies more;
     * no ramp-up, as on ACDC; the script for MSCMRseg ramps the weights up over 40 % of the steps;
-    * the moving average there also shrinks the student's weights by 2e-4 of their value a step;
+    * the moving average there also shrinks the student's weights by 2e-4 of their value per step;
       here weight decay is the optimizer's;
     * network without dropout in the encoder, of the recipe's size; optimizer, schedule and augmentation are
       the shared ones.
@@ -39,7 +39,7 @@ from cyclemix.ops.losses import partial_cross_entropy, partial_dice
 
 
 class SDTNet(Method):
-    """A student learns from the scribbles and from the teacher that knows them better."""
+    """A student learns from the scribbles and from the teacher with the lower cross-entropy on them."""
 
     class Config(StrictModel):
         """Values of the code for ACDC."""
@@ -49,7 +49,7 @@ class SDTNet(Method):
         reliable: float = Field(
             0.5, ge=0, lt=1, description="probability above which a teacher's pixel is a pseudo-label"
         )
-        decay: float = Field(0.99, ge=0, lt=1, description="decay a step of the teacher that taught")
+        decay: float = Field(0.99, ge=0, lt=1, description="decay per step of the teacher that was used")
 
     supervision = "scribble"
     networks = ("unet_features",)

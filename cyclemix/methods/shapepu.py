@@ -52,7 +52,7 @@ class ShapePU(Method):
         )
         weight_negative: float = Field(1.0, ge=0, description="weight of the exclusion by class ratios")
         negative_from_step: int = Field(600, ge=0, description="optimizer steps before the exclusion starts")
-        em_iterations: int = Field(20, ge=1, description="EM steps a batch")
+        em_iterations: int = Field(20, ge=1, description="EM steps per batch")
         weight_global: float = Field(0.05, ge=0, description="weight of the consistency under occlusion")
         occlusion_px: int = Field(32, ge=1, description="side of the occluded square, pixels")
 

@@ -14,7 +14,7 @@ from cyclemix.ops.losses import partial_cross_entropy
 
 
 class UNetCRF(Method):
-    """Pixels that are near and alike should be of one class, over all pairs of a slice's pixels.
+    """A penalty on pairs of similar, nearby pixels of different classes, over all pairs of a slice's pixels.
 
     ``crf`` is sum_c s_c' W (1 - s_c) with W_ij a Gaussian of position and grey value. It differs by a
     constant from the -sum_c s_c' W s_c of the official code (meng-tang/rloss, DenseCRFLoss.py), with the
@@ -49,7 +49,7 @@ class UNetCRF(Method):
         longest_px: int = Field(
             56,
             ge=2,
-            description="longest side at which pairs are summed, pixels; 56 takes 39 MB a slice",
+            description="longest side at which pairs are summed, pixels; 56 takes 39 MB per slice",
         )
 
     supervision = "scribble"

@@ -1,7 +1,7 @@
 """Partial cross-entropy and a mask discriminator at one scale: the adversarial baseline UNet_D.
 
-A baseline of Valvano et al. (IEEE TMI 2021) and of CycleMix (Table 3): the scribbles say where the structures
-are, a discriminator that has seen drawn masks of other patients says what they look like.
+A baseline of Valvano et al. (IEEE TMI 2021) and of CycleMix (Table 3): scribbles supervise positions, a
+discriminator trained on masks of other patients supervises shapes.
 No published code was read: that of neither paper holds this baseline.
 
 Deviations: unknown. Here it is ``maag`` without attention gates and coarser scales: that code's
@@ -25,7 +25,7 @@ from cyclemix.ops.losses import partial_cross_entropy
 
 
 class UNetD(Method):
-    """Scribbles and one game over whole slices."""
+    """Partial cross-entropy and adversarial losses on whole slices."""
 
     class Config(AdversarialConfig):
         """Values of the discriminator of ``maag``."""

@@ -1,7 +1,7 @@
 """Uncertainty-aware mean teacher with consistency under turns, USTM (Liu et al., Pattern Recognition 2022).
 
 The network learns the scribbles, and to predict a turned image as its moving average, the teacher, predicts
-that image with noise, where the teacher is sure: where the entropy of its mean over several noisy views lies
+that image with noise, where it is certain: where the entropy of its mean over several noisy views lies
 below a threshold that rises. With p and q the softmax of network and teacher and H that entropy:
     consistency  w(t) sum_i [H_i < (0.75 + 0.25 r(t)) ln 2] |p_i - q_i|^2 / (2 sum_i [H_i < ...]),
     w(t) = weight r(t), r(t) = exp(-5 (1 - t / T)^2).
@@ -31,7 +31,7 @@ from cyclemix.ops.losses import partial_cross_entropy
 
 
 class USTM(Method):
-    """Scribbles, and a teacher where it is sure."""
+    """Partial cross-entropy, and consistency with a teacher where its entropy is low."""
 
     class Config(StrictModel):
         """Values of WSL4MIS; steps for a training of 3000."""

@@ -1,8 +1,8 @@
-"""Networks that tell drawn masks from predicted ones, and their game with a segmentation network.
+"""Discriminators of real versus predicted masks, and their adversarial losses.
 
-They see the structures' maps alone, without the background's: one-hot for masks, softmax for predictions. A
-pixel of a mask that lies outside the image shows no structure, as background does. They work in float32
-whatever the autocast: the power iteration of the spectral norm does not bear mixed types.
+Their inputs are the maps of the structures without that of the background: one-hot for masks, softmax for
+predictions. A pixel of a mask that lies outside the image belongs to no structure, as background does. They
+compute in float32 under any autocast, because the power iteration of the spectral norm fails on mixed types.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ LEVELS = 4
 
 
 class AdversarialConfig(StrictModel):
-    """What keeps the discriminator from winning; values of the code of Valvano et al. (TMI 2021)."""
+    """Adversarial weight, noise and label swaps; values of the code of Valvano et al. (TMI 2021)."""
 
-    weight_adversarial: float = Field(0.2, ge=0, description="weight of both sides of the game")
+    weight_adversarial: float = Field(0.2, ge=0, description="weight of the losses of both networks")
     instance_noise: float = Field(
-        0.2, ge=0, description="standard deviation of the noise on what the discriminator sees"
+        0.2, ge=0, description="standard deviation of the noise on the discriminator's inputs"
     )
     label_flips: float = Field(
         0.1, ge=0, lt=0.5, description="probability that the discriminator gets the wrong label"
@@ -40,12 +40,12 @@ class MaskDiscriminator(nn.Module):
     """A score for each whole slice, from maps at one or more scales (Valvano et al., TMI 2021).
 
     Four convolutions of 4x4, the first three with stride 2; the later ones have spectral norm and tanh and
-    see the squeezed features of the one before, and the map of their own scale where there is one. A dense
-    layer over all positions ends it, so it is made for one image size.
+    read the squeezed features of the previous one, and the map of their own scale where there is one. The
+    last layer is dense over all positions, so the network is built for one image size.
 
-    Deviation: the dense layer averages over the positions where the code adds up. One step of Adam moves each
-    of its some 300 000 weights alike, and the sum of that would throw the score by far more than the labels'
-    distance at the learning rate of the segmentation network.
+    Deviations: the dense layer averages over positions; there it sums. One step of Adam changes each of its
+    about 300 000 weights by the same amount, and with a sum the score would change by far more than the
+    distance of the labels at the learning rate of the segmentation network.
 
     Args:
         structures: channels of the maps.
@@ -68,7 +68,7 @@ class MaskDiscriminator(nn.Module):
             self.squeeze.append(nn.Conv2d(channels, SQUEEZED, 1))
             seen, channels = SQUEEZED + (structures if level < scales else 0), filters * 2 ** (level + 1)
             last = level == LEVELS - 1
-            # The last keeps the size, which takes an odd pixel of padding on one side.
+            # The last keeps the size, which needs one more pixel of padding on one side.
             pad = nn.ZeroPad2d((1, 2, 1, 2) if last else 1)
             convolution = spectral_norm(nn.Conv2d(seen, channels, 4, stride=1 if last else 2))
             self.blocks.append(nn.Sequential(pad, convolution))

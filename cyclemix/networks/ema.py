@@ -17,7 +17,7 @@ def move_towards(average: nn.Module, net: nn.Module, decay: float) -> None:
 
 
 def warmed_up(decay: float, step: int) -> float:
-    """Decay after ``step`` steps; the warm-up forgets the random start."""
+    """Decay after ``step`` steps; it is smaller at first, so that the random start is forgotten."""
     return min(decay, (1 + step) / (10 + step))
 
 

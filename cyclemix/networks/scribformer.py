@@ -122,7 +122,7 @@ class Coupling(nn.Module):
         )
 
     def forward(self, features: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,width,H,W) and (B,embed,h,w) -> the same, each knowing of the other."""
+        """(B,width,H,W) and (B,embed,h,w) -> the same shapes, each updated from the other."""
         height, width = tokens.shape[-2:]
         pooled = functional.avg_pool2d(self.to_tokens(features), self.stride)
         squeezed = functional.gelu(self.norm(pooled.flatten(2).transpose(1, 2)))

@@ -18,8 +18,8 @@ class Gate(nn.Module):
     """A decoder stage: two convolutions, the second one's features weighted by where structures are.
 
     The features after the first convolution give a segmentation at the stage's scale; its probability of any
-    structure multiplies the features after the second. The map is an attention that has a meaning: a
-    discriminator can say whether it looks like a mask.
+    structure multiplies the features after the second. A discriminator can score this map, because it is a
+    segmentation.
     """
 
     def __init__(self, in_channels: int, out_channels: int, num_classes: int) -> None:

@@ -1,4 +1,7 @@
-"""The rows that a study may name: listed, as JSON, or one with all its settings. Needs no torch."""
+"""The rows that a study may name: a list, JSON, or one row with all its settings; sources and departures.
+
+Needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,8 @@ def details(file: Path, label: str) -> str:
         raise ConfigError(f"{file}: no method {label!r}{nearest(label, blocks)}; known: {', '.join(blocks)}")
     block, schemas = blocks[label], load_method_schemas(root)
     check_block(label, block, schemas, root)
-    text = "\n\n".join(_docstrings(root / "cyclemix" / "methods" / f"{block.method}.py"))
+    first, *others = _docstrings(root / "cyclemix" / "methods" / f"{block.method}.py")
+    text = "\n\n".join([first, *filter(DEVIATIONS.search, others)])
     changes = block.model_dump(include={"training", "inference", "grid"}, exclude_none=True)
     lines = [
         f"{label}: {block.summary}",
@@ -96,20 +100,15 @@ def _deviations(path: Path) -> list[str]:
 
 
 def _docstrings(path: Path) -> list[str]:
-    """The docstrings of a file and of its method class (the one with ``losses``)."""
+    """The docstrings of a file and of its classes."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    methods = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
-        and any(isinstance(item, ast.FunctionDef) and item.name == "losses" for item in node.body)
-    ]
-    texts = [ast.get_docstring(tree), *map(ast.get_docstring, methods)]
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    texts = [ast.get_docstring(tree), *(ast.get_docstring(node) for node in classes)]
     return [text for text in texts if text]
 
 
 def _settings(schema: Mapping[str, Any], block: MethodBlock) -> list[str]:
-    """``key = value  description`` for every setting; a value that the row changes shows the default too."""
+    """``key = value`` and the description of every setting; for a value that the row changes, the default."""
     rows = list(_flat(schema, schema.get("$defs", {})))
     if not rows:
         return ["    none"]
