@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from cyclemix.config.lengths import length
 from cyclemix.config.strict import ConfigError, StrictModel, load_json, load_yaml, nearest, validate
 from cyclemix.files.urls import has_password
 
@@ -97,7 +98,7 @@ class Augmentation(StrictModel):
     contrast: float = Field(0.3, ge=0, lt=1, description="gain, uniform in 1 +- this")
     brightness: float = Field(0.2, ge=0, description="offset in standard deviations, uniform in +- this")
     noise: float = Field(0.1, ge=0, description="largest standard deviation of Gaussian noise")
-    blur_px: float = Field(1.0, ge=0, description="largest standard deviation of Gaussian blur, pixels")
+    blur_mm: float = length(1, "largest standard deviation of Gaussian blur")
 
 
 class Recipe(StrictModel):
@@ -306,6 +307,7 @@ class RunConfig(StrictModel):
     grid: Grid
     slice_axis: int = Field(3, description="axis of the stored images along which the slices lie")
     config: dict[str, Any] = Field(description="the method's own settings, defaults filled in")
+    pixels: dict[str, Any] = Field({}, description="the settings' lengths in pixels of the grid")
     training: Recipe
 
 

@@ -8,6 +8,7 @@ import pkgutil
 from pathlib import Path
 from typing import Any
 
+from cyclemix.config.lengths import PAPER_SPACING_MM
 from cyclemix.config.strict import ConfigError, validate
 from cyclemix.methods.base import Method
 
@@ -41,7 +42,13 @@ def load(name: str) -> type[Method]:
     return own[0]
 
 
-def create(name: str, config: dict[str, Any], num_classes: int, where: str) -> Method:
-    """A method with its settings; ``where`` opens the message when they are refused."""
+def create(
+    name: str,
+    config: dict[str, Any],
+    num_classes: int,
+    where: str,
+    spacing_mm: float = PAPER_SPACING_MM,
+) -> Method:
+    """A method with its settings on a grid; ``where`` opens the message when they are refused."""
     method = load(name)
-    return method(validate(method.Config, config, where), num_classes)
+    return method(validate(method.Config, config, where), num_classes, spacing_mm)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.lengths import PAPER_SPACING_MM, in_pixels
 from cyclemix.config.models import Supervision
 from cyclemix.config.strict import StrictModel
 from cyclemix.ops.augment import IDENTITY, SpatialTransform
@@ -79,9 +80,15 @@ class Method(ABC):
     """Values of ``training.network`` that the method can train; these two give one map of logits."""
     config: Any  # an instance of the subclass's own Config
 
-    def __init__(self, config: StrictModel, num_classes: int) -> None:
+    def __init__(self, config: StrictModel, num_classes: int, spacing_mm: float = PAPER_SPACING_MM) -> None:
+        """Keep the settings.
+
+        Args:
+            spacing_mm: in-plane pixel size of the training grid; `pixels` holds the settings' lengths on it.
+        """
         self.config = config
         self.num_classes = num_classes
+        self.pixels = in_pixels(config, spacing_mm)
 
     def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
         """Further parts by name: networks (a discriminator, a teacher) or buffers (labels grown so far).

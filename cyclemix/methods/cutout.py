@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.lengths import length
 from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.losses import partial_cross_entropy
@@ -24,7 +24,7 @@ class Cutout(Method):
     class Config(StrictModel):
         """Size of the hole."""
 
-        hole_px: int = Field(32, ge=1, description="side of the blanked square, pixels")
+        hole_mm: float = length(32, "side of the blanked square", whole=True)
 
     supervision = "scribble"
     config: Config
@@ -33,6 +33,6 @@ class Cutout(Method):
         """One term, ``pce``."""
         image, target = batch.image, batch.target
         batch_size, height, width = target.shape
-        hole = random_squares(batch_size, height, width, self.config.hole_px, generator, image.device)
+        hole = random_squares(batch_size, height, width, self.pixels["hole_px"], generator, image.device)
         logits = net(image * ~hole[:, None])
         return {"pce": partial_cross_entropy(logits, target.masked_fill(hole, UNLABELLED))}

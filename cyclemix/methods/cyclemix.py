@@ -26,6 +26,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from cyclemix.config.lengths import length
 from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops import occlusion, rotation
@@ -66,7 +67,7 @@ class CycleMix(Method):
             "labelled",
             description="cross-entropy over labelled pixels, or over all pixels as the official code",
         )
-        occlusion_px: int = Field(32, ge=0, description="side of the occluded square, pixels; 0 = none")
+        occlusion_mm: float = length(32, "side of the occluded square (0 = none)", whole=True)
         rotate: bool = Field(True, description="rotate the mixed image by 0-360 degrees")
         puzzle: PuzzleSettings = Field(PuzzleSettings(), description="Puzzle Mix")
 
@@ -91,7 +92,13 @@ class CycleMix(Method):
             (gradient,) = torch.autograd.grad(unmix, image, retain_graph=True)
             partner = torch.randperm(len(image), generator=generator, device=image.device)
             mix = puzzle_mix(
-                image.detach(), saliency(gradient), partner, batch.step, config.puzzle, generator
+                image.detach(),
+                saliency(gradient),
+                partner,
+                batch.step,
+                config.puzzle,
+                generator,
+                self.pixels["puzzle.block_px"],
             )
             view = self._mixed_view(net, mix, generator)
             terms |= self._mixed_terms(view, batch.target, seen.scores)
@@ -105,7 +112,7 @@ class CycleMix(Method):
         """Occlude and rotate the mixed image, predict it, turn the prediction back."""
         config, image = self.config, mix.image
         (batch_size, _, height, width), device = image.shape, image.device
-        side = config.occlusion_px
+        side = self.pixels["occlusion_px"]
         visible = ~occlusion.random_squares(batch_size, height, width, side, generator, device)
         image = image * visible[:, None]
         if not config.rotate:

@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cyclemix.config.lengths import length
 from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.crf import gated_energy
@@ -29,8 +30,8 @@ class GatedCRF(Method):
         """Weight and kernel."""
 
         weight_crf: float = Field(0.1, ge=0, description="weight of a pixel's mean energy")
-        radius_px: int = Field(5, ge=1, description="reach of the window along both axes, pixels")
-        sigma_xy_px: float = Field(6.0, gt=0, description="standard deviation of the distance, pixels")
+        radius_mm: float = length(5, "reach of the window along both axes", whole=True)
+        sigma_xy_mm: float = length(6, "standard deviation of the distance")
         sigma_intensity: float = Field(
             0.1, gt=0, description="standard deviation of the grey value, share of the slice's range"
         )
@@ -42,7 +43,6 @@ class GatedCRF(Method):
         """Terms ``pce`` and ``crf``."""
         config, logits = self.config, net(batch.image)
         scores, image = logits.float().softmax(dim=1), unit_range(batch.image)
-        energy = gated_energy(
-            scores, image, batch.inside(), config.radius_px, config.sigma_xy_px, config.sigma_intensity
-        )
+        radius, sigma_xy = self.pixels["radius_px"], self.pixels["sigma_xy_px"]
+        energy = gated_energy(scores, image, batch.inside(), radius, sigma_xy, config.sigma_intensity)
         return {"pce": partial_cross_entropy(logits, batch.target), "crf": config.weight_crf * energy}

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
+from cyclemix.config.lengths import length
 from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.corruption import corrupt
@@ -37,11 +38,9 @@ class PostDAE(Method):
         """Sizes of the damage."""
 
         patches: int = Field(4, ge=0, description="filled ellipses, each drawn with probability 0.5")
-        patch_px: int = Field(20, ge=1, description="largest half-axis of an ellipse, pixels")
-        radius_px: int = Field(
-            4, ge=0, description="largest radius by which a structure grows or shrinks, pixels"
-        )
-        jitter_px: int = Field(3, ge=0, description="how far a pixel's label may come from, pixels")
+        patch_mm: float = length(20, "largest half-axis of an ellipse", whole=True)
+        radius_mm: float = length(4, "largest radius by which a structure grows or shrinks", whole=True)
+        jitter_mm: float = length(3, "how far a pixel's label may come from", whole=True)
 
     supervision = "scribble+masks"
     networks = ("unet_dae",)
@@ -54,7 +53,8 @@ class PostDAE(Method):
             )
         known = batch.masks != UNLABELLED
         masks = torch.where(known, batch.masks, BACKGROUND)
-        damaged = corrupt(masks, self.num_classes, **self.config.model_dump(), generator=generator)
+        patches = self.config.patches
+        damaged = corrupt(masks, self.num_classes, patches, **self.pixels, generator=generator)
         logits, repaired = net(batch.image, self._maps(damaged))
         return {
             "pce": partial_cross_entropy(logits, batch.target),

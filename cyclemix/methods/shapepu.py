@@ -34,6 +34,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
+from cyclemix.config.lengths import length
 from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops import occlusion, rotation
@@ -54,7 +55,7 @@ class ShapePU(Method):
         negative_from_step: int = Field(600, ge=0, description="optimizer steps before the exclusion starts")
         em_iterations: int = Field(20, ge=1, description="EM steps per batch")
         weight_global: float = Field(0.05, ge=0, description="weight of the consistency under occlusion")
-        occlusion_px: int = Field(32, ge=1, description="side of the occluded square, pixels")
+        occlusion_mm: float = length(32, "side of the occluded square", whole=True)
 
     supervision = "scribble"
 
@@ -78,7 +79,7 @@ class ShapePU(Method):
     def _second_view(self, net: Network, image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Logits (B,C,H,W) of the occluded, turned image, turned back, and which are visible (B,H,W)."""
         (count, _, height, width), device = image.shape, image.device
-        side = self.config.occlusion_px
+        side = self.pixels["occlusion_px"]
         shown = ~occlusion.random_squares(count, height, width, side, generator, device)
         angle = rotation.random_angles(count, generator, device)
         flips = torch.rand((2, count, 1, 1, 1), generator=generator, device=device) < 0.5

@@ -32,6 +32,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.lengths import length
 from cyclemix.methods.base import Batch, Network
 from cyclemix.methods.cyclemix import CycleMix, MixedView
 from cyclemix.ops.affinity import neighbour_support
@@ -58,8 +59,8 @@ class ZScribbleSeg(CycleMix):
         weight_prior: float = Field(1.0, ge=0, description="weight of the exclusion by ratios and neighbours")
         prior_from_step: int = Field(600, ge=0, description="optimizer steps before the prior starts")
         em_iterations: int = Field(20, ge=1, description="EM steps a batch")
-        radius_px: int = Field(8, ge=1, description="how far neighbours reach, pixels")
-        sd_px: float = Field(6.0, gt=0, description="standard deviation of the kernel in space, pixels")
+        radius_mm: float = length(8, "how far neighbours reach", whole=True)
+        sd_mm: float = length(6, "standard deviation of the kernel in space")
         sd_intensity: float = Field(
             0.1, gt=0, description="standard deviation of the kernel in the z-scored intensity"
         )
@@ -75,7 +76,15 @@ class ZScribbleSeg(CycleMix):
         unmix = partial_cross_entropy(logits, target)
         (gradient,) = torch.autograd.grad(unmix, image, retain_graph=True)
         partner = torch.randperm(len(image), generator=generator, device=image.device)
-        mix = puzzle_mix(image.detach(), saliency(gradient), partner, batch.step, config.puzzle, generator)
+        mix = puzzle_mix(
+            image.detach(),
+            saliency(gradient),
+            partner,
+            batch.step,
+            config.puzzle,
+            generator,
+            self.pixels["puzzle.block_px"],
+        )
         largest = cycle_target(scores.detach().argmax(dim=1), self.num_classes)
         local = partial_cross_entropy(logits, torch.where(target == UNLABELLED, largest, UNLABELLED))
         prior = scores.new_zeros(())
@@ -104,7 +113,8 @@ class ZScribbleSeg(CycleMix):
     def _prior(self, logits: Tensor, scores: Tensor, batch: Batch) -> Tensor:
         config = self.config
         ratios = class_ratios(scores, batch.target, config.em_iterations)
-        support = neighbour_support(scores, batch.image, config.radius_px, config.sd_px, config.sd_intensity)
+        radius, sd = self.pixels["radius_px"], self.pixels["sd_px"]
+        support = neighbour_support(scores, batch.image, radius, sd, config.sd_intensity)
         excluded = outranked(scores * support, ratios, batch.target == UNLABELLED)
         loss, _ = exclusion_loss(logits, excluded)
         return loss.mean()

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.lengths import PAPER_SPACING_MM, in_pixels
 from cyclemix.config.models import Augmentation
 from cyclemix.ops import resample
 from cyclemix.ops.precision import full_precision
@@ -59,7 +60,13 @@ class Augmented(NamedTuple):
     transform: SpatialTransform
 
 
-def augment(image: Tensor, target: Tensor, settings: Augmentation, generator: torch.Generator) -> Augmented:
+def augment(
+    image: Tensor,
+    target: Tensor,
+    settings: Augmentation,
+    generator: torch.Generator,
+    spacing_mm: float = PAPER_SPACING_MM,
+) -> Augmented:
     """Change image and labels alike, each sample by its own draw.
 
     Flips, quarter turns, rotation, zoom and shift are one resampling (image bilinear, labels nearest; outside
@@ -71,6 +78,7 @@ def augment(image: Tensor, target: Tensor, settings: Augmentation, generator: to
         target: (B, H, W) int64, UNLABELLED where nothing is known.
         settings: strengths; a zero switches one off.
         generator: source of randomness, on the image's device.
+        spacing_mm: pixel size, for lengths in ``settings``.
 
     Returns:
         image and target, same shapes and dtypes, new tensors, and the transform for further maps.
@@ -82,7 +90,9 @@ def augment(image: Tensor, target: Tensor, settings: Augmentation, generator: to
     with torch.no_grad(), full_precision(image.device.type):
         transform = draw_transform(target, settings, generator)
         return Augmented(
-            _recolour(transform.image(image), settings, generator), transform.labels(target), transform
+            _recolour(transform.image(image), settings, generator, spacing_mm),
+            transform.labels(target),
+            transform,
         )
 
 
@@ -122,12 +132,13 @@ def draw_transform(slices: Tensor, settings: Augmentation, generator: torch.Gene
     return SpatialTransform(resample.grid(matrix, shift, height, width))
 
 
-def _recolour(image: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
+def _recolour(image: Tensor, settings: Augmentation, generator: torch.Generator, spacing_mm: float) -> Tensor:
+    blur_px = in_pixels(settings, spacing_mm)["blur_px"]
     draw = torch.rand((2, 5, image.shape[0], 1, 1, 1), generator=generator, device=image.device)
     chosen, strength = (draw[0] < PROBABILITY).float(), draw[1]
     signed = (strength * 2 - 1) * chosen
-    if settings.blur_px:
-        image = _blur(image, strength[3] * chosen[3] * settings.blur_px, settings.blur_px)
+    if blur_px:
+        image = _blur(image, strength[3] * chosen[3] * blur_px, blur_px)
     if settings.gamma:
         image = _gamma(image, (signed[0] * settings.gamma).exp())
     if settings.contrast or settings.brightness:

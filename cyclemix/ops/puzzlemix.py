@@ -20,12 +20,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from cyclemix.config.lengths import length
 from cyclemix.config.strict import StrictModel
 from cyclemix.ops import graphcut, transport
 from cyclemix.ops.saliency import block_distribution, distribution
 
 BLOCK_PX = 4
-"""Side of a transported block, and the neighbourhood that the data smoothness averages over, pixels."""
+"""Side of a transported block, and the neighbourhood that the data smoothness averages over, on the paper's
+grid."""
 
 
 class PuzzleSettings(StrictModel):
@@ -34,7 +36,7 @@ class PuzzleSettings(StrictModel):
     grids: tuple[int, ...] = Field(
         (2, 4, 8, 16),
         min_length=1,
-        description="cells a side, in turn; those with cells under 4 px are left out",
+        description="cells a side, in turn; those with cells smaller than a block are left out",
     )
     labels: int = Field(3, ge=2, le=5, description="mixing shares 0 .. 1 a cell may take")
     prior: float = Field(0.2, ge=0, description="weight of the binomial prior on the shares")
@@ -43,6 +45,12 @@ class PuzzleSettings(StrictModel):
     )
     data_smoothness: float = Field(
         0.5, ge=0, description="weight of image contrast across cells in that cost"
+    )
+    block_mm: float = length(
+        BLOCK_PX,
+        "side of a block: what moves, and the least that cells are made of",
+        sizes=(2, 4),
+        whole=True,
     )
     transport: bool = Field(True, description="move blocks to where the mask shows them")
     transport_cost: float = Field(0.8, ge=0, description="cost of moving a block along a whole side")
@@ -87,16 +95,18 @@ def puzzle_mix(
     step: int,
     settings: PuzzleSettings,
     generator: torch.Generator,
+    block_px: int = BLOCK_PX,
 ) -> Mix:
     """Mix each image with its partner.
 
     Args:
-        image: (B, C, H, W) float; H and W multiples of 4.
+        image: (B, C, H, W) float; H and W multiples of ``block_px``.
         saliency: (B, H, W) float, not negative (:func:`cyclemix.ops.saliency.saliency`).
         partner: (B,) int64, which image each is mixed with.
         step: optimizer steps taken so far; sets the cells of this step (:func:`grid_of_step`).
         settings: Puzzle Mix.
         generator: source of the mixing ratio, on the images' device.
+        block_px: side of a block, pixels.
 
     Returns:
         the mixed images and what repeats the mix on labels and predictions.
@@ -104,14 +114,14 @@ def puzzle_mix(
     Raises:
         ValueError: sizes that do not fit.
     """
-    _check(image, saliency)
-    blocks_yx = [size // BLOCK_PX for size in image.shape[-2:]]
+    _check(image, saliency, block_px)
+    blocks_yx = [size // block_px for size in image.shape[-2:]]
     grid = grid_of_step(step, settings.grids, min(blocks_yx))
     # Nothing below is on autocast's list of operations for half precision; ``float`` undoes the caller's.
     with torch.no_grad():
-        image, blocks = image.float(), block_distribution(saliency.float(), BLOCK_PX)
+        image, blocks = image.float(), block_distribution(saliency.float(), block_px)
         expected = arcsine(len(image), generator, image.device)
-        means = block_means(image)
+        means = block_means(image, block_px)
         terms = puzzle_energies(blocks, blocks[partner], means, means[partner], expected, grid, settings)
         ratio = graphcut.solve(*terms).to(image.dtype) / (settings.labels - 1)
         rows, columns = (_cell_of_block(count, grid, image.device) for count in blocks_yx)
@@ -121,7 +131,7 @@ def puzzle_mix(
             masks, salient = torch.cat((1 - ratio, ratio)), torch.cat((blocks, blocks[partner]))
             first, second = transport.plan(masks, salient, settings.transport_cost).chunk(2)
             plans = (first, second)
-        ratio = ratio.repeat_interleave(BLOCK_PX, dim=1).repeat_interleave(BLOCK_PX, dim=2)
+        ratio = ratio.repeat_interleave(block_px, dim=1).repeat_interleave(block_px, dim=2)
         return Mix(_blend(image, partner, plans, ratio), ratio, partner, plans)
 
 
@@ -159,13 +169,13 @@ def arcsine(batch: int, generator: torch.Generator, device: torch.device | str) 
     return (uniform * (math.pi / 2)).sin().square()
 
 
-def block_means(image: Tensor) -> Tensor:
-    """Mean of each 4-px block of ``image`` (B, C, H, W), on the image's own range [0, 1].
+def block_means(image: Tensor, block_px: int = BLOCK_PX) -> Tensor:
+    """Mean of each block of ``image`` (B, C, H, W), on the image's own range [0, 1].
 
     The weights of the data smoothness were made for intensities in that range, not for z-scores.
     """
     low, high = image.amin(dim=(1, 2, 3), keepdim=True), image.amax(dim=(1, 2, 3), keepdim=True)
-    return (F.avg_pool2d(image, BLOCK_PX) - low) / (high - low).clamp_min(1e-6)
+    return (F.avg_pool2d(image, block_px) - low) / (high - low).clamp_min(1e-6)
 
 
 def puzzle_energies(
@@ -277,13 +287,13 @@ def _border_contrast(means: Tensor, grid: int, axis: int) -> Tensor:
     return _sum_by_cell(step, grid, other) / (length if other == 4 else length[:, None])
 
 
-def _check(image: Tensor, saliency: Tensor) -> None:
+def _check(image: Tensor, saliency: Tensor, block_px: int) -> None:
     if image.dim() != 4 or saliency.shape != (image.shape[0], *image.shape[2:]):
         raise ValueError(
             f"puzzle_mix expects an image (B, C, H, W) and saliency (B, H, W), got {tuple(image.shape)} and "
             f"{tuple(saliency.shape)}"
         )
-    if any(size % BLOCK_PX for size in image.shape[2:]):
+    if any(size % block_px for size in image.shape[2:]):
         raise ValueError(
-            f"puzzle_mix moves {BLOCK_PX}-px blocks, which do not divide {tuple(image.shape[2:])} px"
+            f"puzzle_mix moves {block_px}-px blocks, which do not divide {tuple(image.shape[2:])} px"
         )

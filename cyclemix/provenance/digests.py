@@ -31,7 +31,7 @@ EXCLUDED = (
 """Packages that no digest covers, with all their modules: they change no number, or (config) only through
 values that ``config.json`` and the rules' other parameters carry."""
 
-COUNTED = ("cyclemix.config.labels",)
+COUNTED = ("cyclemix.config.labels", "cyclemix.config.lengths")
 """Modules that digests cover although `EXCLUDED` holds their package: constants of the computation."""
 
 LOGGERS = ("log", "logger")

@@ -75,7 +75,9 @@ class Engine:
             torch.manual_seed(seed)
             net = build_network(self.recipe, num_classes).to(device)
             where = f"method {settings.label}: config"
-            self.method = methods.create(settings.method, settings.config, num_classes, where)
+            self.method = methods.create(
+                settings.method, settings.config, num_classes, where, settings.grid.spacing_mm
+            )
             self.parts = nn.ModuleDict({"net": net, **self.method.modules(net, slices)}).to(device)
             self.average = build_network(self.recipe, num_classes).to(device).eval()
         self.net: nn.Module = net
@@ -129,8 +131,9 @@ class Engine:
         """A random batch, augmented."""
         slices, recipe, generator = self.slices, self.recipe, self.generator
         index = self._indices(len(slices.case))
+        spacing_mm, chosen = self.settings.grid.spacing_mm, slices.target[index].long()
         image, target, transform = augment(
-            slices.image[index], slices.target[index].long(), recipe.augmentation, generator
+            slices.image[index], chosen, recipe.augmentation, generator, spacing_mm
         )
         masks = None
         if slices.masks is not None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from cyclemix import methods
+from cyclemix.config.lengths import in_pixels
 from cyclemix.config.models import Grid, MethodBlock, Recipe, RunConfig
 from cyclemix.config.steps import scale_steps
 from cyclemix.config.strict import ConfigError, validate, write_if_changed
@@ -64,6 +65,7 @@ def run(
         grid=grid,
         slice_axis=dataset.slice_axis,
         config=scale_steps(settings, training.max_steps, at_most_steps).model_dump(mode="json"),
+        pixels=in_pixels(settings, grid.spacing_mm) | in_pixels(training, grid.spacing_mm),
         training=scale_steps(training, training.max_steps, at_most_steps),
     )
     write_if_changed(output, json.dumps(resolved.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")

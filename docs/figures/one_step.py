@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.lengths import in_pixels
 from cyclemix.config.models import Grid, Recipe, RunConfig
 from cyclemix.data import download, prepare
 from cyclemix.data.store import read_index
@@ -101,13 +102,16 @@ def trained(slices: Slices, settings: RunConfig, steps: int) -> torch.nn.Module:
 def one_step(net: torch.nn.Module, slices: Slices) -> Step:
     """Repeat `CycleMix.run` on the pair, keeping what lies between its lines."""
     settings, generator = CycleMix.Config(), torch.Generator().manual_seed(SEED)
+    pixels = in_pixels(settings, GRID.spacing_mm)
     image, target = slices.image[list(PAIR)].requires_grad_(), slices.target[list(PAIR)].long()
     logits = net(image)
     (gradient,) = torch.autograd.grad(partial_cross_entropy(logits, target), image)
     salient, scores = saliency(gradient), logits.detach().softmax(dim=1)
     image = image.detach()
-    mix = puzzle_mix(image, salient, torch.tensor([1, 0]), MIX_STEP, settings.puzzle, generator)
-    hidden = occlusion.random_squares(2, *image.shape[-2:], settings.occlusion_px, generator, "cpu")
+    mix = puzzle_mix(
+        image, salient, torch.tensor([1, 0]), MIX_STEP, settings.puzzle, generator, pixels["puzzle.block_px"]
+    )
+    hidden = occlusion.random_squares(2, *image.shape[-2:], pixels["occlusion_px"], generator, "cpu")
     angle = rotation.random_angles(2, generator, "cpu")
     occluded = mix.image * ~hidden[:, None]
     rotated = rotation.rotate(occluded, angle)

@@ -32,7 +32,7 @@ on a small gradient widen. One thread, because the number of threads changes the
 def curve(label: str, prepared: Path) -> dict[str, list[float]]:
     """Terms of the first steps on the tiny phantom, network of 4 filters."""
     block = BLOCKS[label]
-    grid = Grid(spacing_mm=3.2, crop_px=64)
+    drawn = Grid(spacing_mm=3.2, crop_px=64)
     network = block.training.get("network", "unet")
     config = methods.load(block.method).Config(**block.config).model_dump(mode="json")
     settings = RunConfig(
@@ -41,7 +41,7 @@ def curve(label: str, prepared: Path) -> dict[str, list[float]]:
         method=block.method,
         supervision=block.supervision,
         classes=["RV", "MYO", "LV"],
-        grid=grid,
+        grid=Grid(spacing_mm=1.36719, crop_px=64),  # lengths in pixels are the papers'
         config=config,
         training=Recipe(
             network=network if network not in SHARED_NETWORKS else "unet",
@@ -52,7 +52,7 @@ def curve(label: str, prepared: Path) -> dict[str, list[float]]:
             warmup_steps=0,
         ),
     )
-    folder = prepared / "data" / "tiny" / "prepared" / grid.name
+    folder = prepared / "data" / "tiny" / "prepared" / drawn.name
     cases = read_index([folder / "index_train.csv"])
     masks = read_index([folder / "index_masks.csv"]) if block.supervision == "scribble+masks" else None
     slices = load_slices(cases, settings, torch.device("cpu"), masks)

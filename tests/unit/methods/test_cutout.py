@@ -9,6 +9,7 @@ import torch
 from nets import Fixed, per_class
 
 from cyclemix import methods
+from cyclemix.config.lengths import PAPER_SPACING_MM as PX
 from cyclemix.methods.base import Batch
 
 SIDE, HOLE = 32, 8
@@ -16,7 +17,7 @@ SIDE, HOLE = 32, 8
 
 def run(target: torch.Tensor, net: Fixed) -> torch.Tensor:
     batch = Batch(torch.ones(len(target), 1, SIDE, SIDE), target, 0, torch.arange(len(target)))
-    method = methods.create("cutout", {"hole_px": HOLE}, 3, "test")
+    method = methods.create("cutout", {"hole_mm": HOLE * PX}, 3, "test")
     terms = method.losses(net, batch, torch.Generator().manual_seed(3))
     assert list(terms) == ["pce"]
     return terms["pce"]
@@ -42,4 +43,4 @@ def test_scribbles_under_the_hole_do_not_count() -> None:
 
 
 def test_the_hole_has_cyclemixs_size_by_default() -> None:
-    assert methods.create("cutout", {}, 3, "test").config.hole_px == 32
+    assert methods.create("cutout", {}, 3, "test").pixels["hole_px"] == 32

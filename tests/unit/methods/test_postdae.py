@@ -81,7 +81,7 @@ def test_dice_loss_by_hand() -> None:
 def test_pixels_outside_a_mask_do_not_count() -> None:
     model, method = (
         net(),
-        methods.create("postdae", {"patches": 0, "radius_px": 0, "jitter_px": 0}, CLASSES, "t"),
+        methods.create("postdae", {"patches": 0, "radius_mm": 0, "jitter_mm": 0}, CLASSES, "t"),
     )
     outside = torch.full((3, SIDE, SIDE), UNLABELLED)
     terms = method.losses(model, batch(outside), torch.Generator().manual_seed(0))

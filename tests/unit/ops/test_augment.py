@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.lengths import PAPER_SPACING_MM as PX
 from cyclemix.config.models import Augmentation
 from cyclemix.ops.augment import augment
 
@@ -18,7 +19,7 @@ OFF = {
     "contrast": 0,
     "brightness": 0,
     "noise": 0,
-    "blur_px": 0,
+    "blur_mm": 0,
 }
 
 
@@ -95,15 +96,16 @@ def test_zoom_by_hand():
     assert side.mean().item() == pytest.approx(4, abs=0.3)
 
 
-@pytest.mark.parametrize("name", ["gamma", "contrast", "brightness", "noise", "blur_px"])
+@pytest.mark.parametrize("name", ["gamma", "contrast", "brightness", "noise", "blur_mm"])
 def test_intensity_changes_touch_about_half_of_the_samples(name):
     image = torch.randn(400, 1, 16, 16, generator=torch.Generator().manual_seed(1))
     target = torch.zeros(400, 16, 16, dtype=torch.int64)
-    changed, labels = run(only(**{name: 0.9}), image, target)
+    strength = 0.9 * PX if name == "blur_mm" else 0.9
+    changed, labels = run(only(**{name: strength}), image, target)
     assert torch.equal(labels, target)
     touched = ((changed - image).abs().amax(dim=(1, 2, 3)) > 1e-4).float().mean()
     # A blur far narrower than a pixel changes nothing.
-    assert (0.3 if name == "blur_px" else 0.4) < touched < 0.6
+    assert (0.3 if name == "blur_mm" else 0.4) < touched < 0.6
     assert changed.isfinite().all()
 
 
@@ -128,9 +130,9 @@ def test_contrast_and_brightness_are_a_line():
 def test_blur_keeps_a_constant_and_smooths_noise():
     flat = torch.full((50, 1, 16, 16), 3.0)
     target = torch.zeros(50, 16, 16, dtype=torch.int64)
-    torch.testing.assert_close(run(only(blur_px=2.0), flat, target)[0], flat)
+    torch.testing.assert_close(run(only(blur_mm=2.0 * PX), flat, target)[0], flat)
     noise = torch.randn(50, 1, 16, 16, generator=torch.Generator().manual_seed(4))
-    blurred = run(only(blur_px=2.0), noise, target)[0]
+    blurred = run(only(blur_mm=2.0 * PX), noise, target)[0]
     assert (blurred.std(dim=(1, 2, 3)) <= noise.std(dim=(1, 2, 3)) + 1e-5).all()
 
 

@@ -12,6 +12,7 @@ import torch
 from tiny_study import LABEL, study
 from training import discs, settings
 
+from cyclemix.config.lengths import PAPER_SPACING_MM as PX
 from cyclemix.files.layout import run_dir
 from cyclemix.training.engine import Engine, State
 
@@ -76,7 +77,7 @@ def test_two_runs_on_cuda_stay_within_the_tolerance(
     for _ in range(2):
         slices, _ = discs()
         slices = type(slices)(slices.image.cuda(), slices.target.cuda(), slices.case)
-        config = {"occlusion_px": 8} if method == "cyclemix" else {}
+        config = {"occlusion_mm": 8 * PX} if method == "cyclemix" else {}
         engine = Engine(settings(method, config, precision=precision), 0, slices)
         state = State(digest="d")
         for _ in range(20):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from training import discs, settings, train, weights
 
+from cyclemix.config.lengths import PAPER_SPACING_MM as PX
 from cyclemix.training.engine import Engine, State
 
 
@@ -56,7 +57,7 @@ def test_the_global_generator_is_left_alone() -> None:
 @pytest.mark.parametrize("method", ["unet_pce", "cyclemix"])
 def test_a_resumed_training_ends_bit_for_bit_as_an_undisturbed_one(method: str, tmp_path: object) -> None:
     slices, volumes = discs()
-    config = {"occlusion_px": 8} if method == "cyclemix" else {}
+    config = {"occlusion_mm": 8 * PX} if method == "cyclemix" else {}
     whole, state = Engine(settings(method, config), 0, slices), State(digest="d")
     train(whole, state, 3)
     whole.validate(state, volumes)
