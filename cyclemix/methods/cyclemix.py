@@ -57,7 +57,7 @@ class CycleMix(Method):
     """All five terms; a weight of zero leaves a term, and the work for it, out."""
 
     class Config(StrictModel):
-        """Weights of the paper; ``cyclemix_paper`` in ``config/methods.yaml`` holds the official code's."""
+        """Weights of the paper; ``cyclemix_released`` in ``config/methods.yaml`` has the official code's."""
 
         weight_unmix: float = Field(1.0, ge=0, description="weight of the unmixed cross-entropy")
         weight_mix: float = Field(1.0, ge=0, description="weight of the mixed cross-entropy")

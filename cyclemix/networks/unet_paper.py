@@ -14,29 +14,34 @@ def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
     return PaperUNet(num_classes, in_channels)
 
 
+RELEASED = {"eps": 1e-3, "momentum": 0.01}
+"""Constants of the batch norms that end a block, an up-convolution or the network (official code); the first
+one of each block has torch's defaults."""
+
+
 class _ValidBlock(nn.Sequential):
-    """Two valid 3x3 convolutions with batch norm and ReLU: the side shrinks by 4 pixels."""
+    """Two valid 3x3 convolutions, each with ReLU, then batch norm: the side shrinks by 4 pixels."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(
             nn.Conv2d(in_channels, out_channels, 3),
-            nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
+            nn.BatchNorm2d(out_channels),
             nn.Conv2d(out_channels, out_channels, 3),
-            nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
+            nn.BatchNorm2d(out_channels, **RELEASED),
         )
 
 
 class _Up(nn.Sequential):
-    """Nearest upsampling by two, then a 3x3 convolution with batch norm and ReLU."""
+    """Nearest upsampling by two, then a 3x3 convolution with ReLU and batch norm."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(
             nn.Upsample(scale_factor=2, mode="nearest"),
             nn.Conv2d(in_channels, out_channels, 3, padding=1),
-            nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
+            nn.BatchNorm2d(out_channels, **RELEASED),
         )
 
 
@@ -61,7 +66,7 @@ class PaperUNet(nn.Module):
         deeper, skips = tuple(reversed(widths[1:])), tuple(reversed(widths[:-1]))
         self.up = nn.ModuleList(_Up(a, b) for a, b in zip(deeper, carried, strict=True))
         self.merge = nn.ModuleList(_ValidBlock(a + b, b) for a, b in zip(carried, skips, strict=True))
-        self.head = nn.Sequential(nn.Conv2d(widths[0], num_classes, 1), nn.BatchNorm2d(num_classes))
+        self.head = nn.Sequential(nn.Conv2d(widths[0], num_classes, 1), nn.BatchNorm2d(num_classes, **RELEASED))
 
     def forward(self, image: Tensor) -> Tensor:
         """(B,C,H,W) -> logits (B,num_classes,H,W); sides other than 4 (mod 16) are padded, then cropped."""

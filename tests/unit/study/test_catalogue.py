@@ -20,7 +20,7 @@ def test_json_holds_every_row() -> None:
         "method": "cyclemix",
         "supervision": "scribble",
         "citation": "Zhang and Zhuang, CVPR 2022",
-        "summary": "released sizes and weights; 4 % of the steps, other layer order and preprocessing",
+        "summary": "released network, weights and budget (570 000 steps); other preprocessing",
         "source": {"repository": "BWGZK/CycleMix", "commit": "443fe95", "file": "engines.py"},
     }
 
@@ -33,7 +33,7 @@ def test_every_row_has_summary_and_citation() -> None:
 
 def test_a_row_shows_its_own_values_beside_the_defaults() -> None:
     text = catalogue.details(FILE, "cyclemix_paper")
-    assert "cyclemix_paper: released sizes" in text
+    assert "cyclemix_paper: released network" in text
     assert '    reduction = "pixels" (default "labelled")\n        cross-entropy over labelled pixels' in text
     assert "    weight_mix = 1.0\n        weight of the mixed cross-entropy" in text
     assert "    puzzle.prior = 0.2\n" in text

@@ -66,9 +66,9 @@ def test_a_block_changes_its_own_row_only() -> None:
 def test_a_limit_of_steps_binds_rows_with_steps_of_their_own() -> None:
     made = make(methods=["cyclemix", "cyclemix_paper"], at_most_steps="200")
     assert made.shortened("cyclemix") == {"from": 3000, "to": 200}
-    assert made.shortened("cyclemix_paper") == {"from": 24000, "to": 200}
+    assert made.shortened("cyclemix_paper") == {"from": 570000, "to": 200}
     rows = json.loads(made.table_json("acdc"))["methods"]
-    assert rows["cyclemix_paper"]["shortened"] == {"from": 24000, "to": 200}
+    assert rows["cyclemix_paper"]["shortened"] == {"from": 570000, "to": 200}
     some = make(methods=["cyclemix", "cyclemix_paper"], at_most_steps=3000)
     assert some.shortened("cyclemix") is None
     assert "shortened" not in json.loads(some.table_json("acdc"))["methods"]["cyclemix"]
