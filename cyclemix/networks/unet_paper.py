@@ -66,7 +66,9 @@ class PaperUNet(nn.Module):
         deeper, skips = tuple(reversed(widths[1:])), tuple(reversed(widths[:-1]))
         self.up = nn.ModuleList(_Up(a, b) for a, b in zip(deeper, carried, strict=True))
         self.merge = nn.ModuleList(_ValidBlock(a + b, b) for a, b in zip(carried, skips, strict=True))
-        self.head = nn.Sequential(nn.Conv2d(widths[0], num_classes, 1), nn.BatchNorm2d(num_classes, **RELEASED))
+        self.head = nn.Sequential(
+            nn.Conv2d(widths[0], num_classes, 1), nn.BatchNorm2d(num_classes, **RELEASED)
+        )
 
     def forward(self, image: Tensor) -> Tensor:
         """(B,C,H,W) -> logits (B,num_classes,H,W); sides other than 4 (mod 16) are padded, then cropped."""
