@@ -14,9 +14,12 @@ def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
     return PaperUNet(num_classes, in_channels)
 
 
-RELEASED = {"eps": 1e-3, "momentum": 0.01}
-"""Constants of the batch norms that end a block, an up-convolution or the network (official code); the first
-one of each block has torch's defaults."""
+def released_norm(channels: int) -> nn.BatchNorm2d:
+    """The batch norm that ends a block, an up-convolution or the network, with the official code's constants.
+
+    The first batch norm of each block has torch's defaults there.
+    """
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
 class _ValidBlock(nn.Sequential):
@@ -29,7 +32,7 @@ class _ValidBlock(nn.Sequential):
             nn.BatchNorm2d(out_channels),
             nn.Conv2d(out_channels, out_channels, 3),
             nn.ReLU(inplace=True),
-            nn.BatchNorm2d(out_channels, **RELEASED),
+            released_norm(out_channels),
         )
 
 
@@ -41,7 +44,7 @@ class _Up(nn.Sequential):
             nn.Upsample(scale_factor=2, mode="nearest"),
             nn.Conv2d(in_channels, out_channels, 3, padding=1),
             nn.ReLU(inplace=True),
-            nn.BatchNorm2d(out_channels, **RELEASED),
+            released_norm(out_channels),
         )
 
 
@@ -66,9 +69,7 @@ class PaperUNet(nn.Module):
         deeper, skips = tuple(reversed(widths[1:])), tuple(reversed(widths[:-1]))
         self.up = nn.ModuleList(_Up(a, b) for a, b in zip(deeper, carried, strict=True))
         self.merge = nn.ModuleList(_ValidBlock(a + b, b) for a, b in zip(carried, skips, strict=True))
-        self.head = nn.Sequential(
-            nn.Conv2d(widths[0], num_classes, 1), nn.BatchNorm2d(num_classes, **RELEASED)
-        )
+        self.head = nn.Sequential(nn.Conv2d(widths[0], num_classes, 1), released_norm(num_classes))
 
     def forward(self, image: Tensor) -> Tensor:
         """(B,C,H,W) -> logits (B,num_classes,H,W); sides other than 4 (mod 16) are padded, then cropped."""

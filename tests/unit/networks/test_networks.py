@@ -28,6 +28,17 @@ def test_paper_network_returns_the_input_size(side: int) -> None:
         assert PaperUNet(num_classes=4).eval()(torch.zeros(1, 1, side, side)).shape == (1, 4, side, side)
 
 
+def test_the_papers_layers_are_those_of_the_released_network() -> None:
+    """Convolution, ReLU, batch norm; the last norm of a block, an up-convolution and the logits differ."""
+    net = PaperUNet(num_classes=4)
+    kinds = [type(layer).__name__ for layer in net.down[0]]
+    assert kinds == ["Conv2d", "ReLU", "BatchNorm2d"] * 2
+    assert [type(layer).__name__ for layer in net.up[0]] == ["Upsample", "Conv2d", "ReLU", "BatchNorm2d"]
+    first, *last = net.down[0][2], net.down[0][5], net.up[0][3], net.head[1]
+    assert (first.eps, first.momentum) == (1e-5, 0.1)
+    assert {(norm.eps, norm.momentum) for norm in last} == {(1e-3, 0.01)}
+
+
 @pytest.mark.parametrize("shape", [(64, 64), (52, 60), (33, 47)])
 def test_default_network_takes_any_size(shape: tuple[int, int]) -> None:
     with torch.no_grad():
