@@ -25,7 +25,8 @@ import requests
 import torch
 import yaml
 
-from cyclemix.config.models import Grid, MethodBlock, Protocol, Recipe, Tracking, Training
+from cyclemix.config.models import Grid, Protocol, Recipe, Tracking, Training
+from cyclemix.config.study import MethodBlock
 from cyclemix.data import download, prepare, split
 from cyclemix.files import layout
 from cyclemix.provenance.digests import hardware

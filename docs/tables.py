@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas as pd
 
-from cyclemix.config.models import load_methods
+from cyclemix.config.study import load_methods
 from cyclemix.study import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,4 +1,4 @@
-"""The commands that people type: to look at methods and data, to segment, to check; the stages are in cli.py.
+"""The commands that people type: to look at methods and data, to segment, to check (stages: stages.py).
 
 As there, everything that takes time to import is imported inside the command that needs it.
 """

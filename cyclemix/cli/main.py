@@ -1,8 +1,4 @@
-"""The command line: one subcommand a stage, each a thin call of its stage function; commands.py has the rest.
-
-Everything that takes time to import is imported inside the subcommand that needs it, because each job of a
-study starts here.
-"""
+"""The command line: stages.py has one subcommand per stage, commands.py what people type."""
 
 from __future__ import annotations
 
@@ -10,48 +6,15 @@ import logging
 import os
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cyclemix.cli.commands import commands
-from cyclemix.cli.options import (
-    DatasetFile,
-    EvaluateOn,
-    Execution,
-    Fold,
-    Folds,
-    Index,
-    Output,
-    OutputDir,
-    Part,
-    Receipt,
-    Results,
-    StudyJson,
-    Threads,
-    TrackingJson,
-    read_json,
-    read_model,
-    spread,
-)
+from cyclemix.cli.options import spread
+from cyclemix.cli.stages import stages
 
-
-class _Silent:
-    """The reporter of a training that is not mirrored."""
-
-    def params(self, values: dict[str, Any]) -> None:
-        """Nothing to tell."""
-
-    def metrics(self, values: dict[str, float], step: int) -> None:
-        """Nothing to tell."""
-
-    def close(self, status: str) -> None:
-        """Nothing to close."""
-
-
-STAGES = "Stages of the workflow"
 EXIT_CODES = (
     "Exit status: 0 done, 1 refused or found wrong, 2 wrong usage, 130 interrupted, 143 stopped by SIGTERM."
 )
@@ -66,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(commands)
+app.add_typer(stages)
 
 
 @app.callback()
@@ -102,247 +66,3 @@ def _stop(number: int, frame: FrameType | None) -> None:
     logging.getLogger(__name__).warning("SIGTERM: stopped; the same command goes on from what is finished")
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
-
-
-@app.command(rich_help_panel=STAGES)
-def download(
-    dataset_file: DatasetFile,
-    part: Part,
-    output: Output,
-    mirror: Annotated[str | None, typer.Option(help="folder or URL, files under <host>/<path>")] = None,
-    threads: Threads = 4,
-) -> None:
-    """Fetch and verify the upstream files of a part; write its receipt."""
-    from cyclemix.data import download as stage
-
-    stage.run(dataset_file, part, output, mirror or None, threads)
-
-
-@app.command(rich_help_panel=STAGES)
-def prepare(
-    dataset_file: DatasetFile,
-    part: Part,
-    receipt: Receipt,
-    spacing_mm: Annotated[float, typer.Option(help="in-plane pixel size, mm")],
-    crop_px: Annotated[int, typer.Option(help="side of the square crop, pixels")],
-    output: Output,
-    threads: Threads = 1,
-) -> None:
-    """Check, resample and store the cases of a part; write its index."""
-    from cyclemix.config.models import Grid
-    from cyclemix.config.strict import validate
-    from cyclemix.data import prepare as stage
-
-    grid = validate(Grid, {"spacing_mm": spacing_mm, "crop_px": crop_px}, "prepare")
-    stage.run(dataset_file, part, receipt, grid, output, threads)
-
-
-@app.command(rich_help_panel=STAGES)
-def split(
-    dataset_file: DatasetFile,
-    protocol: Annotated[str, typer.Option(help="JSON: kind, folds, seed")],
-    output: Output,
-    index: Annotated[Path | None, typer.Option(help="index_all.csv (k-fold)")] = None,
-) -> None:
-    """Write which subjects train, select and test in each fold."""
-    from cyclemix.config.models import Protocol
-    from cyclemix.data import split as stage
-
-    stage.run(dataset_file, read_model(Protocol, protocol, "--protocol"), index, output)
-
-
-@app.command("track-init", rich_help_panel=STAGES)
-def track_init(
-    results: Results,
-    datasets: Annotated[list[str], typer.Option(help="labels, one or more")],
-    output: Output,
-    tracking: TrackingJson = None,
-) -> None:
-    """Create or upgrade the MLflow store and its experiments, once, before any training."""
-    from cyclemix.config.models import Tracking
-    from cyclemix.tracking import api as stage
-
-    stage.init(results, read_model(Tracking, tracking or "{}", "--tracking"), datasets, output)
-
-
-@app.command("track-sync", rich_help_panel=STAGES)
-def track_sync(results: Results = Path("results"), tracking: TrackingJson = None) -> None:
-    """Mirror to MLflow what is missing there or differs from the files; makes the store where needed."""
-    from cyclemix.config.models import Tracking
-    from cyclemix.tracking import api as stage
-
-    stage.sync(results, read_model(Tracking, tracking or "{}", "--tracking"))
-
-
-@app.command(rich_help_panel=STAGES)
-def resolve(
-    dataset_file: DatasetFile,
-    label: Annotated[str, typer.Option(help="row of the comparison")],
-    block: Annotated[str, typer.Option(help="JSON: the label's block in methods.yaml")],
-    training: Annotated[str, typer.Option(help="JSON: the recipe")],
-    grid: Annotated[str, typer.Option(help="JSON: spacing_mm, crop_px")],
-    output: Output,
-    at_most_steps: Annotated[int | None, typer.Option(min=1, help="shorten longer trainings to this")] = None,
-) -> None:
-    """Write all that determines a model, defaults filled in."""
-    from cyclemix.config.models import Grid, MethodBlock, Recipe
-    from cyclemix.training import resolve as stage
-
-    stage.run(
-        dataset_file,
-        label,
-        read_model(MethodBlock, block, "--block"),
-        read_model(Recipe, training, "--training"),
-        read_model(Grid, grid, "--grid"),
-        output,
-        at_most_steps,
-    )
-
-
-@app.command(rich_help_panel=STAGES)
-def train(
-    config: Annotated[Path, typer.Option(help="config.json")],
-    folds: Folds,
-    index: Index,
-    fold: Fold,
-    seed: Annotated[int, typer.Option(min=0, help="random seed")],
-    output_dir: OutputDir,
-    execution: Execution = "{}",
-    tracking: TrackingJson = None,
-    results: Results = Path("results"),
-) -> None:
-    """Train one method on one fold with one seed, going on from a checkpoint where there is one."""
-    from cyclemix.config.models import Tracking, Training
-    from cyclemix.training import train as stage
-
-    machine = read_model(Training, execution, "--execution")
-    mirror: stage.Reporter = _Silent()
-    if tracking is not None:
-        from cyclemix.tracking.api import open_run
-
-        mirror = open_run(results, read_model(Tracking, tracking, "--tracking"), config, fold, seed)
-    stage.run(config, folds, index, fold, seed, output_dir, machine, mirror)
-
-
-@app.command(rich_help_panel=STAGES)
-def predict(
-    model: Annotated[Path, typer.Option(help="model.pt")],
-    folds: Folds,
-    index: Index,
-    fold: Fold,
-    evaluate_on: EvaluateOn,
-    output: Annotated[Path, typer.Option(help="folder for {case}.nii.gz")],
-    inference: Annotated[str, typer.Option(help="JSON: test_time_augmentation, largest_component")] = "{}",
-    execution: Execution = "{}",
-) -> None:
-    """Segment a fold's evaluated cases in the geometry of the upstream images."""
-    from cyclemix.config.models import Inference, Training
-    from cyclemix.inference import predict as stage
-
-    how = read_model(Inference, inference, "--inference")
-    stage.run(
-        model, folds, index, fold, evaluate_on, how, read_model(Training, execution, "--execution"), output
-    )
-
-
-@app.command(rich_help_panel=STAGES)
-def evaluate(
-    dataset_file: DatasetFile,
-    receipt: Receipt,
-    folds: Folds,
-    fold: Fold,
-    evaluate_on: EvaluateOn,
-    predictions: Annotated[Path, typer.Option(help="folder of {case}.nii.gz")],
-    output: Output,
-    threads: Threads = 1,
-    tracking: TrackingJson = None,
-    results: Results = Path("results"),
-) -> None:
-    """Score predictions on the native grid, in mm, against the upstream labels."""
-    from cyclemix.config.models import Tracking
-    from cyclemix.evaluation import evaluate as stage
-
-    stage.run(dataset_file, receipt, folds, fold, evaluate_on, predictions, output, threads)
-    if tracking is not None:
-        from cyclemix.tracking.api import mirror_evaluation
-
-        mirror_evaluation(results, read_model(Tracking, tracking, "--tracking"), output.parent)
-
-
-@app.command("run-figures", rich_help_panel=STAGES)
-def run_figures(
-    dataset_file: DatasetFile,
-    receipt: Receipt,
-    run_dir: Annotated[Path, typer.Option(help="folder of an evaluated run")],
-    tracking: TrackingJson = None,
-    results: Results = Path("results"),
-) -> None:
-    """Draw the figures of one run: overlays of its median and worst patient, training curves."""
-    from cyclemix.config.models import Tracking
-    from cyclemix.report import run_figures as stage
-
-    stage.run(dataset_file, receipt, run_dir)
-    if tracking is not None:
-        from cyclemix.tracking.api import mirror_evaluation
-
-        mirror_evaluation(results, read_model(Tracking, tracking, "--tracking"), run_dir)
-
-
-@app.command(rich_help_panel=STAGES)
-def tabulate(
-    results: Results,
-    dataset_file: DatasetFile,
-    study: StudyJson,
-    output_dir: OutputDir,
-    tracking: TrackingJson = None,
-    allow_mixed: Annotated[
-        bool, typer.Option("--allow-mixed", help="average runs of different code, config, data or lock")
-    ] = False,
-) -> None:
-    """Write the tables of a data set: scores, intervals, significance, comparison with published numbers."""
-    from cyclemix.config.models import Tracking
-    from cyclemix.report import tables as stage
-
-    stage.run(results, dataset_file, read_json(study, "--study"), output_dir, allow_mixed=allow_mixed)
-    if tracking is not None:
-        from cyclemix.tracking.api import mirror_summary
-
-        mirror_summary(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)
-
-
-@app.command(rich_help_panel=STAGES)
-def figures(
-    results: Results,
-    dataset_file: DatasetFile,
-    study: StudyJson,
-    output_dir: OutputDir,
-    tracking: TrackingJson = None,
-) -> None:
-    """Draw the figures of a data set."""
-    from cyclemix.config.models import Tracking
-    from cyclemix.report import figures as stage
-
-    stage.run(results, dataset_file, read_json(study, "--study"), output_dir)
-    if tracking is not None:
-        from cyclemix.tracking.api import mirror_figures
-
-        mirror_figures(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)
-
-
-@app.command(rich_help_panel=STAGES)
-def efficiency(
-    results: Results,
-    dataset_file: DatasetFile,
-    study: StudyJson,
-    output_dir: OutputDir,
-    tracking: TrackingJson = None,
-) -> None:
-    """Draw Dice against the annotation budget, for studies with an `efficiency` block."""
-    from cyclemix.config.models import Tracking
-    from cyclemix.report import efficiency_figure as stage
-
-    stage.run(results, dataset_file, read_json(study, "--study"), output_dir)
-    if tracking is not None:
-        from cyclemix.tracking.api import mirror_figures
-
-        mirror_figures(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)

@@ -6,8 +6,8 @@ import keyword
 import re
 from pathlib import Path
 
-from cyclemix.config.models import load_methods
 from cyclemix.config.strict import ConfigError
+from cyclemix.config.study import load_methods
 
 METHOD = '''"""{title} (Author et al., VENUE YEAR).
 

@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from cyclemix import methods
-from cyclemix.config.models import MethodBlock, Study
 from cyclemix.config.strict import ConfigError, write_if_changed
+from cyclemix.config.study import MethodBlock, Study
 from cyclemix.data.datasets import DatasetSpec
 from cyclemix.training.resolve import ALLOWED
 

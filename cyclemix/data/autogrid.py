@@ -33,7 +33,8 @@ from cyclemix.data.readers.native import (
     read_native,
     slices_first,
 )
-from cyclemix.data.spec import AutoGrid, DatasetSpec, Kind
+from cyclemix.data.spec import DatasetSpec
+from cyclemix.data.spec_blocks import AutoGrid, Kind
 from cyclemix.files.atomic import write_text
 from cyclemix.files.parallel import parallel
 

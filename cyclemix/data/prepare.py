@@ -37,7 +37,8 @@ from cyclemix.data.readers.volumes import files_of
 from cyclemix.data.receipts import check_unchanged, read_receipt
 from cyclemix.data.resample import image_to_grid, label_to_grid, make_geometry, outside, scribble_to_grid
 from cyclemix.data.scribbles.checks import check, slice_fractions
-from cyclemix.data.spec import DatasetSpec, Kind
+from cyclemix.data.spec import DatasetSpec
+from cyclemix.data.spec_blocks import Kind
 from cyclemix.data.store import (
     CLIP_PERCENT,
     VERSION,

@@ -21,7 +21,8 @@ from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.prepare import prepare_case
 from cyclemix.data.readers.native import DataError, reference_path
-from cyclemix.data.spec import DatasetSpec, Kind
+from cyclemix.data.spec import DatasetSpec
+from cyclemix.data.spec_blocks import Kind
 from cyclemix.files.layout import data_dir
 from cyclemix.files.parallel import parallel
 from cyclemix.own_data import judge

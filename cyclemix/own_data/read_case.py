@@ -22,7 +22,8 @@ from cyclemix.data.readers.native import (
     to_classes,
 )
 from cyclemix.data.scribbles.checks import CONTRADICTION, DENSE_LOOKING
-from cyclemix.data.spec import DatasetSpec, Kind
+from cyclemix.data.spec import DatasetSpec
+from cyclemix.data.spec_blocks import Kind
 from cyclemix.own_data import gallery
 from cyclemix.own_data.facts import Case
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cyclemix.config.models import MethodBlock, load_methods
 from cyclemix.config.strict import ConfigError, nearest
+from cyclemix.config.study import MethodBlock, load_methods
 from cyclemix.study.method_schema import check_block, load_method_schemas
 
 NO_SOURCE = "no published code was read"

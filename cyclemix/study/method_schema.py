@@ -10,8 +10,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
-from cyclemix.config.models import MethodBlock
 from cyclemix.config.strict import ConfigError, nearest
+from cyclemix.config.study import MethodBlock
 
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 

@@ -13,18 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cyclemix.config.models import (
-    Grid,
-    Inference,
-    MethodBlock,
-    Study,
-    Training,
-    check_methods,
-    inference_of,
-    load_methods,
-    training_of,
-)
+from cyclemix.config.models import Grid, Inference, Training
 from cyclemix.config.strict import ConfigError, nearest, validate
+from cyclemix.config.study import MethodBlock, Study, check_methods, inference_of, load_methods, training_of
 from cyclemix.data.cases import part_of_case
 from cyclemix.data.datasets import DatasetSpec, load_dataset, source_parts, supports
 from cyclemix.files.layout import data_dir

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cyclemix.config.models import MethodBlock, Study
 from cyclemix.config.strict import ConfigError
+from cyclemix.config.study import MethodBlock, Study
 
 
 @dataclass(frozen=True)

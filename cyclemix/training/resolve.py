@@ -7,9 +7,10 @@ from pathlib import Path
 
 from cyclemix import methods
 from cyclemix.config.lengths import in_pixels
-from cyclemix.config.models import Grid, MethodBlock, Recipe, RunConfig
+from cyclemix.config.models import Grid, Recipe, RunConfig
 from cyclemix.config.steps import scale_steps
 from cyclemix.config.strict import ConfigError, validate, write_if_changed
+from cyclemix.config.study import MethodBlock
 from cyclemix.data.datasets import load_dataset
 
 ALLOWED = {

@@ -24,8 +24,8 @@ from studies import Project, copy_of_project
 from cyclemix.cli import new_method
 from cyclemix.cli.main import app
 from cyclemix.cli.options import spread
-from cyclemix.config.models import Study
 from cyclemix.config.strict import validate
+from cyclemix.config.study import Study
 
 LOCAL = ("git", "cd", "source", "module", "export", "ssh", "tail", "grep", "sha256sum", "pre-commit")
 CLUSTER = ("apptainer", "squeue", "sinfo", "sacct", "sacctmgr", "scontrol")

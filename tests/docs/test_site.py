@@ -14,7 +14,8 @@ from doc_commands import ROOT
 
 from cyclemix import methods
 from cyclemix.cli.main import app
-from cyclemix.config.models import MethodBlock, Study, Training
+from cyclemix.config.models import Training
+from cyclemix.config.study import MethodBlock, Study
 from cyclemix.data.spec import DatasetSpec
 
 

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import SHARED_NETWORKS, Grid, Recipe, RunConfig, load_methods
+from cyclemix.config.models import SHARED_NETWORKS, Grid, Recipe, RunConfig
+from cyclemix.config.study import load_methods
 from cyclemix.data.store import read_index
 from cyclemix.training.engine import Engine, State
 from cyclemix.training.slices import load_slices

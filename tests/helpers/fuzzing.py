@@ -108,8 +108,8 @@ def read_receipt(path: Path) -> Any:
 
 
 def read_study(path: Path) -> Any:
-    from cyclemix.config.models import Study
     from cyclemix.config.strict import load_yaml, validate
+    from cyclemix.config.study import Study
 
     return str(validate(Study, load_yaml(path), str(path)))
 

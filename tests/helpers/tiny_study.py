@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from cyclemix.cli.main import _Silent
-from cyclemix.config.models import Grid, Inference, MethodBlock, Recipe, Training
+from cyclemix.cli.stages import Silent
+from cyclemix.config.models import Grid, Inference, Recipe, Training
+from cyclemix.config.study import MethodBlock
 from cyclemix.evaluation import evaluate
 from cyclemix.files.layout import data_dir, run_dir, table_dir
 from cyclemix.inference import predict
@@ -30,7 +31,7 @@ def study(phantom: Path, results: Path, seed: int = 0) -> Path:
     index = {part: folder / "prepared" / GRID.name / f"index_{part}.csv" for part in ("train", "val", "test")}
     block = MethodBlock(method="cyclemix", supervision="scribble", summary="")
     resolve.run(dataset_file, LABEL, block, RECIPE, GRID, config)
-    train.run(config, folds, [index["train"], index["val"]], 0, seed, run, CPU, _Silent())
+    train.run(config, folds, [index["train"], index["val"]], 0, seed, run, CPU, Silent())
     predict.run(run / "model.pt", folds, [index["test"]], 0, "test", Inference(), CPU, run / "predictions")
     evaluate.run(dataset_file, receipt, folds, 0, "test", run / "predictions", run / "metrics.csv")
     tables.run(results, dataset_file, described([seed]), table_dir(results, "tiny"))

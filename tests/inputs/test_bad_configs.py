@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from data_files import write_own
 
-from cyclemix.config.models import Study
 from cyclemix.config.strict import ConfigError, load_yaml, validate
+from cyclemix.config.study import Study
 from cyclemix.data.datasets import load_dataset
 
 GOOD = "datasets: [phantom]\nmethods: [unet_pce]\n"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
-from cyclemix.config.models import MethodBlock, Study, _merge, training_of
 from cyclemix.config.strict import ConfigError, validate
+from cyclemix.config.study import MethodBlock, Study, _merge, training_of
 
 BASE: dict[str, Any] = {
     "datasets": ["phantom"],

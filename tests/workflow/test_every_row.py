@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from training import Silent
 
-from cyclemix.config.models import SHARED_NETWORKS, Grid, Inference, Recipe, Training, load_methods
+from cyclemix.config.models import SHARED_NETWORKS, Grid, Inference, Recipe, Training
+from cyclemix.config.study import load_methods
 from cyclemix.inference import predict
 from cyclemix.training import resolve, train
 

@@ -10,7 +10,8 @@ import pytest
 from acdc_folder import write_acdc
 from training import Silent
 
-from cyclemix.config.models import Grid, Inference, MethodBlock, Protocol, Recipe, Training
+from cyclemix.config.models import Grid, Inference, Protocol, Recipe, Training
+from cyclemix.config.study import MethodBlock
 from cyclemix.data import autogrid, download, prepare, split
 from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset

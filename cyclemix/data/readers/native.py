@@ -17,7 +17,8 @@ from cyclemix.data.readers.alignment import on_image_grid
 from cyclemix.data.readers.nifti import Header, header_shape, header_spacing
 from cyclemix.data.readers.volumes import ITK_SUFFIXES
 from cyclemix.data.reading import DataError, is_archive, read_hdf5, read_start, split_reference
-from cyclemix.data.spec import DatasetSpec, Kind
+from cyclemix.data.spec import DatasetSpec
+from cyclemix.data.spec_blocks import Kind
 from cyclemix.data.store import move_slices
 
 __all__ = [

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclemix.cli import new_method
-from cyclemix.config.models import load_methods
+from cyclemix.config.study import load_methods
 from cyclemix.methods.base import Method
 
 

@@ -6,17 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cyclemix.config.models import (
-    Grid,
-    MethodBlock,
-    Recipe,
-    Study,
-    check_methods,
-    inference_of,
-    load_methods,
-    training_of,
-)
+from cyclemix.config.models import Grid, Recipe
 from cyclemix.config.strict import ConfigError, load_yaml, validate, write_if_changed
+from cyclemix.config.study import MethodBlock, Study, check_methods, inference_of, load_methods, training_of
 
 MINIMAL = {"datasets": ["phantom"], "methods": ["unet_pce"]}
 

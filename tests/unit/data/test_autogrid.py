@@ -16,7 +16,7 @@ from cyclemix.data import autogrid
 from cyclemix.data.autogrid import Extent, derive, extent_of, informative
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.readers.native import DataError
-from cyclemix.data.spec import AutoGrid
+from cyclemix.data.spec_blocks import AutoGrid
 
 
 def test_extent_reaches_to_the_farthest_edge_of_a_structure() -> None:

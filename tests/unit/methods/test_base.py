@@ -10,8 +10,8 @@ import torch
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.config.models import load_methods
 from cyclemix.config.strict import ConfigError
+from cyclemix.config.study import load_methods
 from cyclemix.methods.base import Batch, Method
 
 BLOCKS = load_methods(Path(__file__).parents[3] / "config" / "methods.yaml")

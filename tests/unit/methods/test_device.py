@@ -14,7 +14,8 @@ from torch import nn
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.config.models import SHARED_NETWORKS, Augmentation, Grid, Recipe, RunConfig, load_methods
+from cyclemix.config.models import SHARED_NETWORKS, Augmentation, Grid, Recipe, RunConfig
+from cyclemix.config.study import load_methods
 from cyclemix.methods.base import Batch, Slices
 from cyclemix.networks.registry import build_network
 from cyclemix.ops.augment import draw_transform

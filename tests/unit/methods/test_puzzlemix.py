@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cyclemix import methods
-from cyclemix.config.models import load_methods
+from cyclemix.config.study import load_methods
 from cyclemix.methods.base import Batch
 
 BLOCKS = load_methods(Path(__file__).parents[3] / "config" / "methods.yaml")

@@ -9,7 +9,8 @@ import torch
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.config.models import Recipe, load_methods
+from cyclemix.config.models import Recipe
+from cyclemix.config.study import load_methods
 from cyclemix.methods.base import Batch, Slices
 from cyclemix.networks.registry import build_network
 

@@ -15,8 +15,8 @@ from data_files import write_case, write_nifti
 from typer.testing import CliRunner
 
 from cyclemix.cli.main import app
-from cyclemix.config.models import Study
 from cyclemix.config.strict import ConfigError, validate
+from cyclemix.config.study import Study
 from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.spec import DatasetSpec

@@ -14,8 +14,8 @@ import pytest
 import torch
 import yaml
 
-from cyclemix.config.models import MethodBlock
 from cyclemix.config.strict import validate
+from cyclemix.config.study import MethodBlock
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.evaluation import evaluate
 from cyclemix.methods.base import Batch

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from cyclemix.config.models import MethodBlock
 from cyclemix.config.strict import ConfigError, StrictModel
+from cyclemix.config.study import MethodBlock
 from cyclemix.study.method_schema import check_block, check_network, load_method_schemas
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from data_files import write_case, write_own
 
-from cyclemix.cli.main import _Silent
+from cyclemix.cli.stages import Silent
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.models import Grid, Protocol, Recipe, RunConfig, Training
 from cyclemix.config.strict import ConfigError, load_yaml
@@ -184,7 +184,7 @@ def test_scribbled_dense_and_half_marked_cases_train_together(mixed: Path, caplo
     with caplog.at_level("INFO"):
         train.run(
             mixed / "config.json", mixed / "folds.json", indexes, 0, 0, mixed / "run", Training(device="cpu"),
-            _Silent(),
+            Silent(),
         )  # fmt: skip
     assert "3 scribbled_cases, 1 dense_cases, 1 unmarked_slices, 7 slices" in caplog.text
     told = json.loads((mixed / "run" / "provenance.json").read_text())["training_data"]

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cyclemix.config.models import Grid, MethodBlock, Recipe
+from cyclemix.config.models import Grid, Recipe
+from cyclemix.config.study import MethodBlock
 from cyclemix.training import resolve
 
 DATASET = Path(__file__).parents[3] / "config" / "datasets" / "phantom.yaml"

@@ -17,8 +17,9 @@ import pytest
 import torch
 
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.config.models import Grid, Inference, MethodBlock, Recipe, Training, load_run_config
+from cyclemix.config.models import Grid, Inference, Recipe, Training, load_run_config
 from cyclemix.config.strict import ConfigError
+from cyclemix.config.study import MethodBlock
 from cyclemix.data.store import read_index
 from cyclemix.inference import predict, segment
 from cyclemix.training import checkpoint, resolve, train

@@ -1,0 +1,100 @@
+"""The blocks inside a data set's YAML file: patterns, grid, frames, geometry of labels."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from cyclemix.config.strict import StrictModel
+
+Kind = Literal["image", "label", "scribble"]
+
+
+class AutoGrid(StrictModel):
+    """A grid of which at least one number is derived from the images (`cyclemix.data.autogrid`)."""
+
+    spacing_mm: float | Literal["auto"] = Field(
+        "auto", description="in-plane pixel size in mm; auto = the median of the images'"
+    )
+    crop_px: int | Literal["auto"] = Field(
+        "auto",
+        description="side of the centred square crop, pixels; auto = covers all that is labelled",
+    )
+
+    @model_validator(mode="after")
+    def _numbers(self) -> AutoGrid:
+        if self.spacing_mm != "auto" and self.spacing_mm <= 0:
+            raise ValueError(f"spacing_mm must be positive or auto, got {self.spacing_mm}")
+        if self.crop_px != "auto" and (self.crop_px < 32 or self.crop_px % 4):
+            raise ValueError(f"crop_px must be auto or a multiple of 4 from 32 on, got {self.crop_px}")
+        return self
+
+
+def _spread_auto(value: Any) -> Any:
+    return {"spacing_mm": "auto", "crop_px": "auto"} if value == "auto" else value
+
+
+def _grid_kind(value: Any) -> str:
+    values = value.values() if isinstance(value, dict) else ()
+    return "<auto>" if "auto" in values or isinstance(value, AutoGrid) else "<numbers>"
+
+
+class FilePatterns(StrictModel):
+    """Where a case's files lie.
+
+    Placeholders: {case}, {subject}, {frame}, {part} (the part's folder), {folder} (any folders in between).
+    NIfTI (.nii, .nii.gz), MetaImage (.mha, .mhd) and NRRD (.nrrd, .nhdr) are recognised by the ending;
+    ``archive.zip::member`` reads a member of a zip, ``volume.h5::name`` an array of an HDF5 file.
+    """
+
+    image: str = Field(description="the image, e.g. images/{case}.nii.gz")
+    label: str | None = Field(None, description="the dense label, e.g. labels/{case}_gt.nii.gz; null = none")
+    scribble: str | None = Field(None, description="the scribble, e.g. labels/{case}_scr.nii.gz; null = none")
+    geometry: Kind = Field("image", description="whose NIfTI header holds the geometry of an HDF5 image")
+
+
+class RootPatterns(StrictModel):
+    """Other places of the files inside ``root``; null = not there, taken from upstream."""
+
+    image: str = Field(description="the image, below root")
+    label: str | None = Field(None, description="the dense label, below root")
+    scribble: str | None = Field(None, description="the scribble, below root")
+
+
+class Upstream(StrictModel):
+    """One place on the web."""
+
+    url: str = Field(description="base address, https; a file is url + path")
+    manifest: str = Field(description="TSV (path, bytes, sha256), beside this file or relative to it")
+
+    @field_validator("url")
+    @classmethod
+    def _https(cls, url: str) -> str:
+        if not re.match(r"https://[^/@]+/", url):
+            raise ValueError(
+                "expected https://HOST/... without credentials; for plain http, a folder or a host that asks "
+                "for a password name a `mirror` in the study"
+            )
+        return url
+
+
+class CardiacFrames(StrictModel):
+    """Which frame is end-diastole and which end-systole."""
+
+    ED: str = Field(description="end-diastolic frame")
+    ES: str | None = Field(None, description="end-systolic frame; null = the subject's other frame")
+    exceptions: dict[str, str] = Field(
+        default_factory=dict, description="subject: its end-diastolic frame, where it is another one"
+    )
+
+
+class LabelGeometry(StrictModel):
+    """Which header places a case's label and scribble."""
+
+    use: Literal["header", "image"] = Field(
+        description="header: their own; image: the image's, whatever their own says. Shape and voxel sizes "
+        "must agree with the image's either way"
+    )
+    reason: str = Field(min_length=1, description="why, one sentence; logs and `cyclemix check` repeat it")
