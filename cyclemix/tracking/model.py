@@ -34,7 +34,6 @@ REQUIREMENTS = (
     "pandas",
     "pydantic",
     "pyyaml",
-    "scipy",
     "simpleitk",
     "torch",
     "tqdm",

@@ -155,6 +155,6 @@ def test_slices_along_another_axis_come_home(axis: int, tmp_path: Path) -> None:
     saved = nib.load(tmp_path / "out" / "a.nii.gz")
     np.testing.assert_array_equal(np.asarray(saved.dataobj), np.asarray(truth.dataobj))
     np.testing.assert_allclose(saved.affine, truth.affine)
-    rows, _ = score_case(spec, raw, entry, tmp_path / "out")
+    rows, _, _ = score_case(spec, raw, entry, (tmp_path / "out", tmp_path / "out"))
     assert [row["dice"] for row in rows] == [1.0, 1.0]
     assert [row["hd_mm"] for row in rows] == [0.0, 0.0]

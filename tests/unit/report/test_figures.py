@@ -138,7 +138,13 @@ def test_the_subtitle_counts_patients_and_seeds(study: Path) -> None:
     assert (
         runs.describe(per_case_of({"a": 1, "b": 1})) == "official split, test, 2 patients; 2 seeds averaged"
     )
-    fold = Runs(**{**vars(runs), "protocol": Protocol(kind="kfold", folds=4), "seeds": [0]})
+    fold = Runs(
+        **{
+            **vars(runs),
+            "protocol": Protocol(kind="kfold", folds=4),
+            "seeds": {label: [0] for label in runs.labels},
+        }
+    )
     assert fold.describe(per_case_of({"a": 1})) == "4-fold by patient, test, 1 patient; one seed"
 
 
