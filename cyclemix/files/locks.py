@@ -31,6 +31,15 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def exclusive_file(path: Path) -> Iterator[None]:
+    """Hold a file that is read and written anew for a ``with`` block; others wait."""
+    with path.with_name(f".{path.name}.lock").open("w") as handle:
+        if not _try(handle, f"change {path.name} from one process at a time"):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 def hold(results: Path) -> None:
     """Hold a results folder until this process ends, against workflows of other copies of the project.
 

@@ -17,12 +17,14 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from cyclemix.config.models import Inference
 from cyclemix.config.strict import ConfigError
+from cyclemix.data.outputs import refuse_foreign
 from cyclemix.data.prepare import normalise
 from cyclemix.data.readers.native import DataError, read_image
 from cyclemix.data.readers.volumes import SUFFIXES, is_volume, stem
 from cyclemix.data.resample import make_geometry
 from cyclemix.data.store import Geometry
 from cyclemix.files.atomic import write_text
+from cyclemix.files.locks import exclusive_file
 from cyclemix.inference.device import acquire
 from cyclemix.inference.domain import measure, out_of_distribution, union
 from cyclemix.inference.export import save_labels, save_map
@@ -33,6 +35,8 @@ from cyclemix.inference.predictor import CHUNK, probabilities, to_native
 log = logging.getLogger(__name__)
 
 MM3_PER_ML = 1000.0
+VOLUMES = "volumes.csv"
+COLUMNS = ("image", "structure", "volume_ml", "outside_domain")
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def run(
 
     Writes ``{stem}.nii.gz`` (uint8 labels, 1 + position in the models' classes), what ``extras`` names, and
     ``volumes.csv``: image, structure, volume_ml, outside_domain (why the image is unlike the training's,
-    empty where it is not).
+    empty where it is not). Rows of other images that earlier calls wrote there stay.
 
     Args:
         models: ``model.pt`` files with the same classes.
@@ -93,13 +97,16 @@ def run(
         show: called with each image when it is done, e.g. to draw it.
 
     Returns:
-        The rows of ``volumes.csv``.
+        The rows of ``volumes.csv`` for ``images``.
 
     Raises:
+        ValueError: an output would replace a file that this project did not write.
         ConfigError: models that do not fit together, two images of one name.
         DataError: images that cannot be trusted, all of them named; the others are segmented.
     """
     names = _stems(images, output_dir)
+    refuse_foreign((output_dir / file for name in names for file in _files(name, extras)), "--out")
+    known_rows(output_dir / VOLUMES)
     rows: list[pd.DataFrame] = []
     refused: list[str] = []
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -117,7 +124,7 @@ def run(
                 log.warning("%s: outside the training domain: %s", path, warning)
             labels = _segment(loaded, image, inference, where, output_dir / name, extras)
             rows.append(_volumes(path, labels, image, classes))
-            write_text(output_dir / "volumes.csv", pd.concat(rows).to_csv(index=False, float_format="%.4f"))
+            _extend(output_dir / VOLUMES, rows[-1])
             if show is not None:
                 show(Segmented(name, image.native, labels, image.spacing_mm, rows[-1]))
     values = ", ".join(f"{i} {name}" for i, name in enumerate(classes, start=1))
@@ -229,6 +236,37 @@ def _segment(
             target.with_name(target.name + "_uncertainty.nii.gz"), np.concatenate(doubts), image.header, axis
         )
     return whole
+
+
+def _files(name: str, extras: Extras) -> list[str]:
+    """Names of the volumes that are written for an image."""
+    maps = [key for key in ("probabilities", "uncertainty") if getattr(extras, key)]
+    return [f"{name}.nii.gz", *(f"{name}_{key}.nii.gz" for key in maps)]
+
+
+def known_rows(path: Path) -> pd.DataFrame:
+    """The rows of a ``volumes.csv``, as texts; none where it is not there.
+
+    Raises:
+        ValueError: the file is another table.
+    """
+    if not path.is_file():
+        return pd.DataFrame(columns=list(COLUMNS))
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if tuple(table.columns) != COLUMNS:
+        raise ValueError(
+            f"{path}: expected columns {', '.join(COLUMNS)}; name another --out or move the file"
+        )
+    return table
+
+
+def _extend(path: Path, rows: pd.DataFrame) -> None:
+    """Add an image's rows to ``volumes.csv``, replacing earlier ones; safe with several processes."""
+    with exclusive_file(path):
+        known = known_rows(path)
+        new = rows.assign(volume_ml=rows["volume_ml"].map("{:.4f}".format))
+        kept = known[~known["image"].isin(new["image"])]
+        write_text(path, pd.concat([kept, new]).to_csv(index=False))
 
 
 def _volumes(path: Path, labels: np.ndarray, image: _Image, classes: Sequence[str]) -> pd.DataFrame:

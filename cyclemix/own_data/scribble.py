@@ -17,6 +17,7 @@ import yaml
 from tqdm import tqdm
 
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
+from cyclemix.data.outputs import refuse_foreign, written_header
 from cyclemix.data.readers.native import DataError, Header, header_spacing, load_volume, slices_first
 from cyclemix.data.readers.volumes import SUFFIXES, is_volume, stem
 from cyclemix.data.scribbles.keep import keep_fraction, keep_slices
@@ -74,6 +75,7 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
         if not 0 < (part := getattr(request, option)) <= 1:
             raise ValueError(f"--{option}: expected above 0 and at most 1, got {part:g}")
     files = find_files(labels, output_dir)
+    refuse_foreign((output_dir / written_name(path) for path in files), "--output-dir")
     with ThreadPoolExecutor(max(1, threads)) as pool:
         found = [set(values) for values in pool.map(lambda path: values_of(path), files)]
     values = sorted(set().union(*found))
@@ -241,9 +243,8 @@ def _write(
 
 def _save(values: np.ndarray, header: Header, output: Path) -> None:
     """Write an array, axes as stored, with the label file's geometry; equal values give equal bytes."""
-    image = nib.Nifti1Image(values.T, header.get_best_affine(), header)
-    image.set_data_dtype(values.dtype)
-    image.header.set_slope_inter(1, 0)
+    own = written_header(header, values.dtype)
+    image = nib.Nifti1Image(values.T, header.get_best_affine(), own)
     image.header.set_data_shape(values.T.shape)
     content = image.to_bytes()
     with replacing(output) as partial:

@@ -179,3 +179,32 @@ def test_a_folder_stands_for_its_images(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=r"empty: expected images \(.nii.gz, .nii, .*\), found none"):
         segment.find_images([tmp_path / "empty"])
+
+
+def test_an_output_never_replaces_an_image(tmp_path: Path) -> None:
+    image = write_image(tmp_path / "scan.nii.gz")
+    before = image.read_bytes()
+    with pytest.raises(ValueError, match=r"scan\.nii\.gz: already there and not written by this project"):
+        segment.run([write_model(tmp_path / "model.pt")], [image], tmp_path, RAW, "cpu")
+    assert image.read_bytes() == before
+
+
+def test_calls_with_one_folder_extend_the_table_by_image(tmp_path: Path) -> None:
+    model, out = [write_model(tmp_path / "model.pt")], tmp_path / "out"
+    images = [write_image(tmp_path / f"p{number}.nii.gz", seed=number) for number in (1, 2)]
+    for image in (*images, images[0]):
+        segment.run(model, [image], out, RAW, "cpu")
+    table = pd.read_csv(out / "volumes.csv")
+    assert table["image"].tolist() == [str(images[1])] * 3 + [str(images[0])] * 3
+    whole = segment.run(model, images, tmp_path / "whole", RAW, "cpu")
+    both = table.merge(whole, on=["image", "structure"])
+    assert both["volume_ml_x"].tolist() == pytest.approx(both["volume_ml_y"].tolist(), abs=5e-5)
+
+
+def test_another_table_of_that_name_is_refused(tmp_path: Path) -> None:
+    image, out = write_image(tmp_path / "scan.nii.gz"), tmp_path / "out"
+    out.mkdir()
+    (out / "volumes.csv").write_text("patient,EDV\np1,120\n")
+    with pytest.raises(ValueError, match=r"volumes\.csv: expected columns image, structure, volume_ml"):
+        segment.run([write_model(tmp_path / "model.pt")], [image], out, RAW, "cpu")
+    assert (out / "volumes.csv").read_text() == "patient,EDV\np1,120\n"

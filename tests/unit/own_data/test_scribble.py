@@ -313,3 +313,19 @@ def test_the_command_says_what_to_paste(tmp_path: Path) -> None:
     assert f"scribble_values: {values}" in done.output
     wrong = CliRunner().invoke(app, [*words, "--width-px", "wide"])
     assert "--width-px: expected numbers as in 2 or 1,3=2, got 'wide'" in str(wrong.exception)
+
+
+def test_a_drawn_scribble_is_never_replaced(tmp_path: Path) -> None:
+    """A second run replaces what the first one wrote; a file from elsewhere stays and is named."""
+    affine = np.diag([-1.5, -1.5, 8, 1])
+    for folder in ("labels", "scribbles"):
+        (tmp_path / folder).mkdir()
+    nib.save(nib.Nifti1Image(heart().T, affine), tmp_path / "labels" / "p1.nii.gz")
+    for _ in range(2):
+        scribble.run([tmp_path / "labels"], tmp_path / "new", Request())
+    drawn = tmp_path / "scribbles" / "p1.nii.gz"
+    nib.save(nib.Nifti1Image(np.zeros((64, 64, 4), np.uint8), affine), drawn)
+    before = drawn.read_bytes()
+    with pytest.raises(ValueError, match=r"p1\.nii\.gz: already there .* name another --output-dir"):
+        scribble.run([tmp_path / "labels"], drawn.parent, Request())
+    assert drawn.read_bytes() == before
