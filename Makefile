@@ -21,7 +21,7 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 # Waiting threads sleep; see the Snakefile.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run resume test test-unit soak test-server test-browser test-cluster test-docs screenshots install install-dev install-ui
+.PHONY: run resume test test-unit test-studies soak test-server test-browser test-cluster test-docs screenshots install install-dev install-ui
 .PHONY: install-browser install-docs docs tables record lint format schema lock audit ui mlflow-server clean bench help
 .DEFAULT_GOAL := help
 
@@ -47,6 +47,9 @@ test-unit: install-dev ## the fast tests, without workflows; prints the slowest 
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n $(WORKERS) --dist loadfile --durations 15 $(ARGS)
 
 # An hour of random kills, deletions and flipped bits; e.g. ARGS='--minutes 10 --seed 1'.
+test-studies: install-dev ## every shipped study on all its cases and rows, in small; needs the mirror
+	CYCLEMIX_ALL_STUDIES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/workflow/test_shipped_studies.py $(ARGS)
+
 soak: install-dev ## an hour of random kills, deletions and flipped bits
 	$(BIN)/python tests/faults/soak.py $(ARGS)
 

@@ -1,11 +1,13 @@
 """Every shipped study file runs as it ships: all rows, all lists, all cases, through tables and figures.
 
 Only the steps are capped, the networks and slices small and the seeds one. The studies of real data share a
-results folder, as README's commands do in a clone, so what two of them have in common is trained once.
+results folder, as README's commands do in a clone, so what two of them have in common is trained once. The
+long ones (every row on both data sets, the sweep, 70 patients) run with `make test-studies` alone.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +29,9 @@ SMALL = (
     "seeds=[0]",
 )
 STRUCTURES = ("RV", "MYO", "LV")
+long = pytest.mark.skipif(
+    "CYCLEMIX_ALL_STUDIES" not in os.environ, reason="hundreds of jobs: run `make test-studies`"
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +71,7 @@ def test_the_default_study(shipped: Project) -> None:
     run(shipped, "config")
 
 
+@long
 def test_efficiency(shipped: Project) -> None:
     run(shipped, "efficiency")
     results = shipped.folder / "results" / "efficiency"
@@ -119,11 +125,13 @@ def test_acdc(shipped: Project, mirror: Path) -> None:
     assert {"unet_pce", "unet_full"} <= set(clinical["method"])
 
 
+@long
 def test_acdc_with_seventy_scribbled_patients(shipped: Project, mirror: Path) -> None:
     run(shipped, "acdc", f"mirror={mirror}", "datasets=[acdc70]")
     assert not (shipped.folder / "results" / "data" / "acdc70" / "raw").exists()
 
 
+@long
 def test_the_whole_comparison(shipped: Project, mirror: Path) -> None:
     run(shipped, "paper", f"mirror={mirror}")
     tables = shipped.folder / "results" / "tables"
