@@ -8,12 +8,17 @@ Terms (section 3 of the paper):
 
 Deviations from the official code (BWGZK/CycleMix), each because the code contradicts the paper or itself:
     * transport moves image, scribbles and predictions alike; there only the image moves;
-    * pixels that rotation or padding brings in are unlabelled; there they become background;
+    * pixels that augmentation or padding brings in are unlabelled; there they become background (the rotation
+      of the mixed one-hot scribbles leaves them without a label there, too);
     * occluded and brought-in pixels stay out of the consistency; there they enter as a constant;
     * the graph cut minimises the energy in floating point; there costs overflow 32-bit integers;
     * no adversarial noise; there it is computed and never used;
-    * one forward pass serves the saliency and the unmixed terms.
-The mask's block grid takes its sizes in turn, not by chance: that needs no random number on the host.
+    * one forward pass serves the saliency and the unmixed terms;
+    * the mixing ratio is drawn per sample; there per batch;
+    * logits are rotated back bilinearly; there probabilities, by the nearest pixel;
+    * block means are scaled to [0, 1] per slice; there half the z-score plus one half;
+    * ``rotate`` does not depend on the occlusion; there only occluded images rotate;
+    * the mask's block grid takes its sizes in turn, not by chance: that needs no random number on the host.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Puzzle Mix of a batch (Kim, Choo and Song, ICML 2020), as CycleMix uses it.
 
 Image 1 and image 2 are cut into b x b cells; a graph cut chooses for every cell the share 0, 1/2 or 1 of
-image 2 that shows most saliency while neighbours agree; then each image's 4-px blocks are transported to
-where the mask shows them. Image, scribbles and predictions move and mix alike (the official code moves the
-image alone).
+image 2 that shows most saliency while neighbours agree; then each image's blocks (5.47 mm, the paper's 4 px)
+are transported to where the mask shows them. Image, scribbles and predictions move and mix alike (the
+official code moves the image alone).
 
-The cells are unions of 4-px blocks, so an image whose side is no multiple of 4 b needs no padding: some cells
-are one block wider. Where the side is such a multiple the energy is the official one, costs kept in floating
-point and smoothness weights kept from falling below 0.
+The cells are unions of blocks, so an image whose side is no multiple of b blocks needs no padding: some cells
+are one block wider. Where it is such a multiple the energy has the terms of the official one, with costs in
+floating point, smoothness weights not below 0 and block means on the slice's own range.
 """
 
 from __future__ import annotations

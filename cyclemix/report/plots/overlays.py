@@ -97,7 +97,7 @@ def overlays(
     note: str,
     strip: Sequence[Panel] = (),
 ) -> Figure:
-    """A line per slice, a column a view.
+    """One line per slice, one column per view.
 
     Args:
         groups: cases, top to bottom.

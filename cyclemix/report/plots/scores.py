@@ -22,7 +22,7 @@ METRIC_NAMES = {"dice": "Dice  (higher is better)", "hd95_mm": "HD95, mm  (lower
 def boxplot(
     per_case: pd.DataFrame, methods: Sequence[str], colours: dict[str, str], heading: tuple[str, str]
 ) -> Figure:
-    """Dice and HD95 over patients: a column a structure, a line per method, every patient a point.
+    """Dice and HD95 over patients: one column per structure, one line per method, one point per patient.
 
     Args:
         per_case: columns of ``per_case.csv``.
