@@ -12,7 +12,15 @@ from watch import PHONE, Chromium, overflow, pdf_pages
 
 from cyclemix.report.html import html
 
-HEADS = ["Method", "LV", "MYO", "RV", "Avg", "LV", "MYO", "RV", "Avg", "Avg", "Missed", "Training"]
+HEADS = [
+    "Method",
+    *("LV", "MYO", "RV", "Avg"),
+    "Avg",
+    *("LV", "MYO", "RV", "Avg"),
+    "Avg",
+    "Missed",
+    "Training",
+]
 BACKGROUND = {"light": "rgb(246, 247, 249)", "dark": "rgb(16, 19, 23)"}
 
 
