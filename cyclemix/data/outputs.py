@@ -1,7 +1,8 @@
-"""Label volumes that this project writes: their header, and what they may replace.
+"""Volumes that this project writes: their header, and what they may replace.
 
-A written volume is marked in its header's ``descrip`` field. A command replaces marked volumes only, so that
-a wrong output folder never costs an image, an expert's label or a drawn scribble.
+The header's ``descrip`` field of a written volume holds `MARK` and a checksum of its voxels. A command
+replaces such volumes only, and only while their voxels are as they were written: a wrong output folder costs
+no image, expert's label or drawn scribble, and a second run no segmentation that was corrected by hand.
 """
 
 from __future__ import annotations
@@ -15,48 +16,58 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-MARK = b"cyclemix"
-"""Content of ``descrip`` in the header of every volume that this project writes."""
+MARK = "cyclemix"
 
 
-def written_header(header: nibabel.Nifti1Header, dtype: np.dtype) -> nibabel.Nifti1Header:
-    """The header of a written volume: the image's geometry, none of the fields that describe its grey values.
+def written_image(voxels: np.ndarray, header: nibabel.Nifti1Header) -> nibabel.Nifti1Image:
+    """The volume to write: the image's geometry, none of the fields that describe its grey values.
 
     Args:
+        voxels: (x,y,z[,c]) as they will be stored.
         header: of the image; it is left as it is.
-        dtype: of the written values.
     """
     own = header.copy()
-    own.set_data_dtype(dtype)
+    own.set_data_dtype(voxels.dtype)
     own.set_slope_inter(1, 0)
     own.set_intent("none")
     own["cal_min"] = own["cal_max"] = 0
-    own["aux_file"], own["descrip"] = b"", MARK
-    return own
+    own["aux_file"], own["descrip"] = b"", _mark(voxels)
+    return nibabel.Nifti1Image(voxels, header.get_best_affine(), own)
 
 
-def refuse_foreign(outputs: Iterable[Path], option: str) -> None:
-    """Refuse outputs that would replace a file which this project did not write.
+def refuse_foreign(outputs: Iterable[Path], inputs: Iterable[Path], option: str) -> None:
+    """Refuse outputs that would replace an input, or a file that is not as this project wrote it.
 
     Args:
         outputs: volumes that are about to be written.
-        option: the command-line option that names their folder.
+        inputs: files that are about to be read.
+        option: the command-line option that names the outputs' folder.
 
     Raises:
         ValueError: such a file is there; names it.
     """
+    read = {path.resolve() for path in inputs}
     for path in outputs:
-        if path.exists() and not is_marked(path):
+        if path.resolve() in read:
+            raise ValueError(f"{path}: an input, which its output would replace; name another {option}")
+        if path.exists() and not is_own(path):
             raise ValueError(
-                f"{path}: already there and not written by this project, so it is not replaced; name another "
-                f"{option} or move the file"
+                f"{path}: already there, and not as this project wrote it (another file, or edited since); "
+                f"name another {option} or move the file"
             )
 
 
-def is_marked(path: Path) -> bool:
-    """Whether the header of a NIfTI file bears `MARK`; False where it cannot be read."""
+def is_own(path: Path) -> bool:
+    """Whether a NIfTI file bears the mark of its voxels; False where it cannot be read."""
     try:
-        header = nibabel.load(path).header
-        return isinstance(header, nibabel.Nifti1Header) and header["descrip"].item() == MARK
+        image = nibabel.load(path)
+        if not isinstance(image, nibabel.Nifti1Image):
+            return False
+        return bool(image.header["descrip"].item() == _mark(np.asanyarray(image.dataobj)))
     except (OSError, EOFError, KeyError, ValueError, zlib.error, ImageFileError, HeaderDataError):
         return False
+
+
+def _mark(voxels: np.ndarray) -> bytes:
+    little_endian = np.ascontiguousarray(voxels, voxels.dtype.newbyteorder("<"))
+    return f"{MARK} {zlib.crc32(little_endian.tobytes()):08x}".encode()

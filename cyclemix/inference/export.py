@@ -9,7 +9,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from cyclemix.data.outputs import written_header
+from cyclemix.data.outputs import written_image
 from cyclemix.data.store import move_slices
 from cyclemix.files.atomic import write_bytes
 
@@ -30,7 +30,6 @@ def save_map(path: Path, values: np.ndarray, header_block: bytes, slice_axis: in
 
 def _save(path: Path, volume: np.ndarray, header_block: bytes, slice_axis: int) -> None:
     header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(header_block), check=False)
-    header = written_header(header, volume.dtype)
-    data = np.ascontiguousarray(move_slices(volume, slice_axis, back=True).swapaxes(0, 2))
-    image = nibabel.Nifti1Image(data, header.get_best_affine(), header)
-    write_bytes(path, gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
+    voxels = np.ascontiguousarray(move_slices(volume, slice_axis, back=True).swapaxes(0, 2))
+    content = written_image(voxels, header).to_bytes()
+    write_bytes(path, gzip.compress(content, compresslevel=6, mtime=0))

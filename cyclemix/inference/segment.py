@@ -105,8 +105,7 @@ def run(
         DataError: images that cannot be trusted, all of them named; the others are segmented.
     """
     names = _stems(images, output_dir)
-    refuse_foreign((output_dir / file for name in names for file in _files(name, extras)), "--out")
-    known_rows(output_dir / VOLUMES)
+    _refuse_replacing(images, names, output_dir, extras, overlays=show is not None)
     rows: list[pd.DataFrame] = []
     refused: list[str] = []
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -244,6 +243,23 @@ def _files(name: str, extras: Extras) -> list[str]:
     return [f"{name}.nii.gz", *(f"{name}_{key}.nii.gz" for key in maps)]
 
 
+def _refuse_replacing(
+    images: Sequence[Path], names: Sequence[str], output_dir: Path, extras: Extras, overlays: bool
+) -> None:
+    """Refuse to replace what an earlier call did not write for the same image, before a voxel is read."""
+    refuse_foreign((output_dir / file for name in names for file in _files(name, extras)), images, "--out")
+    owners = {stem(Path(image)): Path(image) for image in known_rows(output_dir / VOLUMES)["image"]}
+    for name, image in zip(names, images, strict=True):
+        labels, picture = output_dir / f"{name}.nii.gz", output_dir / f"{name}.png"
+        if overlays and picture.exists() and not labels.exists():
+            raise ValueError(f"{picture}: already there and not written by this project; name another --out")
+        owner = owners.get(name, image)
+        if labels.exists() and owner.resolve() != image.resolve():
+            raise ValueError(
+                f"{labels}: already the segmentation of {owner}, not of {image}; name another --out"
+            )
+
+
 def known_rows(path: Path) -> pd.DataFrame:
     """The rows of a ``volumes.csv``, as texts; none where it is not there.
 
@@ -265,7 +281,8 @@ def _extend(path: Path, rows: pd.DataFrame) -> None:
     with exclusive_file(path):
         known = known_rows(path)
         new = rows.assign(volume_ml=rows["volume_ml"].map("{:.4f}".format))
-        kept = known[~known["image"].isin(new["image"])]
+        names = {stem(Path(image)) for image in new["image"]}
+        kept = known[[stem(Path(image)) not in names for image in known["image"]]]
         write_text(path, pd.concat([kept, new]).to_csv(index=False))
 
 

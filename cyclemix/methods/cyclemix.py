@@ -95,16 +95,7 @@ class CycleMix(Method):
         terms = {"unmix": config.weight_unmix * unmix} if config.weight_unmix > 0 else {}
         if mixes:
             (gradient,) = torch.autograd.grad(unmix, image, retain_graph=True)
-            partner = torch.randperm(len(image), generator=generator, device=image.device)
-            mix = puzzle_mix(
-                image.detach(),
-                saliency(gradient),
-                partner,
-                batch.step,
-                config.puzzle,
-                generator,
-                self.pixels["puzzle.block_px"],
-            )
+            mix = self._mix(image.detach(), gradient, batch.step, generator)
             view = self._mixed_view(net, mix, generator)
             terms |= self._mixed_terms(view, batch.target, seen.scores)
         if config.weight_local > 0:
@@ -112,6 +103,12 @@ class CycleMix(Method):
             onehot = functional.one_hot(target, self.num_classes).permute(0, 3, 1, 2)
             terms["local"] = config.weight_local * cosine_distance(seen.scores, onehot)
         return terms, seen, view
+
+    def _mix(self, image: Tensor, gradient: Tensor, step: int, generator: torch.Generator) -> Mix:
+        """Mix each image (B,1,H,W) with one of a random permutation, by the saliency of ``gradient``."""
+        partner = torch.randperm(len(image), generator=generator, device=image.device)
+        block_px, settings = self.pixels["puzzle.block_px"], self.config.puzzle
+        return puzzle_mix(image, saliency(gradient), partner, step, settings, generator, block_px)
 
     def _mixed_view(self, net: Network, mix: Mix, generator: torch.Generator) -> MixedView:
         """Occlude and rotate the mixed image, predict it, turn the prediction back."""

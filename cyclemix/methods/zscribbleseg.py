@@ -39,8 +39,7 @@ from cyclemix.ops.affinity import neighbour_support
 from cyclemix.ops.components import cycle_target
 from cyclemix.ops.losses import cosine_distance, mixed_cross_entropy, partial_cross_entropy
 from cyclemix.ops.mixture import class_ratios, exclusion_loss, outranked
-from cyclemix.ops.puzzlemix import PuzzleSettings, puzzle_mix
-from cyclemix.ops.saliency import saliency
+from cyclemix.ops.puzzlemix import PuzzleSettings
 
 
 class ZScribbleSeg(CycleMix):
@@ -75,16 +74,7 @@ class ZScribbleSeg(CycleMix):
         scores = logits.float().softmax(dim=1)
         unmix = partial_cross_entropy(logits, target)
         (gradient,) = torch.autograd.grad(unmix, image, retain_graph=True)
-        partner = torch.randperm(len(image), generator=generator, device=image.device)
-        mix = puzzle_mix(
-            image.detach(),
-            saliency(gradient),
-            partner,
-            batch.step,
-            config.puzzle,
-            generator,
-            self.pixels["puzzle.block_px"],
-        )
+        mix = self._mix(image.detach(), gradient, batch.step, generator)
         largest = cycle_target(scores.detach().argmax(dim=1), self.num_classes)
         local = partial_cross_entropy(logits, torch.where(target == UNLABELLED, largest, UNLABELLED))
         prior = scores.new_zeros(())

@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import yaml
 from tqdm import tqdm
 
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
-from cyclemix.data.outputs import refuse_foreign, written_header
+from cyclemix.data.outputs import refuse_foreign, written_image
 from cyclemix.data.readers.native import DataError, Header, header_spacing, load_volume, slices_first
 from cyclemix.data.readers.volumes import SUFFIXES, is_volume, stem
 from cyclemix.data.scribbles.keep import keep_fraction, keep_slices
@@ -75,7 +74,8 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
         if not 0 < (part := getattr(request, option)) <= 1:
             raise ValueError(f"--{option}: expected above 0 and at most 1, got {part:g}")
     files = find_files(labels, output_dir)
-    refuse_foreign((output_dir / written_name(path) for path in files), "--output-dir")
+    refuse_foreign((output_dir / written_name(path) for path in files), files, "--output-dir")
+    _refuse_other_sidecar(output_dir / SIDECAR)
     with ThreadPoolExecutor(max(1, threads)) as pool:
         found = [set(values) for values in pool.map(lambda path: values_of(path), files)]
     values = sorted(set().union(*found))
@@ -129,6 +129,11 @@ def find_files(labels: Sequence[Path], output_dir: Path) -> list[Path]:
         if path.parent.resolve() == output_dir.resolve():
             raise ValueError(f"{output_dir}: holds {path.name} itself; name another --output-dir")
     return sorted(found, key=lambda path: path.name)
+
+
+def _refuse_other_sidecar(path: Path) -> None:
+    if path.is_file() and "files" not in (yaml.safe_load(path.read_text()) or {}):
+        raise ValueError(f"{path}: already there and not written by this command; name another --output-dir")
 
 
 def written_name(path: Path) -> str:
@@ -243,8 +248,7 @@ def _write(
 
 def _save(values: np.ndarray, header: Header, output: Path) -> None:
     """Write an array, axes as stored, with the label file's geometry; equal values give equal bytes."""
-    own = written_header(header, values.dtype)
-    image = nib.Nifti1Image(values.T, header.get_best_affine(), own)
+    image = written_image(values.T, header)
     image.header.set_data_shape(values.T.shape)
     content = image.to_bytes()
     with replacing(output) as partial:

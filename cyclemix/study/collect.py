@@ -64,8 +64,9 @@ def run(sources: Sequence[Path], into: Path, also: Sequence[str] = ()) -> Collec
             outcome.refused.append(f"{folder}: {error}")
             continue
         (outcome.taken if new else outcome.present).append(name)
-    left_out = ["data", *(kind for kind in ON_REQUEST if kind not in also)]
-    write_text(into / COLLECTED, json.dumps({"left_out": left_out}) + "\n")
+    runs = list(into.glob("runs/*/*/fold*_seed*"))
+    lacking = [kind for kind, files in ON_REQUEST.items() if not all(any(run.glob(files)) for run in runs)]
+    write_text(into / COLLECTED, json.dumps({"left_out": ["data", *lacking]}) + "\n")
     return outcome
 
 
@@ -180,7 +181,8 @@ def described(plan: Plan, dataset: str, results: Path) -> dict[str, Any]:
     for label, row in study["methods"].items():
         if row["reason"]:
             continue
-        runs = [results / "runs" / dataset / label / f"fold{fold}_seed{{}}" for fold in study["folds"]]
-        seeds = [seed for seed in range(100) if all(Path(str(run).format(seed)).is_dir() for run in runs)]
-        row |= {"seeds": seeds} if seeds else {"reason": "not run yet"}
+        found = [path.name for path in (results / "runs" / dataset / label).glob("fold*_seed*")]
+        seeds = {int(name.partition("_seed")[2]) for name in found}
+        whole = [s for s in sorted(seeds) if all(f"fold{f}_seed{s}" in found for f in study["folds"])]
+        row |= {"seeds": whole} if whole else {"reason": "not run yet"}
     return study

@@ -1,43 +1,69 @@
-"""Written volumes are marked, keep the geometry alone, and replace nothing that is not marked."""
+"""Written volumes are marked, keep the geometry alone, and replace only unchanged volumes of this project."""
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
-from cyclemix.data.outputs import is_marked, refuse_foreign, written_header
+from cyclemix.data.outputs import is_own, refuse_foreign, written_image
+
+VOXELS = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
 
 
-def save(path: Path, own: bool) -> Path:
-    image = nibabel.Nifti1Image(np.ones((4, 5, 3), np.int16), np.diag([-1.5, -1.5, 8, 1]))
-    image.header["cal_max"], image.header["descrip"], image.header["aux_file"] = 900, b"cine", b"grey.lut"
-    image.header.set_intent("t test", (3,), name="grey")
-    header = written_header(image.header, np.dtype(np.uint8)) if own else image.header
-    data = np.asarray(image.dataobj).astype(header.get_data_dtype())
-    nibabel.save(nibabel.Nifti1Image(data, image.affine, header), path)
+def image() -> nibabel.Nifti1Image:
+    found = nibabel.Nifti1Image(VOXELS.astype(np.int16), np.diag([-1.5, -1.5, 8, 1]))
+    found.header["cal_max"], found.header["descrip"], found.header["aux_file"] = 900, b"cine", b"grey.lut"
+    found.header.set_intent("t test", (3,), name="grey")
+    return found
+
+
+def own(path: Path) -> Path:
+    nibabel.save(written_image(VOXELS, image().header), path)
     return path
 
 
 def test_the_header_keeps_geometry_and_nothing_about_grey_values(tmp_path: Path) -> None:
-    header = nibabel.load(save(tmp_path / "p.nii.gz", own=True)).header
+    header = nibabel.load(own(tmp_path / "p.nii.gz")).header
     assert header.get_zooms() == (1.5, 1.5, 8)
     assert (float(header["cal_max"]), float(header["cal_min"])) == (0, 0)
     assert header.get_intent() == ("none", (), "")
     assert header["aux_file"].item() == b""
-    assert header["descrip"].item() == b"cyclemix"
+    assert header["descrip"].item() == f"cyclemix {zlib.crc32(VOXELS.tobytes()):08x}".encode()
 
 
-def test_only_own_volumes_are_replaced(tmp_path: Path) -> None:
-    refuse_foreign([tmp_path / "none.nii.gz", save(tmp_path / "own.nii.gz", own=True)], "--out")
-    foreign = save(tmp_path / "image.nii.gz", own=False)
-    with pytest.raises(ValueError, match=r"image\.nii\.gz: already there .* name another --out or move"):
-        refuse_foreign([foreign], "--out")
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_own_volumes_are_replaced(tmp_path: Path, suffix: str) -> None:
+    refuse_foreign([tmp_path / f"none{suffix}", own(tmp_path / f"own{suffix}")], [], "--out")
+
+
+def test_other_images_are_not(tmp_path: Path) -> None:
+    nibabel.save(image(), tmp_path / "image.nii.gz")
+    with pytest.raises(ValueError, match=r"image\.nii\.gz: already there, and not as .* name another --out"):
+        refuse_foreign([tmp_path / "image.nii.gz"], [], "--out")
+
+
+def test_a_segmentation_corrected_by_hand_is_not(tmp_path: Path) -> None:
+    """The editor keeps the header: only the voxels say that somebody worked on it."""
+    path = own(tmp_path / "p.nii.gz")
+    found = nibabel.load(path)
+    corrected = np.asarray(found.dataobj).copy()
+    corrected[0, 0, 0] = 3
+    nibabel.save(nibabel.Nifti1Image(corrected, found.affine, found.header), path)
+    with pytest.raises(ValueError, match="edited since"):
+        refuse_foreign([path], [], "--out")
+
+
+def test_an_input_is_never_its_own_output(tmp_path: Path) -> None:
+    path = own(tmp_path / "p.nii.gz")
+    with pytest.raises(ValueError, match=r"p\.nii\.gz: an input, which its output would replace"):
+        refuse_foreign([tmp_path / "." / "p.nii.gz"], [path], "--out")
 
 
 def test_what_cannot_be_read_is_not_own(tmp_path: Path) -> None:
     path = tmp_path / "notes.nii.gz"
     path.write_bytes(b"no volume")
-    assert not is_marked(path)
+    assert not is_own(path)

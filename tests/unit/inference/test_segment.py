@@ -184,7 +184,7 @@ def test_a_folder_stands_for_its_images(tmp_path: Path) -> None:
 def test_an_output_never_replaces_an_image(tmp_path: Path) -> None:
     image = write_image(tmp_path / "scan.nii.gz")
     before = image.read_bytes()
-    with pytest.raises(ValueError, match=r"scan\.nii\.gz: already there and not written by this project"):
+    with pytest.raises(ValueError, match=r"scan\.nii\.gz: an input, which its output would replace"):
         segment.run([write_model(tmp_path / "model.pt")], [image], tmp_path, RAW, "cpu")
     assert image.read_bytes() == before
 
@@ -208,3 +208,31 @@ def test_another_table_of_that_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"volumes\.csv: expected columns image, structure, volume_ml"):
         segment.run([write_model(tmp_path / "model.pt")], [image], out, RAW, "cpu")
     assert (out / "volumes.csv").read_text() == "patient,EDV\np1,120\n"
+
+
+def test_a_second_image_of_one_name_is_refused_across_calls(tmp_path: Path) -> None:
+    model, out, images = [write_model(tmp_path / "model.pt")], tmp_path / "out", []
+    for seed, folder in enumerate(("a", "b")):
+        (tmp_path / folder).mkdir()
+        images.append(write_image(tmp_path / folder / "scan.nii.gz", seed=seed))
+    segment.run(model, images[:1], out, RAW, "cpu")
+    with pytest.raises(ValueError, match=r"already the segmentation of .*a/scan\.nii\.gz, not of .*b/scan"):
+        segment.run(model, images[1:], out, RAW, "cpu")
+
+
+def test_one_image_under_two_paths_has_one_set_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, image = [write_model(tmp_path / "model.pt")], write_image(tmp_path / "scan.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    for path in (image, Path("scan.nii.gz")):
+        segment.run(model, [path], tmp_path / "out", RAW, "cpu")
+    assert pd.read_csv(tmp_path / "out" / "volumes.csv")["image"].tolist() == ["scan.nii.gz"] * 3
+
+
+def test_a_foreign_picture_is_not_drawn_over(tmp_path: Path) -> None:
+    image, out = write_image(tmp_path / "scan.nii.gz"), tmp_path / "out"
+    out.mkdir()
+    (out / "scan.png").write_bytes(b"somebody's")
+    with pytest.raises(ValueError, match=r"scan\.png: already there and not written by this project"):
+        segment.run([write_model(tmp_path / "m.pt")], [image], out, RAW, "cpu", show=lambda done: None)

@@ -326,6 +326,10 @@ def test_a_drawn_scribble_is_never_replaced(tmp_path: Path) -> None:
     drawn = tmp_path / "scribbles" / "p1.nii.gz"
     nib.save(nib.Nifti1Image(np.zeros((64, 64, 4), np.uint8), affine), drawn)
     before = drawn.read_bytes()
-    with pytest.raises(ValueError, match=r"p1\.nii\.gz: already there .* name another --output-dir"):
+    with pytest.raises(ValueError, match=r"p1\.nii\.gz: already there, .* name another --output-dir"):
         scribble.run([tmp_path / "labels"], drawn.parent, Request())
     assert drawn.read_bytes() == before
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "scribbles.yaml").write_text("author: me\n")
+    with pytest.raises(ValueError, match=r"scribbles\.yaml: already there and not written by this command"):
+        scribble.run([tmp_path / "labels"], tmp_path / "notes", Request())
