@@ -12,7 +12,7 @@ PROFILE := --workflow-profile workflow/profiles/default
 MLFLOW_HOST ?= 127.0.0.1
 MLFLOW_PORT ?= 5000
 MLFLOW_DIR ?= results/mlflow/server
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

@@ -104,7 +104,8 @@ class Recipe(StrictModel):
     """What of training determines the model."""
 
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto = bf16 on CUDA, fp32 on the CPU"
+        "auto",
+        description="auto = bf16 on CUDA, and on a CPU where it is measured 1.25 times as fast; else fp32",
     )
     network: str = Field(
         "unet",

@@ -17,7 +17,10 @@ from cyclemix.inference import torch_file
 from cyclemix.inference.domain import Domain
 from cyclemix.networks.registry import build_network
 
-ORIGIN = ("commit", "code_digest", "config_digest", "data_digest", "lock_digest", "fold", "seed", "versions")
+ORIGIN = (
+    *("commit", "code_digest", "config_digest", "data_digest", "lock_digest"),
+    *("fold", "seed", "versions", "precision"),
+)
 """What of ``provenance.json`` travels with the weights: nothing that differs between two equal trainings."""
 
 

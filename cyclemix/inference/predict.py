@@ -17,6 +17,7 @@ from cyclemix.files.layout import AS_PREDICTED
 from cyclemix.inference.device import acquire
 from cyclemix.inference.export import save_labels
 from cyclemix.inference.model_file import load_model
+from cyclemix.inference.precision import resolve
 from cyclemix.inference.predictor import segment_volume
 from cyclemix.provenance import records
 
@@ -65,12 +66,15 @@ def run(
         stale.unlink()
     with acquire(execution.device, execution.jobs_per_gpu) as device:
         trained = load_model(model, device)
+        precision = resolve(device, trained.config.training.precision)
         for row in tqdm(list(cases.itertuples()), unit="case", disable=None):
             case = load_case(Path(str(row.path)))
             image = torch.from_numpy(case.image).float()[:, None].to(device)
-            geometry, precision = case.geometry, trained.config.training.precision
+            geometry = case.geometry
             both = segment_volume(trained.net, image, geometry, inference, precision)
             for folder, labels in zip(folders, both, strict=True):
                 save_labels(folder / f"{case.case}.nii.gz", labels, geometry.header, geometry.slice_axis)
-    made = records.made_by("predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump())
+    made = records.made_by(
+        "predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump(), precision=precision
+    )
     records.write(output / records.NAME, made, [model, folds, *index, *cases["path"]], predictions)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,7 +21,7 @@ CHUNK = 32
 
 @torch.no_grad()
 def probabilities(
-    net: nn.Module, image: Tensor, test_time_augmentation: bool, precision: str = "auto"
+    net: nn.Module, image: Tensor, test_time_augmentation: bool, precision: str | None = None
 ) -> Tensor:
     """Class probabilities of a volume's slices.
 
@@ -27,6 +29,7 @@ def probabilities(
         net: network in evaluation mode, on the device of ``image``.
         image: (D,1,H,W) float32.
         test_time_augmentation: mean over the flips and, for square slices, the quarter turns (8 views).
+        precision: ``fp32`` or ``bf16``; None = as the caller's autocast has it.
 
     Returns:
         (D,C,H,W) float32, summing to 1 over C.
@@ -37,7 +40,7 @@ def probabilities(
 
 @torch.no_grad()
 def _both(
-    net: nn.Module, image: Tensor, test_time_augmentation: bool, precision: str
+    net: nn.Module, image: Tensor, test_time_augmentation: bool, precision: str | None
 ) -> tuple[Tensor, Tensor]:
     """Probabilities of the image as it is, and the mean over all views; equal without augmentation."""
     turns = (0, 1) if image.shape[-1] == image.shape[-2] else (0,)
@@ -46,7 +49,7 @@ def _both(
     ]
     turned_back = []
     for turn, flip in views if test_time_augmentation else views[:1]:
-        with autocast(image.device, precision):
+        with autocast(image.device, precision) if precision else nullcontext():
             logits = net(torch.flip(torch.rot90(image, turn, (2, 3)), flip))
         turned_back.append(torch.rot90(torch.flip(logits.float().softmax(1), flip), -turn, (2, 3)))
     total = torch.zeros((), device=image.device)
@@ -87,6 +90,7 @@ def segment_volume(
 
     Args:
         image: (D,1,H,W) prepared slices.
+        precision: ``fp32`` or ``bf16``.
 
     Returns:
         (D,H',W') uint8 twice: as predicted (one view, no post-processing), and as ``inference`` says.

@@ -30,6 +30,7 @@ from cyclemix.inference.domain import measure, out_of_distribution, union
 from cyclemix.inference.export import save_labels, save_map
 from cyclemix.inference.model_file import Model, load_model
 from cyclemix.inference.postprocess import clean
+from cyclemix.inference.precision import resolve
 from cyclemix.inference.predictor import CHUNK, probabilities, to_native
 
 log = logging.getLogger(__name__)
@@ -202,7 +203,7 @@ def _chunks(
         for model in models:
             prepared, geometry = image.prepared[model.config.grid.name]
             part = torch.from_numpy(prepared[start : start + CHUNK])[:, None].to(device)
-            precision = model.config.training.precision
+            precision = resolve(device, model.config.training.precision)
             probs = probabilities(model.net, part, inference.test_time_augmentation, precision)
             total = total + to_native(probs, geometry)
         yield total / len(models)

@@ -1,4 +1,4 @@
-"""Leaving autocast where half precision would change a result."""
+"""Entering autocast for a precision, and leaving it where half precision would change a result."""
 
 from __future__ import annotations
 
@@ -14,12 +14,6 @@ def full_precision(device_type: str) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def resolved_precision(device: torch.device, precision: str) -> str:
-    """``auto`` is bf16 on CUDA and fp32 on the CPU."""
-    return ("bf16" if device.type == "cuda" else "fp32") if precision == "auto" else precision
-
-
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The autocast context of a precision."""
-    enabled = resolved_precision(device, precision) == "bf16"
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+    """The autocast context of ``fp32`` (none) or ``bf16``; parameters, losses and statistics stay in fp32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

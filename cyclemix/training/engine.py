@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from cyclemix import methods
 from cyclemix.config.models import RunConfig
+from cyclemix.inference.precision import resolve
 from cyclemix.inference.predictor import probabilities
 from cyclemix.methods.base import Batch, Network, Slices
 from cyclemix.networks.ema import move_towards, warmed_up
 from cyclemix.networks.registry import build_network
 from cyclemix.ops.augment import augment, draw_transform
-from cyclemix.ops.precision import autocast, resolved_precision
+from cyclemix.ops.precision import autocast
 from cyclemix.training.optim import learning_rate, make_optimizer
 from cyclemix.training.slices import Volume
 from cyclemix.training.validation import volume_dice
@@ -64,11 +65,15 @@ class Engine:
         settings: the resolved configuration.
         seed: of the weights, the draws, the augmentation and the method.
         slices: what it trains on; everything lives on their device.
+
+    Attributes:
+        precision: ``fp32`` or ``bf16``, what ``auto`` came to when the training began.
     """
 
     def __init__(self, settings: RunConfig, seed: int, slices: Slices) -> None:
         self.settings, self.recipe, self.slices = settings, settings.training, slices
         self.device = device = slices.image.device
+        self.precision = resolve(device, self.recipe.precision)
         num_classes = len(settings.classes) + 1
         # Layers draw their weights from the global generator; the fork leaves it as it was.
         with torch.random.fork_rng(devices=[]):
@@ -84,7 +89,7 @@ class Engine:
         self.average.load_state_dict(net.state_dict())
         compiled = self.recipe.compile and device.type == "cuda"
         self.forward: Network = cast(Network, torch.compile(net)) if compiled else net
-        self.optimizer = make_optimizer(self.recipe, self.parts, device)
+        self.optimizer = make_optimizer(self.recipe, self.parts)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.terms: list[str] = []
         self.num_classes = num_classes
@@ -94,17 +99,12 @@ class Engine:
         """``cpu`` or the GPU's name."""
         return "cpu" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device)
 
-    @property
-    def precision(self) -> str:
-        """The precision that ``auto`` came to."""
-        return resolved_precision(self.device, self.recipe.precision)
-
     def step(self, state: State) -> None:
         """Draw, augment, take one optimizer step and average the weights; never waits for the device."""
         self.parts.train()
         batch = self._draw(state.step)
         image_sums = batch.image.flatten(1).sum(1)
-        with autocast(self.device, self.recipe.precision):
+        with autocast(self.device, self.precision):
             losses = self.method.losses(self.forward, batch, self.generator)
         self.terms = list(losses)
         values = torch.stack([value.float() for value in losses.values()])
@@ -116,7 +116,8 @@ class Engine:
         self.optimizer.step()
         state.step += 1
         move_towards(self.average, self.net, warmed_up(self.recipe.ema_decay, state.step))
-        self.method.after_step(self.net, self.average, self.slices, state.step)
+        with autocast(self.device, self.precision):
+            self.method.after_step(self.net, self.average, self.slices, state.step)
         state.pending.append(Pending(torch.cat([values.detach(), norm[None]]), image_sums, batch.index))
 
     def _clip_gradient(self) -> Tensor:
@@ -186,9 +187,7 @@ class Engine:
         net = self.average if self.recipe.ema_decay else self.net.eval()
         scores = []
         for volume in volumes:
-            probs = probabilities(
-                net, volume.image, test_time_augmentation=False, precision=self.recipe.precision
-            )
+            probs = probabilities(net, volume.image, test_time_augmentation=False, precision=self.precision)
             scores.append(volume_dice(probs.argmax(1), volume.truth, self.num_classes))
         dice = torch.stack(scores).mean(0).tolist()
         average = sum(dice) / len(dice)
@@ -214,6 +213,7 @@ class Engine:
         """All that `load_state_dict` needs to go on as if nothing had happened."""
         return {
             "digest": state.digest,
+            "precision": self.precision,
             "state": {key: value for key, value in vars(state).items() if key not in ("digest", "pending")},
             "parts": self.parts.state_dict(),
             "average": self.average.state_dict(),
@@ -227,6 +227,9 @@ class Engine:
         self.average.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.generator.set_state(saved["generator"].cpu())
+        if saved["precision"] != self.precision:
+            log.info("going on in %s, in which this training began", saved["precision"])
+            self.precision = saved["precision"]
         state = State(digest=saved["digest"], **saved["state"])
         state.resumed_at_steps = [*state.resumed_at_steps, state.step]
         threads = torch.get_num_threads()

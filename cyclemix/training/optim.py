@@ -10,11 +10,10 @@ from torch import nn
 from cyclemix.config.models import Recipe
 
 
-def make_optimizer(recipe: Recipe, parts: nn.Module, device: torch.device) -> torch.optim.Optimizer:
-    """AdamW or Adam over all trainable parts, fused on CUDA."""
+def make_optimizer(recipe: Recipe, parts: nn.Module) -> torch.optim.Optimizer:
+    """AdamW or Adam over all trainable parts, one fused step for all of them."""
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    fused = device.type == "cuda"
-    return kind(parts.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused)
+    return kind(parts.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

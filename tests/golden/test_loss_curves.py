@@ -51,6 +51,7 @@ def curve(label: str, prepared: Path) -> dict[str, list[float]]:
             batch_size=4,
             max_steps=STEPS,
             warmup_steps=0,
+            precision="fp32",
         ),
     )
     folder = prepared / "data" / "tiny" / "prepared" / drawn.name

@@ -34,6 +34,7 @@ def settings(
         "max_steps": 40,
         "warmup_steps": 0,
         "learning_rate": 0.01,
+        "precision": "fp32",
     }
     return RunConfig(
         label=method,

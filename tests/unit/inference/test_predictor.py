@@ -15,7 +15,6 @@ from cyclemix.data.store import Geometry
 from cyclemix.inference.export import save_labels
 from cyclemix.inference.postprocess import keep_largest
 from cyclemix.inference.predictor import probabilities, segment_volume, to_native
-from cyclemix.ops.precision import resolved_precision
 from cyclemix.training.validation import volume_dice
 
 
@@ -121,12 +120,6 @@ def test_volume_dice_by_hand() -> None:
     prediction = torch.tensor([[[1, 2, 2, 2]]])
     # class 1: 2*1/(1+2); class 2: 2*1/(2+1), the unlabelled pixel left out; class 3 in neither: 1
     assert volume_dice(prediction, truth, 4).tolist() == pytest.approx([2 / 3, 2 / 3, 1.0])
-
-
-def test_precision_auto() -> None:
-    assert resolved_precision(torch.device("cpu"), "auto") == "fp32"
-    assert resolved_precision(torch.device("cuda"), "auto") == "bf16"
-    assert resolved_precision(torch.device("cuda"), "fp32") == "fp32"
 
 
 def test_saved_labels_open_in_the_upstream_geometry(tmp_path: Path) -> None:

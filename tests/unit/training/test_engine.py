@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from training import discs, settings, train, weights
+from training import discs, saved_and_loaded, settings, train, weights
 
 from cyclemix.config.lengths import PAPER_SPACING_MM as PX
+from cyclemix.ops.precision import autocast
+from cyclemix.training import engine as engine_module
 from cyclemix.training.engine import Engine, State
 
 
@@ -54,24 +56,56 @@ def test_the_global_generator_is_left_alone() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("method", ["unet_pce", "cyclemix"])
-def test_a_resumed_training_ends_bit_for_bit_as_an_undisturbed_one(method: str, tmp_path: object) -> None:
+def test_a_resumed_training_ends_bit_for_bit_as_an_undisturbed_one(
+    method: str, precision: str, tmp_path: object
+) -> None:
     slices, volumes = discs()
     config = {"occlusion_mm": 8 * PX} if method == "cyclemix" else {}
-    whole, state = Engine(settings(method, config), 0, slices), State(digest="d")
+    whole, state = Engine(settings(method, config, precision=precision), 0, slices), State(digest="d")
     train(whole, state, 3)
     whole.validate(state, volumes)
     snapshot = whole.state_dict(state)
     path = f"{tmp_path}/checkpoint.pt"
     torch.save(snapshot, path)
     train(whole, state, 6)
-    other = Engine(settings(method, config), 0, slices)
+    other = Engine(settings(method, config, precision=precision), 0, slices)
     resumed = other.load_state_dict(torch.load(path, weights_only=True))
     assert (resumed.step, resumed.resumed_at_steps, len(resumed.history)) == (3, [3], 1)
     train(other, resumed, 6)
     assert torch.equal(weights(whole), weights(other))
     for key, value in whole.average.state_dict().items():
         assert torch.equal(value, other.average.state_dict()[key]), key
+
+
+def test_a_resumed_training_keeps_the_precision_that_it_began_with(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    slices, _ = discs()
+    monkeypatch.setattr(engine_module, "resolve", lambda device, precision: "bf16")
+    before, state = Engine(settings(precision="auto"), 0, slices), State(digest="d")
+    train(before, state, 2)
+    monkeypatch.setattr(engine_module, "resolve", lambda device, precision: "fp32")
+    after = Engine(settings(precision="auto"), 0, slices)
+    caplog.set_level("INFO")
+    after.load_state_dict(saved_and_loaded(before, state))
+    assert (before.precision, after.precision) == ("bf16", "bf16")
+    assert "going on in bf16" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["unet_pce", "cyclemix"])
+def test_in_bf16_losses_weights_statistics_and_averages_are_single_precision(method: str) -> None:
+    slices, volumes = discs()
+    engine, state = Engine(settings(method, {}, precision="bf16"), 0, slices), State(digest="d")
+    train(engine, state, 1)
+    with autocast(engine.device, "bf16"):
+        losses = engine.method.losses(engine.net, engine._draw(1), engine.generator)
+    assert {value.dtype for value in losses.values()} == {torch.float32}
+    for module in (engine.parts, engine.average):
+        kept = [value for value in module.state_dict().values() if value.is_floating_point()]
+        assert {value.dtype for value in kept} == {torch.float32}
+    assert engine.validate(state, volumes)["val_dice_avg"] >= 0
 
 
 def test_a_loss_that_is_not_finite_names_step_term_and_cases() -> None:

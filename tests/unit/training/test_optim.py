@@ -64,7 +64,7 @@ def test_cosine_warms_up_linearly() -> None:
 def test_all_trainable_parts_are_optimized(name: str, kind: type) -> None:
     parts = torch.nn.ModuleDict({"net": torch.nn.Linear(2, 1), "other": torch.nn.Linear(1, 1)})
     recipe = Recipe(optimizer=name, learning_rate=0.5, weight_decay=0.25)
-    optimizer = make_optimizer(recipe, parts, torch.device("cpu"))
+    optimizer = make_optimizer(recipe, parts)
     assert type(optimizer) is kind
     (group,) = optimizer.param_groups
     assert (group["lr"], group["weight_decay"], len(group["params"])) == (0.5, 0.25, 4)
