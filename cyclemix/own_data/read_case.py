@@ -11,7 +11,7 @@ import numpy as np
 
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.data import autogrid
-from cyclemix.data.readers.alignment import AFFINE_TOLERANCE_MM, differs, shift_mm
+from cyclemix.data.readers.alignment import AFFINE_TOLERANCE_MM, differs, shift_mm, turned_axes
 from cyclemix.data.readers.native import (
     DataError,
     Header,
@@ -88,11 +88,8 @@ def _read_label(
         if own is not None and differs(own, read_geometry(spec, raw_dir, entry)):
             text = f"the image's header places the {kind}, not its own: {reason}"
             case.find("warning", text, "nothing if the overlay fits; else correct `label_geometry`")
-    elif own is not None and array.shape == classes.shape:
-        apart = shift_mm(own, read_geometry(spec, raw_dir, entry))
-        if apart > AFFINE_TOLERANCE_MM and _alike(own, read_geometry(spec, raw_dir, entry)):
-            text = f"the {kind}'s affine places it {apart:.1f} mm from the image; the image's is used"
-            case.find("warning", text, "look at the overlay; where it does not fit, export the label again")
+    elif own is not None:
+        _compare_headers(own, read_geometry(spec, raw_dir, entry), kind, case)
     if kind == "label" and case.spacing_mm is not None:
         voxel_ml = float(np.prod(case.spacing_mm)) / 1000
         names = enumerate(spec.classes, 1)
@@ -103,6 +100,19 @@ def _read_label(
         both = enumerate(["background", *spec.classes])
         case.strokes = {name: float((classes == value).mean()) for value, name in both}
     return classes
+
+
+def _compare_headers(own: Header, image: Header, kind: Kind, case: Case) -> None:
+    """Say where a label's header does not place it as it is stored on the image's voxels."""
+    remedy = "look at the overlay; where it does not fit, export the label again"
+    if axes := turned_axes(own, image):
+        text = f"the {kind} is stored along other axes than the image and was turned to it (its {axes})"
+        case.find("warning", text, remedy)
+        return
+    apart = shift_mm(own, image)
+    if apart > AFFINE_TOLERANCE_MM and _alike(own, image):
+        text = f"the {kind}'s affine places it {apart:.1f} mm from the image; the image's is used"
+        case.find("warning", text, remedy)
 
 
 def _alike(own: Header, image: Header) -> bool:

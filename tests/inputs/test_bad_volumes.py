@@ -69,6 +69,15 @@ def affine(matrix: np.ndarray) -> Damage:
     return lambda path: nib.save(nib.Nifti1Image(np.asarray(nib.load(path).dataobj), matrix), path)
 
 
+def other_sform(path: Path) -> None:
+    """Its qform says that x runs to the left and y to the back, its sform that x runs to the right."""
+    image = nib.load(path)
+    odd = nib.Nifti1Image(np.asarray(image.dataobj), image.affine)
+    odd.set_qform(np.diag([-1.0, -1.0, 5.0, 1.0]), 1)
+    odd.set_sform(np.diag([1.0, -1.0, 5.0, 1.0]), 2)
+    nib.save(odd, path)
+
+
 TILTED = np.diag([1.0, 1.0, 5.0, 1.0]) @ np.block(
     [[nib.eulerangles.euler2mat(0.3), np.zeros((3, 1))], [np.zeros((1, 3)), np.ones((1, 1))]]
 )
@@ -222,6 +231,13 @@ CASES: dict[str, tuple[str, Damage, str]] = {
         "images",
         header(srow_x=[np.inf, 0, 0, 0]),
         r"the affine holds values that are not finite; correct qform and sform",
+    ),
+    "qform and sform disagree": (
+        "images",
+        other_sform,
+        # 36 columns of 1 mm: the corners of the last column lie 2 x 35 mm apart
+        r"qform and sform place the voxels up to 70 mm apart: qform \(code 1\) x to L, y to P, z to S from "
+        r"\(-?0, -?0, -?0\), sform \(code 2\) x to R, y to P, z to S from \(0, 0, 0\); programs differ in",
     ),
     "image smaller than the grid's pixels": (
         "images",

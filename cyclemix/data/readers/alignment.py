@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from cyclemix.data.readers.nifti import Header, header_shape, header_spacing, millimetres
+from cyclemix.data.readers.nifti import Header, apart_mm, header_shape, header_spacing, millimetres
 from cyclemix.data.reading import DataError
 
 logger = logging.getLogger(__name__)
@@ -59,10 +59,7 @@ def on_image_grid(
         if _oriented(image):
             logger.warning("%s: its header gives no orientation; the image's is used", where)
         return array
-    inverse = np.linalg.inv(_affine(image))
-    steps = inverse @ _affine(own)  # label voxel -> image voxel
-    if array.shape[0] == 1 and header_shape(image)[0] == 1:
-        steps[:3, 2] = (0, 0, 1)  # the thickness of a single slice places no voxel
+    steps = _steps(own, image)
     turn = np.rint(steps[:3, :3])
     if np.abs(steps[:3, :3] - turn).max() > STEP_TOLERANCE or abs(round(np.linalg.det(turn))) != 1:
         _same_shape(array, image, kind, where)
@@ -88,11 +85,38 @@ def _turned(
             f"{where}: the {kind}'s axes are the image's in another order or direction, but it does not "
             f"cover the same voxels; {ADVICE}"
         )
-    axes = ", ".join(
+    logger.warning("%s: stored along other axes than the image; turned to it (its %s)", where, _named(turn))
+    return np.ascontiguousarray(moved)
+
+
+def turned_axes(own: Header, image: Header) -> str | None:
+    """The label's axes in the image's order, e.g. ``-x, +y, +z``, where the headers differ in it; else None.
+
+    None also for headers that `on_image_grid` refuses, and where one gives no orientation.
+    """
+    if not (_oriented(own) and _oriented(image)):
+        return None
+    steps = _steps(own, image)[:3, :3]
+    turn = np.rint(steps)
+    if np.abs(steps - turn).max() > STEP_TOLERANCE or (turn == np.eye(3)).all():
+        return None
+    return _named(turn.astype(int))
+
+
+def _steps(own: Header, image: Header) -> np.ndarray:
+    """Label voxel (x,y,z,1) -> image voxel (4,4)."""
+    steps: np.ndarray = np.linalg.inv(_affine(image)) @ _affine(own)
+    if header_shape(own)[0] == 1 and header_shape(image)[0] == 1:
+        steps[:3, 2] = (0, 0, 1)  # the thickness of a single slice places no voxel
+    return steps
+
+
+def _named(turn: np.ndarray) -> str:
+    """The axes that a signed permutation (3,3) takes for x, y and z."""
+    order, signs = np.abs(turn).argmax(axis=1), turn.sum(axis=1)
+    return ", ".join(
         f"{'-' if sign < 0 else '+'}{'xyz'[axis]}" for axis, sign in zip(order, signs, strict=True)
     )
-    logger.warning("%s: stored along other axes than the image; turned to it (its %s)", where, axes)
-    return np.ascontiguousarray(moved)
 
 
 def _same_shape(array: np.ndarray, image: Header, kind: str, where: str) -> np.ndarray:
@@ -119,9 +143,7 @@ def _same_spacing(own: Header, image: Header, kind: str, where: str) -> None:
 
 def shift_mm(own: Header, image: Header) -> float:
     """How far two headers place the corners of the image's volume apart."""
-    x, y, z = (n - 1 for n in reversed(header_shape(image)))
-    corners = np.array([[i, j, k, 1] for i in (0, x) for j in (0, y) for k in (0, z)], float)
-    return float(np.linalg.norm(corners @ (_affine(image) - _affine(own)).T, axis=1).max())
+    return apart_mm(_affine(own), _affine(image), header_shape(image))
 
 
 def differs(own: Header, image: Header) -> bool:

@@ -24,6 +24,9 @@ SPACING_MM = (0.05, 100.0)
 SAME_SPACING = 0.01
 """Voxel size and affine of one header may differ by this fraction."""
 
+SAME_PLACE_MM = 0.5
+"""Two transforms that place the corners of a volume closer together than this say the same."""
+
 SPEC_ERRORS = (HeaderDataError, ValueError, KeyError, OverflowError, np.linalg.LinAlgError)
 """What nibabel raises on fields that mean nothing."""
 
@@ -156,6 +159,34 @@ def _check_geometry(header: Header, where: str) -> None:
             f"{where}: pixdim gives voxels of {_listed(sizes)} mm (x,y,z), the affine {_listed(steps)}; "
             "correct the one that is wrong"
         )
+    _check_forms(header, where)
+
+
+def _check_forms(header: Header, where: str) -> None:
+    """qform and sform, where both are set, must place the voxels alike: programs differ in which they use."""
+    if header["qform_code"] == 0 or header["sform_code"] == 0:
+        return
+    qform, sform = header.get_qform(), header.get_sform()
+    apart = apart_mm(qform, sform, header_shape(header)) * millimetres(header)
+    if apart > SAME_PLACE_MM:
+        raise DataError(
+            f"{where}: qform and sform place the voxels up to {apart:.3g} mm apart: qform (code "
+            f"{header['qform_code']}) {_axes(qform)}, sform (code {header['sform_code']}) {_axes(sform)}; "
+            "programs differ in which one they use: set both to the right one and write the file again"
+        )
+
+
+def apart_mm(first: np.ndarray, second: np.ndarray, shape: tuple[int, int, int]) -> float:
+    """Largest distance between the places that two affines (4,4) give to a corner of a (D,H,W) volume."""
+    x, y, z = (n - 1 for n in reversed(shape))
+    corners = np.array([[i, j, k, 1] for i in (0, x) for j in (0, y) for k in (0, z)], float)
+    return float(np.linalg.norm(corners @ (second - first).T, axis=1).max())
+
+
+def _axes(affine: np.ndarray) -> str:
+    """Directions of an affine's axes and its first voxel: ``x to L, y to P, z to S from (36, 36, 0)``."""
+    codes = zip("xyz", nib.aff2axcodes(affine), strict=True)
+    return ", ".join(f"{axis} to {code}" for axis, code in codes) + f" from ({_listed(affine[:3, 3])})"
 
 
 def _shape(header: Header) -> tuple[int, ...]:

@@ -85,6 +85,44 @@ def test_every_mistake_of_every_case_is_told(tmp_path: Path) -> None:
     assert about(report, "a4") == []
 
 
+def test_a_label_that_is_turned_to_its_image_is_a_finding(tmp_path: Path) -> None:
+    spec_file = write_own(tmp_path, CASES)
+    for kind, flip in (("labels", [-1.0, 1.0, 5.0]), ("scribbles", [1.0, -1.0, 5.0])):
+        path = tmp_path / "scans" / kind / "a2.nii.gz"
+        array = np.asarray(nib.load(path).dataobj)
+        affine = np.diag([*flip, 1.0])
+        affine[:2, 3] = (35, 0) if kind == "labels" else (0, 39)
+        nib.save(nib.Nifti1Image(array, affine), path)
+    report = look(spec_file)
+    turned = [text for severity, text in about(report, "a2") if "other axes" in text]
+    assert turned == [
+        "the label is stored along other axes than the image and was turned to it (its -x, +y, +z)",
+        "the scribble is stored along other axes than the image and was turned to it (its +x, -y, +z)",
+    ]
+
+
+def test_an_image_whose_header_contradicts_itself_is_an_error(tmp_path: Path) -> None:
+    """The qform that ITK writes beside another sform: labels drawn on it would be mirrored in silence."""
+    spec_file = write_own(tmp_path, CASES)
+    path = tmp_path / "scans" / "images" / "a3.nii.gz"
+    image = nib.Nifti1Image(np.asarray(nib.load(path).dataobj), np.diag([1.0, 1.0, 5.0, 1.0]))
+    image.set_qform(np.diag([-1.0, 1.0, 5.0, 1.0]), 1)
+    image.set_sform(np.diag([1.0, 1.0, 5.0, 1.0]), 2)
+    nib.save(image, path)
+    (error,) = [text for severity, text in about(look(spec_file), "a3") if severity == "error"]
+    assert "qform (code 1) x to L" in error
+    assert "sform (code 2) x to R" in error
+
+
+def test_where_no_case_can_be_read_nothing_is_said_of_missing_labels(tmp_path: Path) -> None:
+    spec_file = write_own(tmp_path, CASES)
+    for case in CASES:
+        (tmp_path / "scans" / "images" / f"{case}.nii.gz").write_bytes(b"no volume")
+    whole = about(look(spec_file), "")
+    assert ("error", "all 4 cases have errors") in whole
+    assert not any("no dense label" in text or "no scribbles" in text for _, text in whole)
+
+
 def test_strokes_and_structures_are_judged_over_all_cases(tmp_path: Path) -> None:
     spec_file = write_own(tmp_path, CASES)
     for case in CASES:
