@@ -7,6 +7,7 @@ no image, expert's label or drawn scribble, and a second run no segmentation tha
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,21 +18,34 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 MARK = "cyclemix"
+MARKED = re.compile(rb"cyclemix [0-9a-f]{8}")
+
+UNREADABLE = (OSError, EOFError, KeyError, ValueError, zlib.error, ImageFileError, HeaderDataError)
+"""What nibabel raises on files that are no sound NIfTI volume."""
+
+
+GEOMETRY = (
+    *("dim_info", "dim", "pixdim", "xyzt_units", "qform_code", "sform_code"),
+    *("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("srow_x", "srow_y", "srow_z"),
+)
+"""Fields of a NIfTI-1 header that place its voxels."""
 
 
 def written_image(voxels: np.ndarray, header: nibabel.Nifti1Header) -> nibabel.Nifti1Image:
-    """The volume to write: the image's geometry, none of the fields that describe its grey values.
+    """The volume to write: the image's geometry and none of the header's other fields.
+
+    Display range, intent, descriptions, companion files and timing describe the image's grey values.
 
     Args:
         voxels: (x,y,z[,c]) as they will be stored.
         header: of the image; it is left as it is.
     """
-    own = header.copy()
+    own = nibabel.Nifti1Header()
+    for name in GEOMETRY:
+        own[name] = header[name]
     own.set_data_dtype(voxels.dtype)
-    own.set_slope_inter(1, 0)
-    own.set_intent("none")
-    own["cal_min"] = own["cal_max"] = 0
-    own["aux_file"], own["descrip"] = b"", _mark(voxels)
+    own["descrip"] = _mark(voxels)
     return nibabel.Nifti1Image(voxels, header.get_best_affine(), own)
 
 
@@ -64,7 +78,16 @@ def is_own(path: Path) -> bool:
         if not isinstance(image, nibabel.Nifti1Image):
             return False
         return bool(image.header["descrip"].item() == _mark(np.asanyarray(image.dataobj)))
-    except (OSError, EOFError, KeyError, ValueError, zlib.error, ImageFileError, HeaderDataError):
+    except UNREADABLE:
+        return False
+
+
+def is_marked(path: Path) -> bool:
+    """Whether the header of a NIfTI file bears `MARK`, its voxels edited or not; False where unreadable."""
+    try:
+        header = nibabel.load(path).header
+        return isinstance(header, nibabel.Nifti1Header) and MARKED.fullmatch(header["descrip"].item()) is not None
+    except UNREADABLE:
         return False
 
 

@@ -17,9 +17,10 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from cyclemix.config.models import Inference
 from cyclemix.config.strict import ConfigError
-from cyclemix.data.outputs import refuse_foreign
+from cyclemix.data.outputs import is_marked, refuse_foreign
 from cyclemix.data.prepare import normalise
 from cyclemix.data.readers.native import DataError, read_image
+from cyclemix.data.readers.roles import labels_beside_images
 from cyclemix.data.readers.volumes import SUFFIXES, is_volume, stem
 from cyclemix.data.resample import make_geometry
 from cyclemix.data.store import Geometry
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 MM3_PER_ML = 1000.0
 VOLUMES = "volumes.csv"
+MOST_NAMES = 6
+"""File names that a message lists."""
 COLUMNS = ("image", "structure", "volume_ml", "outside_domain")
 
 
@@ -137,6 +140,9 @@ def run(
 def find_images(places: Sequence[Path]) -> list[Path]:
     """Files as given, folders as the images that lie in them, by name.
 
+    Labels and scribbles of images beside them (``p1_gt`` and ``p1``) and volumes that this project wrote are
+    no images of a folder; they are named in the log.
+
     Raises:
         ConfigError: a folder without images.
     """
@@ -144,11 +150,25 @@ def find_images(places: Sequence[Path]) -> list[Path]:
     for place in places:
         inside = [place]
         if place.is_dir():
-            inside = sorted(filter(is_volume, place.iterdir()))
+            inside = _without_labels(place, sorted(filter(is_volume, place.iterdir())))
             if not inside:
                 raise ConfigError(f"{place}: expected images ({', '.join(SUFFIXES)}), found none")
         found += inside
     return found
+
+
+def _without_labels(folder: Path, volumes: Sequence[Path]) -> list[Path]:
+    labels = {*labels_beside_images(volumes), *filter(is_marked, volumes)}
+    if labels:
+        names = ", ".join(sorted(path.name for path in labels)[:MOST_NAMES])
+        names += ", ..." if len(labels) > MOST_NAMES else ""
+        log.warning(
+            "%s: %d labels, scribbles or written maps are not segmented: %s; to segment one, name the file",
+            folder,
+            len(labels),
+            names,
+        )
+    return [path for path in volumes if path not in labels]
 
 
 def uncertainty(probs: Tensor) -> Tensor:

@@ -13,24 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cyclemix.config.strict import ConfigError
+from cyclemix.data.readers.roles import CHANNEL, ROLE, role_of_name
 from cyclemix.data.readers.volumes import SUFFIXES, is_volume, stem, suffix_of
 
-WORDS = {
-    "scribble": ("scribbles", "scribble", "scrib", "scr", "strokes"),
-    "label": ("labels", "label", "labelstr", "gt", "groundtruth", "ground_truth", "seg", "segs",
-              "segmentation", "segmentations", "mask", "masks", "manual", "annotation", "annotations"),
-    "image": ("images", "image", "imagestr", "img", "imgs", "volume", "volumes", "scan", "scans"),
-}  # fmt: skip
-"""Names of folders and parts of file names, in lower case."""
-
 KINDS = ("image", "label", "scribble")
-CHANNEL = "_0000"
-"""nnU-Net's ending of the first channel."""
-
-_ROLE = {word: kind for kind, words in WORDS.items() for word in words}
-_ALTERNATIVES = "|".join(sorted(map(re.escape, _ROLE), key=len, reverse=True))
-_END = re.compile(rf"(?P<rest>.*[^_\-. ])?(?P<affix>[_\-. ]*(?P<word>{_ALTERNATIVES}))", re.IGNORECASE)
-_START = re.compile(rf"(?P<affix>(?P<word>{_ALTERNATIVES})[_\-. ]+)(?P<rest>.+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -187,15 +173,15 @@ def _classify(path: Path, folder: Path, image_words: bool) -> Found:
     bare, ending = stem(path), suffix_of(path)
     if bare.endswith(CHANNEL):
         bare, ending = bare.removesuffix(CHANNEL), CHANNEL + ending
-    roles = [_ROLE[name.lower()] for name in relative.parts[:-1] if name.lower() in _ROLE]
-    kind, before, rest, after = _role_of_name(bare, image_words)
+    roles = [ROLE[name.lower()] for name in relative.parts[:-1] if name.lower() in ROLE]
+    kind, before, rest, after = role_of_name(bare, image_words)
     if roles and (not kind or kind == "image" or roles[-1] == "scribble"):
         if kind == "image" or not kind:
             before, rest, after = "", bare, ""
         kind = roles[-1]
     pieces: list[tuple[bool, str]] = []  # (a part of the key, text)
     for name in relative.parts[:-1]:
-        own = name.lower() not in _ROLE
+        own = name.lower() not in ROLE
         if own and len(pieces) > 1 and pieces[-1][0] and pieces[-2][0]:
             pieces[-2:] = [(True, f"{pieces[-2][1]}/{pieces[-1][1]}")]
         pieces.append((own, name))
@@ -205,19 +191,6 @@ def _classify(path: Path, folder: Path, image_words: bool) -> Found:
     place = f"{{{len(key)}}}" if rest else ""
     template += _literal(before) + place + _literal(after + ending)
     return Found(path, kind or "image", (*key, rest) if rest else tuple(key), template)
-
-
-def _role_of_name(stem: str, image_words: bool) -> tuple[str, str, str, str]:
-    """Role (empty where no word tells it), then the name as text before, case and text after."""
-    match = _END.fullmatch(stem)
-    if match and (match["rest"] is None or match["affix"] != match["word"]):  # `p1_gt`, `gt`; not `lengt`
-        kind = _ROLE[match["word"].lower()]
-        if image_words or kind != "image" or match["rest"] is None:
-            return kind, "", match["rest"] or "", match["affix"]
-    match = _START.fullmatch(stem)
-    if match and (image_words or _ROLE[match["word"].lower()] != "image"):
-        return _ROLE[match["word"].lower()], match["affix"], match["rest"], ""
-    return "", "", stem, ""
 
 
 def _literal(text: str) -> str:

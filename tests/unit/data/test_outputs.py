@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from cyclemix.data.outputs import is_own, refuse_foreign, written_image
+from cyclemix.data.outputs import GEOMETRY, is_marked, is_own, refuse_foreign, written_image
 
 VOXELS = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
 
@@ -18,6 +18,8 @@ def image() -> nibabel.Nifti1Image:
     found = nibabel.Nifti1Image(VOXELS.astype(np.int16), np.diag([-1.5, -1.5, 8, 1]))
     found.header["cal_max"], found.header["descrip"], found.header["aux_file"] = 900, b"cine", b"grey.lut"
     found.header.set_intent("t test", (3,), name="grey")
+    found.header["glmax"], found.header["slice_duration"], found.header["db_name"] = 900, 2, b"study"
+    found.header.set_xyzt_units("mm", "sec")
     return found
 
 
@@ -27,12 +29,16 @@ def own(path: Path) -> Path:
 
 
 def test_the_header_keeps_geometry_and_nothing_about_grey_values(tmp_path: Path) -> None:
-    header = nibabel.load(own(tmp_path / "p.nii.gz")).header
+    header, source = nibabel.load(own(tmp_path / "p.nii.gz")).header, image().header
     assert header.get_zooms() == (1.5, 1.5, 8)
-    assert (float(header["cal_max"]), float(header["cal_min"])) == (0, 0)
-    assert header.get_intent() == ("none", (), "")
-    assert header["aux_file"].item() == b""
-    assert header["descrip"].item() == f"cyclemix {zlib.crc32(VOXELS.tobytes()):08x}".encode()
+    assert np.array_equal(header.get_best_affine(), source.get_best_affine())
+    assert header.get_xyzt_units() == source.get_xyzt_units()
+    fresh = nibabel.Nifti1Header()
+    fresh.set_data_dtype(np.uint8)
+    fresh["descrip"] = f"cyclemix {zlib.crc32(VOXELS.tobytes()):08x}".encode()
+    others = [name for name in header if name not in (*GEOMETRY, "scl_slope", "scl_inter", "vox_offset")]
+    assert [name for name in others if header[name] != fresh[name]] == []
+    assert header.get_slope_inter() in ((None, None), (1, 0))
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
@@ -55,6 +61,7 @@ def test_a_segmentation_corrected_by_hand_is_not(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(corrected, found.affine, found.header), path)
     with pytest.raises(ValueError, match="edited since"):
         refuse_foreign([path], [], "--out")
+    assert is_marked(path), "it is still a label, no image to segment"
 
 
 def test_an_input_is_never_its_own_output(tmp_path: Path) -> None:
@@ -66,4 +73,4 @@ def test_an_input_is_never_its_own_output(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_not_own(tmp_path: Path) -> None:
     path = tmp_path / "notes.nii.gz"
     path.write_bytes(b"no volume")
-    assert not is_own(path)
+    assert not is_own(path) and not is_marked(path)

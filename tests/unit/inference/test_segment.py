@@ -14,6 +14,7 @@ from models import WIDE, write_model
 
 from cyclemix.config.models import Grid, Inference
 from cyclemix.config.strict import ConfigError
+from cyclemix.data.outputs import is_marked, written_image
 from cyclemix.data.readers.native import DataError
 from cyclemix.inference import segment
 from cyclemix.report.plots.sheet import contact_sheet, save_sheet
@@ -179,6 +180,33 @@ def test_a_folder_stands_for_its_images(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=r"empty: expected images \(.nii.gz, .nii, .*\), found none"):
         segment.find_images([tmp_path / "empty"])
+
+
+def test_labels_beside_their_images_are_not_segmented(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("p1.nii", "p1_gt.nii", "p1.seg.nrrd", "p2_scan.nii", "p2_scribble.nii", "lone_mask.nii"):
+        (tmp_path / name).touch()
+    written = written_image(np.ones((4, 4, 2), np.uint8), nibabel.Nifti1Header())
+    nibabel.save(written, tmp_path / "w.nii")
+    found = [path.name for path in segment.find_images([tmp_path])]
+    assert found == ["lone_mask.nii", "p1.nii", "p2_scan.nii"]
+    assert "4 labels, scribbles or written maps are not segmented: p1.seg.nrrd, p1_gt.nii" in caplog.text
+    assert segment.find_images([tmp_path / "p1_gt.nii"]) == [tmp_path / "p1_gt.nii"], "named by the user"
+
+
+def test_labels_keep_no_field_that_describes_the_image(tmp_path: Path) -> None:
+    image = nibabel.load(write_image(tmp_path / "scan.nii.gz"))
+    image.header["cal_min"], image.header["cal_max"], image.header["descrip"] = 10, 1500, b"cine"
+    nibabel.save(image, tmp_path / "scan.nii.gz")
+    extras = segment.Extras(uncertainty=True)
+    segment.run(
+        [write_model(tmp_path / "model.pt")], [tmp_path / "scan.nii.gz"], tmp_path / "out", RAW, "cpu", extras
+    )
+    for name in ("scan", "scan_uncertainty"):
+        header = nibabel.load(tmp_path / "out" / f"{name}.nii.gz").header
+        assert (float(header["cal_min"]), float(header["cal_max"])) == (0, 0), "viewers scale by the content"
+        assert is_marked(tmp_path / "out" / f"{name}.nii.gz")
 
 
 def test_an_output_never_replaces_an_image(tmp_path: Path) -> None:
