@@ -39,7 +39,12 @@ def mlflow_dir(results: str | Path) -> Path:
     return Path(results) / "mlflow"
 
 
+def database(results: str | Path) -> Path:
+    """The sqlite file of the MLflow store, absolute."""
+    return (mlflow_dir(results) / "mlflow.db").resolve()
+
+
 def tracking_uri(results: str | Path, uri: str | None) -> str:
     """The MLflow URI: the study's, else ``MLFLOW_TRACKING_URI``, else sqlite under the results folder."""
     named = uri or os.environ.get("MLFLOW_TRACKING_URI")
-    return named or f"sqlite:///{(mlflow_dir(results) / 'mlflow.db').resolve()}"
+    return named or f"sqlite:///{database(results)}"

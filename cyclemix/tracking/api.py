@@ -29,7 +29,7 @@ from cyclemix.tracking import from_files
 from cyclemix.tracking.live import RunMirror
 from cyclemix.tracking.record import RunRecord
 from cyclemix.tracking.store import Store, import_mlflow
-from cyclemix.tracking.uri import first_line
+from cyclemix.tracking.uri import first_line, remedy
 
 __all__ = [
     "RunMirror",
@@ -150,12 +150,14 @@ def sync(results: str | Path, tracking: Tracking) -> None:
         for dataset in datasets:
             store.experiment(dataset)
     except Exception as error:  # noqa: BLE001 - whatever it is, a person has to hear of it
-        raise ValueError(f"{uri}: no MLflow store answers ({first_line(error)}); start its server") from None
+        raise ValueError(
+            f"{uri}: no MLflow store answers ({first_line(error)}); {remedy(uri, error)}"
+        ) from None
     items = [item for dataset in datasets for item in _readers(folder, dataset)]
     failed, written = _sync_all(store, items)
     if failed:
         raise ValueError(
-            f"{uri}: {failed} of {len(items)} could not be mirrored; mend what the warnings name and repeat"
+            f"{uri}: {failed} of {len(items)} could not be mirrored; fix what the warnings name, then rerun"
         )
     log.info("%s: %d runs written, the others agreed with the files", uri, written)
 

@@ -15,6 +15,7 @@ from cyclemix.files import layout
 from cyclemix.files.atomic import replacing
 from cyclemix.provenance.digests import file_digest
 from cyclemix.tracking import model, record
+from cyclemix.tracking.moved import repoint
 from cyclemix.tracking.record import RunKey, RunRecord
 from cyclemix.tracking.uri import initialised, sqlite_file
 
@@ -79,7 +80,7 @@ class Store:
         """
         self.uri = layout.tracking_uri(results, tracking.uri)
         self.prefix = tracking.experiment_prefix
-        self._artifacts = layout.mlflow_dir(results).absolute() / "artifacts"
+        self._artifacts = layout.mlflow_dir(results).resolve() / "artifacts"
         self._experiments: dict[str, str] = {}
         database = sqlite_file(self.uri)
         if database is not None:
@@ -91,6 +92,9 @@ class Store:
         self.client = import_mlflow()(tracking_uri=self.uri)
         if database is not None and create and ready:
             _upgrade(self.uri)
+        if database is not None and database.resolve() == layout.database(results):
+            for folder in repoint(database, self._artifacts):
+                log.warning("%s: moved or copied from %s; artifacts now lie beside it", database, folder)
 
     def experiment(self, dataset: str) -> str:
         """Id of the experiment ``{prefix}-{dataset}``, created where it is missing."""

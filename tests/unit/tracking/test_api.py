@@ -6,8 +6,10 @@ import json
 import logging
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -292,7 +294,7 @@ def test_sync_goes_on_after_a_damaged_file_and_says_so(
     write_training(results, seed=2)
     (layout.run_dir(results, "mscmr", "cyclemix", 0, 0) / "history.csv").write_text("damaged\n1\n")
     (layout.run_dir(results, "mscmr", "cyclemix", 0, 2) / "model.pt").unlink()
-    with pytest.raises(ValueError, match=r"1 of 5 could not be mirrored; mend what the warnings name"):
+    with pytest.raises(ValueError, match=r"1 of 5 could not be mirrored; fix what the warnings name"):
         api.sync(results, TRACKING)
     assert "expected a column 'step', got ['damaged']" in caplog.text
     assert sorted(run.data.tags["seed"] for run in runs_of(results)) == ["1", "2"]
@@ -381,6 +383,7 @@ def test_a_full_disk_is_one_warning(
 
 PARALLEL = """
 import multiprocessing, sys
+from contextlib import closing
 from pathlib import Path
 import mlflow  # once, before the fork: importing it sixteen times would be most of the test
 from mirrored import loss
@@ -432,3 +435,22 @@ def test_sixteen_trainings_at_once_lose_no_run_and_no_metric(results: Path, repo
         write_scores(results, write_training(results, seed, steps=20))
     api.sync(results, TRACKING)
     assert {run.info.run_id for run in runs_of(results)} == live, "the files agree with what was seen live"
+
+
+@pytest.mark.parametrize(
+    ("damage", "advice"),
+    [
+        ("locked", r"database is locked\); another program holds the file: end it .* then repeat"),
+        ("damaged", r"file is not a database\); move the file away and repeat"),
+    ],
+)
+def test_sync_gives_advice_that_fits_the_state_of_the_store(results: Path, damage: str, advice: str) -> None:
+    make_study(results, seeds=1)
+    database = layout.database(results)
+    if damage == "damaged":
+        database.write_bytes(b"not sqlite " * 100)
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        if damage == "locked":
+            other.execute("begin exclusive")
+        with pytest.raises(ValueError, match=advice):
+            api.sync(results, TRACKING)

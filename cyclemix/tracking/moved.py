@@ -1,0 +1,74 @@
+"""Artifact locations of a store whose results folder was moved or copied.
+
+MLflow stores absolute locations of artifacts in its database. After a results folder was moved or copied they
+name the old folder, so that new artifacts would be written there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+LOCATIONS = (
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""Tables and columns with locations below an experiment's."""
+
+
+def repoint(database: Path, artifacts: Path) -> list[Path]:
+    """Make the experiments of a store name the artifacts folder beside it.
+
+    Safe with several processes and without effect where all locations are right. Experiments whose artifacts
+    were placed elsewhere on purpose (not in a folder ``mlflow/artifacts``) are left as they are.
+
+    Args:
+        database: the sqlite file.
+        artifacts: folder of the artifacts, absolute; an experiment's lie in a folder of its name.
+
+    Returns:
+        The earlier artifacts folders, each once.
+
+    Raises:
+        sqlite3.Error: the file is no store of MLflow, is locked or cannot be written.
+    """
+    with sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True) as reading:
+        if not _misplaced(reading, artifacts):
+            return []
+    connection = sqlite3.connect(database, timeout=60, isolation_level=None)
+    try:
+        connection.execute("begin immediate")
+        found = _misplaced(connection, artifacts)
+        for identity, old, new in found:
+            connection.execute(
+                "update experiments set artifact_location = ? where experiment_id = ?", (new, identity)
+            )
+            for table, column in LOCATIONS:
+                connection.execute(
+                    f"update {table} set {column} = ? || substr({column}, ?) "
+                    f"where substr({column}, 1, ?) = ?",
+                    (new, len(old) + 1, len(old) + 1, old + "/"),
+                )
+        connection.execute("commit")
+    finally:
+        connection.close()
+    return sorted({_folder(old).parent for _, old, _ in found})
+
+
+def _misplaced(connection: sqlite3.Connection, artifacts: Path) -> list[tuple[int, str, str]]:
+    """Experiments whose location is another folder's: id, location, right location."""
+    found = []
+    rows = connection.execute("select experiment_id, name, artifact_location from experiments")
+    for identity, name, old in rows.fetchall():
+        if not str(old).startswith("file:///") or not old.endswith(f"/mlflow/artifacts/{quote(name)}"):
+            continue
+        if _folder(old).resolve() != (artifacts / name).resolve():
+            found.append((identity, old, (artifacts / name).as_uri()))
+    return found
+
+
+def _folder(location: str) -> Path:
+    return Path(unquote(urlsplit(location).path))
