@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 ENVS = Path(__file__).resolve().parent
@@ -18,11 +17,8 @@ PYPROJECT = ENVS.parent / "pyproject.toml"
 TORCH = "torch==2.13.0"
 GPU_LIBRARY = re.compile(r"(nvidia-|cuda-|triton\b)")
 
-CONDA_NAMES = {"torch": "pytorch"}
-"""conda-forge names that differ from PyPI's."""
-
-NOT_IN_JOBS = {"snakemake", "snakemake-executor-plugin-slurm"}
-"""What starts the jobs and is not needed inside them."""
+CONDA_PACKAGES = ("python =3.12", "pip >=24")
+"""What the jobs' conda environment takes from conda-forge; pip installs the rest at the lock's versions."""
 
 
 def compile_lock(name: str, extras: list[str], options: list[str], base: Path | None = None) -> Path:
@@ -44,28 +40,19 @@ def compile_lock(name: str, extras: list[str], options: list[str], base: Path | 
     return lock
 
 
-def pins(lock: Path) -> dict[str, str]:
-    """Version of every package in a lock, by normalised name."""
-    lines = [line.split(";")[0].strip() for line in lock.read_text().splitlines() if not line.startswith("#")]
-    return dict(line.split("==") for line in lines)
-
-
 def conda_environment(lock: Path) -> str:
-    """The conda environment of the jobs: the direct dependencies at the lock's versions."""
-    project = tomllib.loads(PYPROJECT.read_text())["project"]
-    names = [re.split(r"[<>=~! ]", line)[0].lower() for line in project["dependencies"]]
-    versions = pins(lock)
-    wanted = [name for name in names if name not in NOT_IN_JOBS]
-    lines = [f"  - {CONDA_NAMES.get(name, name)} ={versions[name]}" for name in wanted]
+    """The conda environment of the jobs: Python and pip, which installs the lock as `make install` does."""
+    pins = [line for line in lock.read_text().splitlines() if not line.startswith("#")]
     return "\n".join(
         [
-            "# Written by `make lock` from pyproject.toml and requirements.lock: what a job imports.",
+            "# Written by `make lock` from requirements.lock.",
             "channels:",
             "  - conda-forge",
             "  - nodefaults",
             "dependencies:",
-            "  - python =3.12",
-            *lines,
+            *(f"  - {package}" for package in CONDA_PACKAGES),
+            "  - pip:",
+            *(f"      - {pin}" for pin in pins),
             "",
         ]
     )

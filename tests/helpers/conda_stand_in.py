@@ -1,8 +1,8 @@
 """A `conda` for machines without one: what Snakemake asks of it, over py-rattler's solver and installer.
 
-`build_channel` makes a file:// channel with one stub package a pin of an environment file; its Python is a
-script that notes each start and goes on with an interpreter of this machine. So a test sees whether rules
-really run in their environment; whether the environment resolves on conda-forge, it cannot see.
+`build_channel` makes a file:// channel with one stub per conda package of an environment file; its Python is
+a script that notes each start and goes on with an interpreter of this machine, which has the packages of the
+``pip:`` section. So a test sees whether rules run in their environment, not whether conda-forge has Python.
 
     python conda_stand_in.py ROOT ARGUMENTS...   # as `conda ARGUMENTS...`; ROOT as `write_stand_in` made it
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -26,12 +27,12 @@ ACTIVATE = 'export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"\n'
 
 
 def build_channel(channel: Path, environment: Path, interpreter: str, notes: Path) -> None:
-    """A channel that holds exactly the pins of ``environment``; `python` notes its starts in ``notes``."""
+    """A channel of the conda packages of ``environment``; its `python` notes its starts in ``notes``."""
     wrapper = f'#!/bin/sh\necho "$0 $*" >> "{notes}"\nexec "{interpreter}" "$@"\n'
     for folder in (PLATFORM, "noarch"):
         (channel / folder).mkdir(parents=True)
-    for pin in yaml.safe_load(environment.read_text())["dependencies"]:
-        name, version = pin.split(" =")
+    for pin in conda_packages(environment):
+        name, version = re.split(r" [=>]+", pin)
         files = channel.parent / "files" / name
         inside = files / ("bin/python" if name == "python" else f"share/{name}")
         inside.parent.mkdir(parents=True)
@@ -41,6 +42,12 @@ def build_channel(channel: Path, environment: Path, interpreter: str, notes: Pat
             name, version, PLATFORM, "stub_0", str(channel / PLATFORM), files_dir=str(files), depends=[]
         )
     asyncio.run(index_fs(channel))
+
+
+def conda_packages(environment: Path) -> list[str]:
+    """The entries of an environment file that conda itself installs."""
+    wanted = yaml.safe_load(environment.read_text())["dependencies"]
+    return [entry for entry in wanted if isinstance(entry, str)]
 
 
 def write_stand_in(root: Path, channel: Path) -> Path:
@@ -57,9 +64,8 @@ def write_stand_in(root: Path, channel: Path) -> Path:
 
 
 def create(root: Path, file: Path, prefix: Path) -> None:
-    """``conda env create``: solve the file's pins strictly and install them."""
-    wanted = yaml.safe_load(file.read_text())
-    specs = [rattler.MatchSpec(pin) for pin in wanted["dependencies"]]
+    """``conda env create``: solve the conda packages strictly and install them; pip is not started."""
+    specs = [rattler.MatchSpec(pin) for pin in conda_packages(file)]
     platforms = [PLATFORM, "noarch"]
     records = asyncio.run(rattler.solve([(root / "channel").read_text()], specs, platforms=platforms))
     asyncio.run(rattler.install(records, prefix, cache_dir=root / "cache", show_progress=False))

@@ -7,8 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-from conda_stand_in import build_channel, write_stand_in
+from conda_stand_in import build_channel, conda_packages, write_stand_in
 from rattler import MatchSpec
 from studies import SMALL, Project, copy_of_project, with_few_hearts
 
@@ -16,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / "envs" / "cyclemix.yaml"
 
 
-def test_every_pin_is_one_that_conda_reads() -> None:
-    for pin in yaml.safe_load(ENVIRONMENT.read_text())["dependencies"]:
+def test_every_conda_package_is_one_that_conda_reads() -> None:
+    for pin in conda_packages(ENVIRONMENT):
         spec = MatchSpec(pin, strict=True)
         assert spec.name is not None, pin
         assert spec.version is not None, pin

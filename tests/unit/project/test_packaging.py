@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import tomllib
@@ -81,15 +82,25 @@ def test_locks_fit_cpu_and_gpu_machines_and_any_index(name: str) -> None:
     assert "--" not in text
 
 
-def test_conda_environment_is_the_lock_in_conda_forge_names() -> None:
-    locked = pins("requirements.lock")
+def test_the_conda_environment_installs_the_lock_with_pip() -> None:
+    """pip of a new conda environment gets the lines that `make install` gives to pip of a new `.venv`."""
+    *conda, pip = ENVIRONMENT["dependencies"]
     assert ENVIRONMENT["channels"] == ["conda-forge", "nodefaults"]
-    found = dict(line.split(" =") for line in ENVIRONMENT["dependencies"])
-    assert found.pop("python") in ("3.11", "3.12")
-    named = {canonicalize_name({"pytorch": "torch"}.get(name, name)): pin for name, pin in found.items()}
-    assert named == {name: version(locked[name]) for name in named}
-    direct = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
-    assert direct - set(named) == {"snakemake", "snakemake-executor-plugin-slurm"}, "jobs start no jobs"
+    assert [line.split()[0] for line in conda] == ["python", "pip"], "no version that only PyPI may have"
+    lines = (ROOT / "envs" / "requirements.lock").read_text().splitlines()
+    assert pip == {"pip": [line for line in lines if not line.startswith("#")]}
+    python = conda[0].removeprefix("python =")
+    assert SpecifierSet(PROJECT["requires-python"]).contains(python)
+
+
+def test_the_conda_environment_is_what_make_lock_writes() -> None:
+    spec = importlib.util.spec_from_file_location("lock", ROOT / "envs" / "lock.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    written = module.conda_environment(ROOT / "envs" / "requirements.lock")
+    assert written == (ROOT / "envs" / "cyclemix.yaml").read_text()
 
 
 def test_the_container_installs_the_lock_on_a_supported_python() -> None:
