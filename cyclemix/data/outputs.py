@@ -86,7 +86,10 @@ def is_marked(path: Path) -> bool:
     """Whether the header of a NIfTI file bears `MARK`, its voxels edited or not; False where unreadable."""
     try:
         header = nibabel.load(path).header
-        return isinstance(header, nibabel.Nifti1Header) and MARKED.fullmatch(header["descrip"].item()) is not None
+        return (
+            isinstance(header, nibabel.Nifti1Header)
+            and MARKED.fullmatch(header["descrip"].item()) is not None
+        )
     except UNREADABLE:
         return False
 

@@ -117,7 +117,7 @@ def _supervision(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
     """What can be trained and scored on the whole."""
     dense = {case.subject for case in cases if case.dense}
     broken = sum(case.broken for case in cases)
-    if cases and broken == len(cases):
+    if cases and not dense and broken == len(cases):
         remedy = "solve the errors of the cases first; then `check` can judge what can be trained"
         yield Finding("error", "", f"all {broken} cases have errors", remedy)
         return

@@ -73,4 +73,5 @@ def test_an_input_is_never_its_own_output(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_not_own(tmp_path: Path) -> None:
     path = tmp_path / "notes.nii.gz"
     path.write_bytes(b"no volume")
-    assert not is_own(path) and not is_marked(path)
+    assert not is_own(path)
+    assert not is_marked(path)
