@@ -76,7 +76,7 @@ def draft(folder: Path, name: str, output: Path, study: Path, threads: int) -> D
     dense = {case.subject for case in layout.cases if "label" in case.files}
     split = table if len(dense) >= MANY_SUBJECTS else None
     files = {
-        output: dataset_text(name, folder, output, layout, tables, split),
+        output: dataset_text(name, folder, output, layout, tables, notes, split),
         study: study_text(name, study, layout, len(dense), official=split is not None),
     }
     if split is not None:

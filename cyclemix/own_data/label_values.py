@@ -19,8 +19,17 @@ from cyclemix.own_data.folder_layout import CaseFiles, Layout
 MOST_VALUES = 60
 """A file with more different values is no label."""
 
+MOST_SHOWN = 6
+"""Values that a message lists."""
+
 THIN = 0.25
 """Less than this part of a stroke's pixels has all eight neighbours of its own value; of a region's more."""
+
+IGNORED = (255, -1)
+"""Values that mark unlabelled pixels in many data sets."""
+
+MOST_COUNTED = 30
+"""Structures whose largest value is at most this are counted; larger values are grey levels."""
 
 NAMES_FILE = "dataset.json"
 """nnU-Net's description of a data set, whose `labels` name the values."""
@@ -34,11 +43,13 @@ class Contents:
         pixels: number of pixels by value.
         inner: share of each value's pixels whose eight neighbours in the slice have it too.
         spread: mean area of each value's bounding box over the slices that have it, pixels.
+        frame: share of the outermost pixels of all slices that have each value.
     """
 
     pixels: dict[int, int]
     inner: dict[int, float]
     spread: dict[int, float]
+    frame: dict[int, float]
 
     @property
     def usual(self) -> int:
@@ -62,23 +73,38 @@ def look(path: Path) -> Contents:
         DataError: it cannot be read, or its values are no labels.
     """
     array, _ = load_volume(Path(), {"case": path.name, "label": str(path)}, "label")
-    values, counts = np.unique(array, return_counts=True)
+    values = np.unique(array)
     if len(values) > MOST_VALUES or not np.isfinite(values).all() or (values != np.round(values)).any():
-        raise DataError(f"{path}: {len(values)} different values; expected a label file of few whole numbers")
+        shown = ", ".join(f"{value:.7g}" for value in values[:MOST_SHOWN])
+        raise DataError(
+            f"{path}: {len(values)} different values, {shown}{', ...' if len(values) > MOST_SHOWN else ''}; "
+            "expected a label file of few whole numbers"
+        )
+    return contents_of(array)
+
+
+def contents_of(array: np.ndarray) -> Contents:
+    """What a (D,H,W) array of few whole numbers holds."""
+    values, counts = np.unique(array, return_counts=True)
     pixels = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
-    inner, spread = {}, {}
+    inner, spread, frame = {}, {}, {}
+    outline = np.ones(array.shape[1:], bool)
+    outline[1:-1, 1:-1] = False
     for value in pixels:
         mask = array == value
         kept = ndimage.minimum_filter(mask, size=(1, 3, 3), mode="constant", cval=0)
         inner[value] = float(kept.sum() / mask.sum())
         spread[value] = _mean_box(mask)
-    return Contents(pixels, inner, spread)
+        frame[value] = float(mask[:, outline].mean())
+    return Contents(pixels, inner, spread, frame)
 
 
 def name_values(
     folder: Path, layout: Layout, contents: Mapping[str, Sequence[Contents]]
 ) -> tuple[Layout, Tables, list[str]]:
     """Tables for the files of a layout; the layout changes where files called labels are scribbles.
+
+    Each table gives each class a value, whether or not a file of its kind holds it.
 
     Raises:
         ConfigError: no file holds a structure.
@@ -90,28 +116,60 @@ def name_values(
         layout, labels, scribbles = _as_scribbles(layout), [], labels
     known = _known_names(folder)
     label_values = _label_values(labels)
-    scribble_values = _scribble_values(scribbles, set(label_values))
-    special = {"background", "unlabelled"}
-    tables = [table for table in (label_values, scribble_values) if table]
-    values = sorted({value for table in tables for value, name in table.items() if name not in special})
+    scribble_values = _scribble_values(scribbles, label_values)
+    drawn, dense = _structures(scribble_values), _structures(label_values)
+    values = sorted({*dense, *drawn})
     if not values:
-        raise ConfigError(f"{folder}: neither label nor scribble files hold a structure")
+        found = sorted({value for content in (*labels, *scribbles) for value in content.pixels})
+        raise ConfigError(
+            f"{folder}: neither label nor scribble files hold a structure; their values are "
+            f"{', '.join(map(str, found)) or 'unknown, since none could be read'}"
+        )
+    same: dict[int, int] = {}
+    if dense and len(dense) == len(drawn) and dense != drawn:
+        same = dict(zip(drawn, dense, strict=True))
+        values = dense
+        pairs = ", ".join(f"{mine} = {theirs}" for mine, theirs in same.items())
+        notes.append(f"scribbles and labels number structures differently; paired in rising order: {pairs}")
     names = {value: known.get(value, f"structure{value}") for value in values}
     merged = [
-        {value: name or names[value] for value, name in table.items()}
+        {value: name or names[same.get(value, value) if table is scribble_values else value]
+         for value, name in table.items()}
         for table in (label_values, scribble_values)
-    ]
-    for table in merged:  # every table must give each class its value
-        if table:
-            table.update({value: names[value] for value in values if value not in table})
-    for kind, files in (("label", labels), ("scribble", scribbles)):
-        rare = _rare(files, values)
+    ]  # fmt: skip
+    for table in merged:
+        _complete(table, names)
+    for kind, files, structures in (("label", labels, dense), ("scribble", scribbles, drawn)):
+        rare = _rare(files, structures)
         if rare:
             notes.append(
                 f"value {', '.join(map(str, rare))} is in few {kind} files: check that it is a structure"
             )
+    notes += _of_ignored(label_values)
     ordered = [dict(sorted(table.items())) for table in merged]
     return layout, Tables([names[value] for value in values], ordered[0], ordered[1]), notes
+
+
+def _structures(table: Mapping[int, str]) -> list[int]:
+    """The values that mean a structure, in rising order."""
+    return sorted(value for value, name in table.items() if not name)
+
+
+def _complete(table: dict[int, str], names: Mapping[int, str]) -> None:
+    """Give every class that a table lacks a value: its own, or a free one where that means something else."""
+    for value, name in names.items():
+        if table and name not in table.values():
+            table[value if value not in table else max(*table, *names) + 1] = name
+
+
+def _of_ignored(label_values: Mapping[int, str]) -> list[str]:
+    """What was made of values that mark unlabelled pixels in other data sets."""
+    return [
+        f"value {value} in the label files is taken for {label_values[value] or 'a structure'}; "
+        "in some data sets it marks unlabelled pixels, in others a structure"
+        for value in IGNORED
+        if label_values.get(value, "background") != "background"
+    ]
 
 
 def _label_values(files: Sequence[Contents]) -> dict[int, str]:
@@ -121,36 +179,65 @@ def _label_values(files: Sequence[Contents]) -> dict[int, str]:
         return {}
     usual = Counter(content.usual for content in files).most_common(1)[0][0]
     background = 0 if 0 in values else usual
-    return {v: "background" if v == background else "unlabelled" if v in (255, -1) else "" for v in values}
+    names = {value: "unlabelled" for value in IGNORED if value in values and _ignored(value, files)}
+    return {**dict.fromkeys(values, ""), **names, background: "background"}
 
 
-def _scribble_values(files: Sequence[Contents], structures: set[int]) -> dict[int, str]:
+def _ignored(value: int, files: Sequence[Contents]) -> bool:
+    """Whether a value of dense labels marks unlabelled pixels rather than a structure.
+
+    So it does beside structures that are counted 1, 2, ..., as a thin line, or along the frame of the slices;
+    masks of grey levels (0 and 255; 0, 85, 170 and 255) have it for a structure.
+    """
+    others = {other for content in files for other in content.pixels} - {0, *IGNORED}
+    if others and max(others) <= MOST_COUNTED:
+        return True
+    holding = [content for content in files if value in content.pixels]
+    line = np.median([content.inner[value] for content in holding]) < THIN
+    frame = np.median([content.frame[value] for content in holding]) > 0.5
+    return bool(line or frame)
+
+
+def _scribble_values(files: Sequence[Contents], label_values: Mapping[int, str]) -> dict[int, str]:
     """Value -> background, unlabelled, or empty for a structure.
 
-    Most pixels are unlabelled. Background is 0 where that is another value; else the value that dense labels
-    do not know; else the one whose strokes run around all others.
+    Most pixels are unlabelled. Background is what dense labels call so, or 0, where that is another value;
+    else the value that dense labels do not know; else the one whose strokes run around all others.
     """
     values = {value for content in files for value in content.pixels}
     if not values:
         return {}
     unlabelled = Counter(content.usual for content in files).most_common(1)[0][0]
     rest = sorted(values - {unlabelled})
-    unknown = [value for value in rest if structures and value not in structures]
-    if 0 in rest:
-        background: int | None = 0
-    elif structures:
-        background = unknown[-1] if unknown else None
-    else:
-        background = _widest(files, rest)
-    names = {unlabelled: "unlabelled", background: "background"}
+    names = {unlabelled: "unlabelled", _background(files, rest, label_values): "background"}
     return {value: names.get(value, "") for value in values}
 
 
+def _background(
+    files: Sequence[Contents], rest: Sequence[int], label_values: Mapping[int, str]
+) -> int | None:
+    """The value of background strokes among all but the unlabelled value; None where there is none."""
+    structures = _structures(label_values)
+    of_labels = next((value for value, name in label_values.items() if name == "background"), 0)
+    for value in (of_labels, 0):
+        if value in rest and value not in structures:
+            return value
+    if not structures:
+        return _widest(files, rest)
+    unknown = [value for value in rest if value not in structures]
+    if len(unknown) == len(rest) == len(structures):
+        return None  # other numbers for the same structures
+    return unknown[-1] if unknown else None
+
+
 def _widest(files: Sequence[Contents], values: Sequence[int]) -> int | None:
-    """The value whose strokes span most in nearly every file; None where none does."""
-    winners = Counter(
-        max(values, key=lambda v: content.spread.get(v, 0.0)) for content in files if len(values) > 1
-    )
+    """The value whose strokes span most in nearly every file; None where none does, or two span alike."""
+    winners: Counter[int] = Counter()
+    for content in files:
+        spans = {value: content.spread.get(value, 0.0) for value in values}
+        first, *others = sorted(spans, key=lambda value: -spans[value]) or [0]
+        if others and spans[first] > spans[others[0]]:
+            winners[first] += 1
     if not winners:
         return None
     value, count = winners.most_common(1)[0]

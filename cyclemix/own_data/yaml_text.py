@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
 from cyclemix.own_data.folder_layout import Layout
 from cyclemix.own_data.label_values import Tables
+
+WIDTH = 106
+"""Characters of a comment's line."""
 
 MOST_FOLDS = 5
 MOST_LEVELS_UP = 3
@@ -34,7 +38,7 @@ case: {case}
 {exclude}
 # CHECK what is segmented and what the values in the files mean. `unlabelled` is what no stroke touched; it is
 # not `background`, which strokes mark too. Rename structure1, ... in all places alike.
-classes: {classes}
+{remarks}classes: {classes}
 {tables}
 # Pixel size to train on and side of the centred square: derived from the images once, then kept; or numbers,
 # e.g. grid: {{spacing_mm: 1.4, crop_px: 192}}. Fewer pixels train faster.
@@ -69,9 +73,15 @@ results: results
 
 
 def dataset_text(
-    name: str, folder: Path, output: Path, layout: Layout, tables: Tables, split: Path | None
+    name: str,
+    folder: Path,
+    output: Path,
+    layout: Layout,
+    tables: Tables,
+    notes: Sequence[str],
+    split: Path | None,
 ) -> str:
-    """``config/datasets/NAME.yaml``."""
+    """``config/datasets/NAME.yaml``; ``notes`` say what is uncertain about the tables."""
     counts = {kind: sum(kind in case.files for case in layout.cases) for kind in ("scribble", "label")}
     subjects = len({case.subject for case in layout.cases})
     exclude = f"\n# Images without label or scribble.\nexclude: {one_line(layout.exclude)}\n"
@@ -86,6 +96,7 @@ def dataset_text(
         patterns="\n".join(f"  {kind}: {_quoted(pattern)}" for kind, pattern in layout.patterns.items()),
         case=_quoted(layout.case),
         exclude=exclude if layout.exclude else "",
+        remarks="".join(_comment(f"CHECK {note}.") for note in notes),
         classes=one_line(tables.classes),
         tables=_table("label_values", tables.label_values)
         + _table("scribble_values", tables.scribble_values),
@@ -111,6 +122,11 @@ def one_line(value: object) -> str:
     """A value as YAML on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
     return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _comment(text: str) -> str:
+    lines = textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "".join(f"# {line}\n" for line in lines)
 
 
 def _quoted(pattern: str) -> str:

@@ -63,6 +63,16 @@ def float_label(lab: Lab) -> None:
     edit_voxels(lab.root / "labels" / "a1.nii.gz", lambda array: array.astype(np.float64))
 
 
+def scaled_label(lab: Lab) -> None:
+    """0, 1 and 2 as floats, stored as int16 times a slope: they are read as 0, 1.0000153 and 2."""
+    path = lab.root / "labels" / "a1.nii.gz"
+    image = nib.load(path)
+    scaled = nib.Nifti1Image(np.asarray(image.dataobj).astype(np.float64), image.affine)
+    scaled.set_data_dtype(np.int16)
+    nib.save(scaled, path)
+    assert nib.load(path).get_fdata()[12, 12, 0] != 1
+
+
 def no_orientation(lab: Lab) -> None:
     edit_header(lab.root / "labels" / "a1.nii.gz", qform_code=0, sform_code=0)
 
@@ -94,6 +104,10 @@ CASES: dict[str, tuple[Callable[[Lab], None], str]] = {
     ),
     "4D with a last axis of 1": (time_axis, ""),
     "float label of whole numbers": (float_label, ""),
+    "label scaled by its header": (
+        scaled_label,
+        "label values within 0.001 of whole numbers (scl_slope 3.05",
+    ),
     "padding behind the volume": (padding, ""),
 }
 

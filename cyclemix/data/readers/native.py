@@ -6,6 +6,7 @@ volume with zeros, which as a label is dense background supervision.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +39,11 @@ __all__ = [
     "to_classes",
 ]
 
+
+logger = logging.getLogger(__name__)
+
+SCALE_ERROR = 1e-3
+"""Labels that a program stored as integers times ``scl_slope`` lie at most this far from whole numbers."""
 
 _Size = TypeVar("_Size", int, float)
 
@@ -108,6 +114,8 @@ def load_volume(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> tuple[np
     if member and not is_archive(path):
         return _three_axes(read_hdf5(Path(path), member), where), None
     array, header = nifti.read_volume(where)
+    if kind != "image":
+        array = _unscaled(array, header, where)
     return _three_axes(array, where), header
 
 
@@ -133,7 +141,8 @@ def to_classes(array: np.ndarray, spec: DatasetSpec, kind: Kind, where: str) -> 
     table = spec.value_table(kind)
     found = np.unique(array)
     if not np.isfinite(found).all() or (found != np.round(found)).any():
-        raise DataError(f"{where}: {kind} values must be whole numbers, got {found[:8].tolist()}")
+        values = ", ".join(f"{value:.7g}" for value in found[:8])
+        raise DataError(f"{where}: {kind} values must be whole numbers, got {values}")
     unknown = [int(value) for value in found if int(value) not in table]
     if unknown:
         raise DataError(
@@ -166,6 +175,18 @@ def _reference(entry: Mapping[str, Any], kind: Kind) -> str:
     if not reference:
         raise DataError(f"case {entry.get('case')}: the data set gives it no {kind}")
     return str(reference)
+
+
+def _unscaled(array: np.ndarray, header: Header, where: str) -> np.ndarray:
+    """Label values that the header's scale moved off whole numbers by its rounding, made whole again."""
+    slope, _ = header.get_slope_inter()
+    whole = np.round(array)
+    if slope in (None, 1) or (array == whole).all() or not (np.abs(array - whole) <= SCALE_ERROR).all():
+        return array
+    logger.warning(
+        "%s: label values within %g of whole numbers (scl_slope %.9g); rounded", where, SCALE_ERROR, slope
+    )
+    return whole
 
 
 def _three_axes(array: np.ndarray, where: str) -> np.ndarray:
