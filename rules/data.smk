@@ -52,10 +52,11 @@ rule prepare:
         code=stage_code("data.prepare"),
         spacing_mm=lambda wildcards: PLAN.grids[wildcards.grid].spacing_mm,
         crop_px=lambda wildcards: PLAN.grids[wildcards.grid].crop_px,
+        preparation=lambda wildcards: PLAN.grids[wildcards.grid].preparation,
     shell:
         "python -m cyclemix prepare --dataset-file {input.dataset_file:q} --part {wildcards.part:q}"
         " --receipt {input.receipt:q} --spacing-mm {params.spacing_mm} --crop-px {params.crop_px}"
-        " --threads {threads} --output {output.index:q} 2> {log:q}"
+        " --preparation {params.preparation} --threads {threads} --output {output.index:q} 2> {log:q}"
 
 
 rule split:

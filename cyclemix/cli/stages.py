@@ -69,6 +69,7 @@ def prepare(
     spacing_mm: Annotated[float, typer.Option(help="in-plane pixel size, mm")],
     crop_px: Annotated[int, typer.Option(help="side of the square crop, pixels")],
     output: Output,
+    preparation: Annotated[str, typer.Option(help="of grey values: default or paper")] = "default",
     threads: Threads = 1,
 ) -> None:
     """Check, resample and store the cases of a part; write its index."""
@@ -76,7 +77,8 @@ def prepare(
     from cyclemix.config.strict import validate
     from cyclemix.data import prepare as stage
 
-    grid = validate(Grid, {"spacing_mm": spacing_mm, "crop_px": crop_px}, "prepare")
+    values = {"spacing_mm": spacing_mm, "crop_px": crop_px, "preparation": preparation}
+    grid = validate(Grid, values, "prepare")
     stage.run(dataset_file, part, receipt, grid, output, threads)
 
 
@@ -123,7 +125,7 @@ def resolve(
     label: Annotated[str, typer.Option(help="row of the comparison")],
     block: Annotated[str, typer.Option(help="JSON: the label's block in methods.yaml")],
     training: Annotated[str, typer.Option(help="JSON: the recipe")],
-    grid: Annotated[str, typer.Option(help="JSON: spacing_mm, crop_px")],
+    grid: Annotated[str, typer.Option(help="JSON: spacing_mm, crop_px, preparation")],
     output: Output,
     at_most_steps: Annotated[int | None, typer.Option(min=1, help="shorten longer trainings to this")] = None,
 ) -> None:

@@ -5,6 +5,7 @@ Nothing here needs torch, so the Snakefile validates a study before any job star
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,10 +22,15 @@ Part = Literal["train", "val", "masks", "test", "all"]
 
 
 class Grid(StrictModel):
-    """The in-plane grid that images are resampled to before training."""
+    """The in-plane grid that images are resampled to before training, and how grey values are scaled."""
 
     spacing_mm: float = Field(gt=0, description="in-plane pixel size in mm")
     crop_px: int = Field(ge=32, description="side of the centred square crop, pixels; a multiple of 4")
+    preparation: Literal["default", "paper"] = Field(
+        "default",
+        description="default: z-score of the crop inside its 0.5 and 99.5 percentiles; paper: z-score of the "
+        "whole native volume, no clipping, and stored with a margin so that training rotates before it crops",
+    )
 
     @model_validator(mode="after")
     def _divisible(self) -> Grid:
@@ -36,8 +42,14 @@ class Grid(StrictModel):
 
     @property
     def name(self) -> str:
-        """Folder name of the prepared arrays, e.g. ``1.37mm_212px``."""
-        return f"{self.spacing_mm:g}mm_{self.crop_px}px"
+        """Folder name of the prepared arrays, e.g. ``1.37mm_212px`` or ``1.37mm_212px_paper``."""
+        suffix = "" if self.preparation == "default" else f"_{self.preparation}"
+        return f"{self.spacing_mm:g}mm_{self.crop_px}px{suffix}"
+
+    @property
+    def margin_px(self) -> int:
+        """Pixels stored beyond each side of the crop: with them the crop stays inside at every rotation."""
+        return 0 if self.preparation == "default" else math.ceil(self.crop_px * (math.sqrt(2) - 1) / 2)
 
 
 class Protocol(StrictModel):

@@ -134,23 +134,25 @@ def prepare_case(
     """
     native, spacing, header = read_native(spec, raw_dir, entry, "image")
     depth, height, width = native.shape
-    geometry = make_geometry((depth, height, width), spacing, header, grid, spec.slice_axis)
-    image = normalise(native, geometry, grid.crop_px, reference_path(raw_dir, entry, "image"))
+    margin_px = grid.margin_px
+    geometry = make_geometry((depth, height, width), spacing, header, grid, spec.slice_axis, margin_px)
+    image = normalise(native, geometry, grid, reference_path(raw_dir, entry, "image"), margin_px)
+    size = image.shape[-1]
     labels: dict[Kind, np.ndarray] = {
         kind: _read_label(spec, raw_dir, entry, kind, geometry) for kind in LABELS if entry.get(kind)
     }
     slices: dict[str, list[float]] = {}
     scribble = label = None
     if "label" in labels:
-        label = label_to_grid(labels["label"], geometry, grid.crop_px)
+        label = label_to_grid(labels["label"], geometry, size)
     if "scribble" in labels:
         where = reference_path(raw_dir, entry, "scribble")
         check(labels["scribble"], spec.classes, where, labels.get("label"))
-        scribble = scribble_to_grid(labels["scribble"], geometry, grid.crop_px)
+        scribble = scribble_to_grid(labels["scribble"], geometry, size)
         slices = slice_fractions(labels["scribble"], spec.classes)
     group = spec.groups.get(entry["subject"], "")
     case = PreparedCase(
-        entry["case"], entry["subject"], entry["frame"], group, image, scribble, label, geometry
+        entry["case"], entry["subject"], entry["frame"], group, image, scribble, label, geometry, margin_px
     )
     return case, _Notes(_row(case, spec, native, labels), slices)
 
@@ -170,8 +172,27 @@ def _read_label(
     return classes
 
 
-def normalise(native: np.ndarray, geometry: Geometry, size: int, where: str) -> np.ndarray:
-    """Resampled image as a z-score inside robust limits of the crop; 0 outside the image."""
+def normalise(
+    native: np.ndarray, geometry: Geometry, grid: Grid, where: str, margin_px: int = 0
+) -> np.ndarray:
+    """Resampled image with grey values scaled as the grid's preparation says; 0 outside the image.
+
+    ``default``: clipped to percentiles of the crop, then a z-score of the crop. ``paper``: a z-score of the
+    whole native volume, as in CycleMix's released code (data/mscmr.py). That code then scales a second time,
+    in training by the first slice it ever sees, in inference each crop by its own values; not done here.
+
+    Args:
+        native: (D,H,W).
+        geometry: of the crop with its margin.
+        margin_px: pixels beyond each side of the crop.
+
+    Returns:
+        (D,S,S) float32, S = crop + 2 margins.
+
+    Raises:
+        DataError: a constant image, or one smaller than two pixels of the grid; names ``where``.
+    """
+    size = grid.crop_px + 2 * margin_px
     beyond = outside(geometry, size)
     if beyond.all():
         raise DataError(
@@ -179,11 +200,16 @@ def normalise(native: np.ndarray, geometry: Geometry, size: int, where: str) -> 
             f"size {geometry.spacing_mm} mm (dz,dy,dx)"
         )
     image = image_to_grid(native, geometry, size)
-    low, high = np.percentile(image[:, ~beyond], CLIP_PERCENT)
-    if not high > low:
-        raise DataError(f"{where}: constant image (grey value {low:g} in the crop); expected a scan")
-    image = np.clip(image, low, high)
-    values = image[:, ~beyond].astype(np.float64)
+    if grid.preparation == "paper":
+        values, place = native.astype(np.float64), "volume"
+    else:
+        low, high = np.percentile(image[:, ~beyond], CLIP_PERCENT)
+        image = np.clip(image, low, high)
+        values, place = image[:, ~beyond].astype(np.float64), "crop"
+    if not values.max() > values.min():
+        raise DataError(
+            f"{where}: constant image (grey value {values.min():g} in the {place}); expected a scan"
+        )
     image = ((image - values.mean()) / values.std()).astype(np.float32)
     image[:, beyond] = 0.0
     return image

@@ -19,12 +19,12 @@ def make_geometry(
     header: bytes,
     grid: Grid,
     slice_axis: int = 3,
+    margin_px: int = 0,
 ) -> Geometry:
-    """Geometry of a volume (D,H,W) with voxels (dz,dy,dx) mm on a grid."""
+    """Geometry of a volume (D,H,W) with voxels (dz,dy,dx) mm on a grid, its crop wider by a margin."""
     scale = grid.spacing_mm / spacing_mm[1], grid.spacing_mm / spacing_mm[2]
-    origin = tuple(
-        (n - 1) / 2 - s * (grid.crop_px - 1) / 2 for n, s in zip(native_shape[1:], scale, strict=True)
-    )
+    last = grid.crop_px + 2 * margin_px - 1
+    origin = tuple((n - 1) / 2 - s * last / 2 for n, s in zip(native_shape[1:], scale, strict=True))
     return Geometry(native_shape, spacing_mm, (origin[0], origin[1]), scale, header, slice_axis)
 
 

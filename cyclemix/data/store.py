@@ -13,7 +13,7 @@ import math
 import tokenize
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ VERSION = 2
 
 
 CLIP_PERCENT = (0.5, 99.5)
-"""Grey values outside these percentiles of the crop are clipped before mean and deviation are taken."""
+"""Grey values outside these percentiles of the crop are clipped before mean and deviation are taken
+(``preparation: default``)."""
 
 REDO = "delete it and run `prepare` again"
 
@@ -84,6 +85,8 @@ class PreparedCase:
     label: np.ndarray | None
     """uint8 dense class values, 255 = outside the image; None where there are no dense labels."""
     geometry: Geometry
+    margin_px: int = 0
+    """Pixels of the arrays beyond each side of the training crop, for rotations before the crop."""
 
 
 def save_case(path: Path, case: PreparedCase, receipt: Mapping[str, Any] | None = None) -> None:
@@ -102,6 +105,7 @@ def save_case(path: Path, case: PreparedCase, receipt: Mapping[str, Any] | None 
         "frame": case.frame,
         "group": case.group,
         "geometry": {**asdict(case.geometry), "header": case.geometry.header.hex()},
+        "margin_px": case.margin_px,
     }
     arrays = {"image": (np.round(case.image / IMAGE_STEP) * IMAGE_STEP).astype(np.float16)}
     for name, array in (("scribble", case.scribble), ("label", case.label)):
@@ -115,8 +119,11 @@ def save_case(path: Path, case: PreparedCase, receipt: Mapping[str, Any] | None 
     write_bytes(path, stream.getbuffer())
 
 
-def load_case(path: Path) -> PreparedCase:
+def load_case(path: Path, with_margin: bool = False) -> PreparedCase:
     """Read a prepared case; zip checksums guard every array.
+
+    Args:
+        with_margin: the arrays as stored; else the training crop, with its geometry.
 
     Raises:
         ValueError: the file is missing, truncated, damaged or not a prepared case; names the file.
@@ -135,7 +142,7 @@ def load_case(path: Path) -> PreparedCase:
             header=bytes.fromhex(shape["header"]),
             slice_axis=shape.get("slice_axis", 3),
         )
-        return PreparedCase(
+        case = PreparedCase(
             case=meta["case"],
             subject=meta["subject"],
             frame=meta["frame"],
@@ -144,7 +151,9 @@ def load_case(path: Path) -> PreparedCase:
             scribble=arrays.get("scribble"),
             label=arrays.get("label"),
             geometry=geometry,
+            margin_px=int(meta.get("margin_px", 0)),
         )
+        return case if with_margin else _without_margin(case)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: damaged or not a prepared case ({error!r}); {REDO}") from error
 
@@ -155,10 +164,34 @@ def load_mask(path: Path) -> np.ndarray:
     Raises:
         ValueError: as `load_case`, or the case has no dense label.
     """
-    _, arrays = _read(path, ("label",))
+    meta, arrays = _read(path, ("label",))
     if "label" not in arrays:
         raise ValueError(f"{path}: expected a dense label to lend as unpaired mask, found none")
-    return arrays["label"]
+    return _central(arrays["label"], int(meta.get("margin_px", 0)))
+
+
+def _without_margin(case: PreparedCase) -> PreparedCase:
+    """The training crop alone, with its own geometry."""
+    margin, geometry = case.margin_px, case.geometry
+    if not margin:
+        return case
+    origin_y, origin_x = (
+        origin + margin * scale for origin, scale in zip(geometry.origin_yx, geometry.scale_yx, strict=True)
+    )
+    return replace(
+        case,
+        image=_central(case.image, margin),
+        scribble=None if case.scribble is None else _central(case.scribble, margin),
+        label=None if case.label is None else _central(case.label, margin),
+        geometry=replace(geometry, origin_yx=(origin_y, origin_x)),
+        margin_px=0,
+    )
+
+
+def _central(array: np.ndarray, margin: int) -> np.ndarray:
+    """(D,H,W) without ``margin`` pixels at each side of H and W."""
+    height, width = array.shape[1:]
+    return array[:, margin : height - margin, margin : width - margin]
 
 
 def stored_receipt(path: Path) -> dict[str, Any] | None:

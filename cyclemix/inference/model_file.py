@@ -43,9 +43,10 @@ class Model:
 
 def save_model(path: Path, model: Model, step: int, val_dice: float) -> None:
     """Write ``model.pt``, whole or not at all; equal models are equal bytes."""
+    clipped = list(CLIP_PERCENT) if model.config.grid.preparation == "default" else None
     content = {
         "config": model.config.model_dump(),
-        "preparation": {"version": VERSION, "clip_percent": list(CLIP_PERCENT)},
+        "preparation": {"version": VERSION, "clip_percent": clipped},
         "domain": model.domain,
         "origin": {key: model.origin[key] for key in ORIGIN if key in model.origin},
         "step": step,

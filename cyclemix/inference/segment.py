@@ -207,7 +207,7 @@ def _read(path: Path, models: Sequence[Model]) -> _Image:
     prepared = {}
     for grid in {model.config.grid.name: model.config.grid for model in models}.values():
         geometry = make_geometry((depth, height, width), spacing_mm, header, grid, axis)
-        prepared[grid.name] = normalise(native, geometry, grid.crop_px, str(path)), geometry
+        prepared[grid.name] = normalise(native, geometry, grid, str(path)), geometry
     first = models[0].config.grid.name
     alike = [model.domain for model in models if model.config.grid.name == first]
     warnings = out_of_distribution(measure(*prepared[first]), union(alike))

@@ -27,6 +27,8 @@ class Slices:
         case: case of each slice, for messages.
         masks: (M,H,W) uint8 dense masks of other patients; None but for ``supervision: scribble+masks``.
         amounts: how much was annotated, for `provenance.json`.
+        margin_px: pixels of image and target beyond each side of what a network trains on; augmentation crops
+            them after its rotation. ``masks`` have no margin.
     """
 
     image: Tensor
@@ -34,6 +36,13 @@ class Slices:
     case: list[str]
     masks: Tensor | None = None
     amounts: Mapping[str, int] = field(default_factory=dict)
+    margin_px: int = 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a batch's slices."""
+        height, width = self.image.shape[-2:]
+        return height - 2 * self.margin_px, width - 2 * self.margin_px
 
 
 @dataclass(frozen=True)

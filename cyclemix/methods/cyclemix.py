@@ -18,7 +18,14 @@ Deviations from the official code (BWGZK/CycleMix), each because the code contra
     * logits are rotated back bilinearly; there probabilities, by the nearest pixel;
     * block means are scaled to [0, 1] per slice; there half the z-score plus one half;
     * ``rotate`` does not depend on the occlusion; there only occluded images rotate;
-    * the mask's block grid takes its sizes in turn, not by chance: that needs no random number on the host.
+    * the mask's block grid takes its sizes in turn, not by chance: that needs no random number on the host;
+    * rows on the shared grid scale grey values inside percentiles of the crop; there, as in
+      ``cyclemix_paper`` (``preparation: paper``), by mean and deviation of the native volume;
+    * ``preparation: paper`` scales once; there slices are scaled a second time, in training all by the first
+      slice ever seen, in inference each by its own crop. Its images are resampled with a tent and turned
+      bilinearly, its scribbles resampled by area, half of the slices are mirrored, and a turned slice keeps
+      its corners; there images and scribbles are turned and scribbles resampled by the nearest pixel, a
+      quarter of the slices is mirrored, and what leaves the slice's frame is lost.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class MAAG(Method):
 
     def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
         """The discriminator, made for the slices' size and the network's scales, four at most."""
-        height, width = slices.image.shape[-2:]
+        height, width = slices.size
         self.scales = min(cast(AttentionUNet, net).scales, LEVELS)
         self.discriminator = MaskDiscriminator(
             self.num_classes - 1, height, width, self.scales, self.config.filters

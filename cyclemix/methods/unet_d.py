@@ -35,7 +35,7 @@ class UNetD(Method):
 
     def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
         """The discriminator, made for the slices' size."""
-        height, width = slices.image.shape[-2:]
+        height, width = slices.size
         self.discriminator = MaskDiscriminator(
             self.num_classes - 1, height, width, scales=1, filters=self.config.filters
         )

@@ -32,7 +32,8 @@ class SpatialTransform:
     """Where each pixel of the augmented slices came from.
 
     Attributes:
-        where: sampling grid (B, H, W, 2) as `resample.sample` takes it; None = nothing moved.
+        where: sampling grid (B, H, W, 2) as `resample.sample` takes it; None = nothing moved. H and W are the
+            result's, smaller than the slices' where those have a margin.
     """
 
     where: Tensor | None
@@ -66,6 +67,7 @@ def augment(
     settings: Augmentation,
     generator: torch.Generator,
     spacing_mm: float = PAPER_SPACING_MM,
+    margin_px: int = 0,
 ) -> Augmented:
     """Change image and labels alike, each sample by its own draw.
 
@@ -79,16 +81,17 @@ def augment(
         settings: strengths; a zero switches one off.
         generator: source of randomness, on the image's device.
         spacing_mm: pixel size, for lengths in ``settings``.
+        margin_px: pixels that are cropped from each side after the spatial changes.
 
     Returns:
-        image and target, same shapes and dtypes, new tensors, and the transform for further maps.
+        image and target, new tensors of the same dtypes without the margin; the transform for further maps.
 
     Raises:
         ValueError: wrong shapes or dtypes.
     """
     _check(image, target)
     with torch.no_grad(), full_precision(image.device.type):
-        transform = draw_transform(target, settings, generator)
+        transform = draw_transform(target, settings, generator, margin_px)
         return Augmented(
             _recolour(transform.image(image), settings, generator, spacing_mm),
             transform.labels(target),
@@ -108,10 +111,16 @@ def _check(image: Tensor, target: Tensor) -> None:
         )
 
 
-def draw_transform(slices: Tensor, settings: Augmentation, generator: torch.Generator) -> SpatialTransform:
-    """Flips, quarter turns, rotation, zoom and shift, drawn for each of the ``slices`` (B, H, W)."""
-    batch, height, width = slices.shape
-    if not (settings.flip_turn or settings.rotate_degrees or settings.scale or settings.shift_fraction):
+def draw_transform(
+    slices: Tensor, settings: Augmentation, generator: torch.Generator, margin_px: int = 0
+) -> SpatialTransform:
+    """Flips, quarter turns, rotation, zoom and shift, drawn for each of the ``slices`` (B, H, W).
+
+    The transform's result is smaller than the slices by ``margin_px`` on each side.
+    """
+    batch, height, width = len(slices), slices.shape[1] - 2 * margin_px, slices.shape[2] - 2 * margin_px
+    changed = settings.flip_turn or settings.rotate_degrees or settings.scale or settings.shift_fraction
+    if not (changed or margin_px):
         return IDENTITY
     draw = torch.rand((batch, 7), generator=generator, device=slices.device)
     signed = draw * 2 - 1
@@ -129,7 +138,7 @@ def draw_transform(slices: Tensor, settings: Augmentation, generator: torch.Gene
         straight = torch.diag_embed(flip)
         mirror = straight * (1 - swap) + straight.flip(-1) * swap
         matrix = (matrix[:, :, :, None] * mirror[:, None]).sum(dim=2)  # a product that TF32 cannot round
-    return SpatialTransform(resample.grid(matrix, shift, height, width))
+    return SpatialTransform(resample.grid(matrix, shift, height, width, margin_px))
 
 
 def _recolour(image: Tensor, settings: Augmentation, generator: torch.Generator, spacing_mm: float) -> Tensor:

@@ -16,14 +16,15 @@ from torch import Tensor
 Mode = Literal["bilinear", "nearest"]
 
 
-def parts(matrix: Tensor, shift: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+def parts(matrix: Tensor, shift: Tensor, height: int, width: int, margin: int = 0) -> tuple[Tensor, Tensor]:
     """What each column and each row adds to where a pixel reads from.
 
     Args:
         matrix: (B, 2, 2) float, rows x and y: source = matrix @ (x, y) + shift, pixels from the centre.
         shift: (B, 2) float, pixels, order x, y.
-        height: rows of the image.
-        width: columns of the image.
+        height: rows of the result.
+        width: columns of the result.
+        margin: pixels that the image that is read from reaches beyond each side of the result.
 
     Returns:
         (B, 1, width, 2) and (B, height, 1, 2) float32, whose sum is normalised as
@@ -33,15 +34,15 @@ def parts(matrix: Tensor, shift: Tensor, height: int, width: int) -> tuple[Tenso
     x = torch.arange(width, device=matrix.device, dtype=torch.float32) - (width - 1) / 2
     y = torch.arange(height, device=matrix.device, dtype=torch.float32) - (height - 1) / 2
     xy = torch.arange(2, device=matrix.device)
-    scale = torch.where(xy == 0, 2 / width, 2 / height)
+    scale = torch.where(xy == 0, 2 / (width + 2 * margin), 2 / (height + 2 * margin))
     columns = (matrix[:, None, :, 0] * x[:, None] + shift[:, None]) * scale
     rows = matrix[:, None, :, 1] * y[:, None] * scale
     return columns[:, None], rows[:, :, None]
 
 
-def grid(matrix: Tensor, shift: Tensor, height: int, width: int) -> Tensor:
+def grid(matrix: Tensor, shift: Tensor, height: int, width: int, margin: int = 0) -> Tensor:
     """Where each output pixel reads from, (B, height, width, 2); arguments as for :func:`parts`."""
-    columns, rows = parts(matrix, shift, height, width)
+    columns, rows = parts(matrix, shift, height, width, margin)
     return columns + rows
 
 

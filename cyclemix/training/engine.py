@@ -134,7 +134,7 @@ class Engine:
         index = self._indices(len(slices.case))
         spacing_mm, chosen = self.settings.grid.spacing_mm, slices.target[index].long()
         image, target, transform = augment(
-            slices.image[index], chosen, recipe.augmentation, generator, spacing_mm
+            slices.image[index], chosen, recipe.augmentation, generator, spacing_mm, slices.margin_px
         )
         masks = None
         if slices.masks is not None:

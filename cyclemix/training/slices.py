@@ -49,7 +49,7 @@ def load_slices(
     counts = {"scribbled_cases": 0, "dense_cases": 0, "unmarked_slices": 0}
     fraction = settings.training.scribble_fraction
     for row in cases.itertuples():
-        case = load_case(Path(str(row.path)))
+        case = load_case(Path(str(row.path)), with_margin=True)
         scribbled = settings.supervision != "full" and case.scribble is not None
         target = case.scribble if scribbled else case.label
         if target is None:
@@ -73,7 +73,8 @@ def load_slices(
     subjects = int(cases["subject"].nunique())
     amounts = {"subjects": subjects, **counts, "slices": len(names), "labelled_pixels": labelled}
     lent = None if masks is None else _load_masks(masks, device)
-    return Slices(image, torch.from_numpy(marks).to(device), names, lent, amounts)
+    margin_px = settings.grid.margin_px
+    return Slices(image, torch.from_numpy(marks).to(device), names, lent, amounts, margin_px)
 
 
 def _load_masks(cases: pd.DataFrame, device: torch.device) -> Tensor:

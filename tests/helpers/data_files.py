@@ -88,9 +88,9 @@ class Lab:
         download.run(self.spec_file, "all", receipt)
         return receipt
 
-    def prepare_only(self, threads: int = 2) -> pd.DataFrame:
+    def prepare_only(self, threads: int = 2, grid: Grid = GRID) -> pd.DataFrame:
         """The second stage; the index."""
-        prepare.run(self.spec_file, "all", self.folder / "data" / "raw_all.json", GRID, self.index, threads)
+        prepare.run(self.spec_file, "all", self.folder / "data" / "raw_all.json", grid, self.index, threads)
         return read_index([self.index])
 
     def cases(self) -> list[dict[str, Any]]:

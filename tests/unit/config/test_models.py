@@ -132,3 +132,10 @@ def test_write_if_changed_leaves_an_equal_file_alone(tmp_path: Path) -> None:
 
 def test_grid_name() -> None:
     assert Grid(spacing_mm=1.36719, crop_px=212).name == "1.36719mm_212px"
+    assert Grid(spacing_mm=1.36719, crop_px=212, preparation="paper").name == "1.36719mm_212px_paper"
+
+
+def test_the_margin_of_a_grid_holds_every_rotation_of_its_crop() -> None:
+    assert Grid(spacing_mm=1.0, crop_px=212).margin_px == 0
+    assert Grid(spacing_mm=1.0, crop_px=212, preparation="paper").margin_px == 44  # 300 px >= 212 * sqrt(2)
+    assert Grid(spacing_mm=1.0, crop_px=32, preparation="paper").margin_px == 7  # 46 px >= 45.25

@@ -14,12 +14,12 @@ import pytest
 from data_files import GRID, Lab, write_case, write_nifti
 
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.config.models import Protocol
+from cyclemix.config.models import Grid, Protocol
 from cyclemix.config.strict import ConfigError
 from cyclemix.data import download, prepare, split
 from cyclemix.data.datasets import cardiac_phase, load_dataset, supports
 from cyclemix.data.readers.native import DataError
-from cyclemix.data.store import load_case, read_index
+from cyclemix.data.store import load_case, load_mask, read_index
 
 
 def test_index_and_arrays_by_hand(tmp_path: Path) -> None:
@@ -65,6 +65,42 @@ def test_image_is_a_robust_z_score(tmp_path: Path) -> None:
     assert abs(image.mean()) < 0.01
     assert image.std() == pytest.approx(1.0, abs=0.01)
     assert image.max() < 4
+
+
+PAPER = Grid(spacing_mm=1.0, crop_px=32, preparation="paper")
+
+
+def test_the_papers_preparation_is_a_z_score_of_the_native_volume_without_clipping(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    path = lab.root / "images" / "a1.nii.gz"
+    array = np.asarray(nib.load(path).dataobj).T.copy()
+    array[0, 20, 20] = 1000  # one hot voxel, in the crop
+    array[1, 0, 0] = -1000  # and one outside it, which counts too
+    write_nifti(path, array)
+    lab.download()
+    lab.prepare_only(grid=PAPER)
+    scaled = (array - array.mean(dtype=np.float64)) / array.std(dtype=np.float64)
+    assert scaled[0, 20, 20] > 20
+    case, whole = load_case(lab.npz("a1")), load_case(lab.npz("a1"), with_margin=True)
+    np.testing.assert_allclose(case.image, scaled[:, 4:36, 2:34], atol=1 / 64)
+    assert whole.image.shape == (2, 46, 46)
+    np.testing.assert_allclose(whole.image[:, 3:43, 5:41], scaled, atol=1 / 64)  # margin 7 reaches outside
+    assert (whole.image[:, :3] == 0).all()
+    assert whole.scribble is not None
+    assert (whole.scribble[:, :3] == UNLABELLED).all()
+
+
+def test_without_its_margin_a_case_has_the_labels_and_the_geometry_of_the_crop(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, cases=("a1",))
+    lab.prepare()
+    plain = load_case(lab.npz("a1"))
+    lab.prepare_only(grid=PAPER)
+    cropped = load_case(lab.npz("a1"))
+    assert cropped.geometry == plain.geometry
+    np.testing.assert_array_equal(cropped.scribble, plain.scribble)
+    np.testing.assert_array_equal(cropped.label, plain.label)
+    np.testing.assert_array_equal(load_mask(lab.npz("a1")), plain.label)
+    assert load_case(lab.npz("a1"), with_margin=True).geometry.origin_yx == (4 - 7, 2 - 7)
 
 
 def test_header_comes_home(tmp_path: Path) -> None:

@@ -56,6 +56,25 @@ def test_models_of_an_ensemble_may_have_different_grids(tmp_path: Path) -> None:
     assert list(rows["structure"]) == ["RV", "MYO", "LV"]
 
 
+def test_an_image_is_prepared_as_for_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grids = [Grid(spacing_mm=1.0, crop_px=32, preparation=name) for name in ("default", "paper")]
+    models = [write_model(tmp_path / f"{grid.preparation}.pt", grid=grid) for grid in grids]
+    values = np.random.default_rng(0).normal(size=(32, 32, 2)).astype(np.float32)
+    values[0, 0, 0] = 500
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([1.0, 1.0, 8.0, 1.0])), tmp_path / "scan.nii")
+    seen: list[float] = []
+
+    def watch(net: torch.nn.Module, image: torch.Tensor, *rest: object) -> torch.Tensor:
+        seen.append(float(image.max()))
+        return torch.full((len(image), 4, 32, 32), 0.25)
+
+    monkeypatch.setattr(segment, "probabilities", watch)
+    segment.run(models, [tmp_path / "scan.nii"], tmp_path / "out", RAW, "cpu")
+    native = (500 - values.mean(dtype=np.float64)) / values.std(dtype=np.float64)
+    assert seen[0] < 4  # clipped
+    assert seen[1] == pytest.approx(native, rel=1e-4)
+
+
 def test_volumes_in_ml_by_hand(tmp_path: Path) -> None:
     image = write_image(tmp_path / "scan.nii.gz")
     rows = segment.run([write_model(tmp_path / "model.pt")], [image], tmp_path / "out", RAW, "cpu")

@@ -165,3 +165,19 @@ def test_wrong_arguments_are_refused():
         run(only(), image, target.int())
     with pytest.raises(ValueError, match=r"int64 target \(2, 32, 32\), got torch.int64 \(1, 32, 32\)"):
         run(only(), image, target[:1])
+
+
+def test_a_margin_is_cropped_after_the_rotation():
+    image, target = labelled(side=48)
+    still, labels = augment(image, target, only(), torch.Generator(), margin_px=8)[:2]
+    torch.testing.assert_close(still, image[..., 8:40, 8:40], atol=1e-4, rtol=0)
+    assert torch.equal(labels, target[:, 8:40, 8:40])
+    turning = only(rotate_degrees=180)
+    turned, labels, transform = augment(image, target, turning, torch.Generator().manual_seed(0), margin_px=8)
+    assert turned.shape == (64, 1, 32, 32)
+    assert (labels != UNLABELLED).all()  # 48 px hold the diagonal of 32: the corners turn in from the margin
+    assert torch.equal(transform.labels(target), labels)
+    alone = augment(image[..., 8:40, 8:40], target[:, 8:40, 8:40], turning, torch.Generator().manual_seed(0))
+    assert (alone.target == UNLABELLED).any()
+    known = alone.target != UNLABELLED
+    assert torch.equal(alone.target[known], labels[known])  # elsewhere the crop is the same

@@ -20,7 +20,7 @@ def test_json_holds_every_row() -> None:
         "method": "cyclemix",
         "supervision": "scribble",
         "citation": "Zhang and Zhuang, CVPR 2022",
-        "summary": "released network, weights and budget (570 000 steps); other preprocessing",
+        "summary": "released network, weights, preprocessing and budget (570 000 steps)",
         "source": {"repository": "BWGZK/CycleMix", "commit": "443fe95", "file": "engines.py"},
     }
 

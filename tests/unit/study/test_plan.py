@@ -59,7 +59,8 @@ def test_a_block_changes_its_own_row_only() -> None:
     made = make(methods=["cyclemix", "cyclemix_paper"])
     assert made.training("cyclemix").network == "unet"
     assert made.training("cyclemix_paper").network == "unet_paper"
-    assert made.grid("acdc", "cyclemix_paper").crop_px == 212
+    assert made.grid("acdc", "cyclemix_paper").name == "1.36719mm_212px_paper"
+    assert made.grid("acdc", "cyclemix").name == "1.36719mm_212px"
     assert set(made.grids) == {made.grid("acdc", label).name for label in made.study.methods}
 
 

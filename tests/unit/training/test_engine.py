@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -106,6 +107,16 @@ def test_in_bf16_losses_weights_statistics_and_averages_are_single_precision(met
         kept = [value for value in module.state_dict().values() if value.is_floating_point()]
         assert {value.dtype for value in kept} == {torch.float32}
     assert engine.validate(state, volumes)["val_dice_avg"] >= 0
+
+
+def test_a_margin_around_the_slices_is_gone_from_a_batch() -> None:
+    slices, _ = discs()
+    engine = Engine(settings(), 0, replace(slices, margin_px=4))
+    batch = engine._draw(0)
+    assert engine.slices.size == (24, 24)
+    assert batch.image.shape == (4, 1, 24, 24)
+    assert batch.target.shape == batch.inside().shape == (4, 24, 24)
+    train(engine, State(digest="d"), 1)
 
 
 def test_a_loss_that_is_not_finite_names_step_term_and_cases() -> None:
