@@ -6,11 +6,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from cyclemix.config.lengths import length
 from cyclemix.config.strict import StrictModel
 from cyclemix.methods.base import Batch, Method, Network
 from cyclemix.ops.crf import dense_energy, shrink
 from cyclemix.ops.intensity import unit_range
 from cyclemix.ops.losses import partial_cross_entropy
+
+SIGMA_SHARE = 100 / 513
+"""Standard deviation of the distance in the official script, share of its crop's side."""
 
 
 class UNetCRF(Method):
@@ -20,15 +24,19 @@ class UNetCRF(Method):
     constant from the -sum_c s_c' W s_c of the official code (meng-tang/rloss, DenseCRFLoss.py), with the
     settings of its train_withdensecrfloss.sh: grey-value deviation 15 of 255, distance deviation 100 px in
     crops of 513 px, weight 2e-9 per pair at half resolution, batches of 12. Its cross-entropy is the mean
-    over labelled pixels, divided by the batch size once more (utils/loss.py); the CRF energy is divided by
-    the batch size once. Relative to a cross-entropy of weight 1, the mean over pairs therefore has weight
-    2e-9 * (256^2)^2 * 12 = 103.
+    over the batch's labelled pixels, divided by the batch size once more (``loss /= n`` in utils/loss.py);
+    the CRF energy, a sum over the batch, is divided by the batch size once. Relative to a cross-entropy of
+    weight 1, the mean over pairs therefore has weight 2e-9 * (256^2)^2 * 12 = 103.
+
+    Its crop of 513 px is taken as the paper's crop of 212 px, 290 mm: the distance deviation is 100/513 of
+    it, 56.5 mm, and the weight is that of the mean over the pairs of such a crop. In a smaller or larger
+    crop a pixel has the same energy with its surroundings: the mean over pairs times the crop's area.
 
     Deviations:
         * the sum over pairs is exact, on scores and image averaged down to at most 56 px per side (212 px:
           53, a quarter); there a permutohedral lattice filters at half resolution;
-        * lengths are shares of the longer side, as slices are smaller than its photographs;
-        * grey values are one channel on each slice's own range; there three colours;
+        * the deviation of the distance is a length of the body, as slices are smaller than its photographs;
+        * grey values are one channel on each slice's own range; there differences of three colours add up;
         * the regulariser acts from the first step, as in that script; the authors' Caffe version fine-tunes
           a network trained with cross-entropy alone;
         * pixels that augmentation brings in from outside the slice are left out, as the code leaves out
@@ -39,10 +47,11 @@ class UNetCRF(Method):
     class Config(StrictModel):
         """Weight and kernel."""
 
-        weight_crf: float = Field(103.0, ge=0, description="weight of the mean energy of a pair of pixels")
-        sigma_xy: float = Field(
-            100 / 513, gt=0, description="standard deviation of the distance, share of the longer side"
+        weight_crf: float = Field(
+            103.0, ge=0, description="weight of the mean energy of a pair of pixels in a square of field_mm"
         )
+        field_mm: float = length(212, "side of the square that weight_crf belongs to", least=1)
+        sigma_xy_mm: float = length(SIGMA_SHARE * 212, "standard deviation of the distance", least=1)
         sigma_intensity: float = Field(
             15 / 255, gt=0, description="standard deviation of the grey value, share of the slice's range"
         )
@@ -61,6 +70,8 @@ class UNetCRF(Method):
         scores = shrink(logits.float().softmax(dim=1), config.longest_px)
         image = shrink(unit_range(batch.image), config.longest_px)
         inside = shrink(batch.inside()[:, None], config.longest_px)[:, 0] > 1 - 1e-4
-        sigma_px = config.sigma_xy * max(scores.shape[-2:])
+        height, width = logits.shape[-2:]
+        sigma_px = self.pixels["sigma_xy_px"] * max(scores.shape[-2:]) / max(height, width)
         energy = dense_energy(scores, image, inside, sigma_px, config.sigma_intensity)
-        return {"pce": partial_cross_entropy(logits, batch.target), "crf": config.weight_crf * energy}
+        weight = config.weight_crf * height * width / self.pixels["field_px"] ** 2
+        return {"pce": partial_cross_entropy(logits, batch.target), "crf": weight * energy}

@@ -15,6 +15,7 @@ PAPERS = {
     "gated_crf": {"radius_px": 5, "sigma_xy_px": 6.0},
     "postdae": {"patch_px": 20, "radius_px": 4, "jitter_px": 3},
     "shapepu": {"occlusion_px": 32},
+    "unet_crf": {"field_px": 212.0, "sigma_xy_px": pytest.approx(41.3255, abs=6e-4)},
     "zscribbleseg": {"occlusion_px": 32, "puzzle.block_px": 4, "radius_px": 8, "sd_px": 6.0},
 }
 
