@@ -4,6 +4,7 @@ Random slices and scribbles; the whole step: draw, augment, losses, backward, op
 
     python benchmarks/throughput.py                                  # CUDA where there is one, else the CPU
     python benchmarks/throughput.py --networks unet unet_paper --batch-sizes 4 32 --image-px 212
+    python benchmarks/throughput.py --rows all --image-px 96 --batch-sizes 16    # what `cyclemix plan` reads
     python benchmarks/throughput.py --jobs 1 2 4                     # trainings side by side on one device
 """
 
@@ -25,6 +26,7 @@ from torch.profiler import ProfilerActivity, profile
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.models import Grid, Recipe, RunConfig
+from cyclemix.config.study import load_methods
 from cyclemix.methods import cyclemix as cyclemix_module
 from cyclemix.methods.base import Slices
 from cyclemix.ops import graphcut, occlusion, rotation, transport
@@ -89,32 +91,42 @@ def phases_timed(clock: Clock) -> Iterator[None]:
             setattr(module, name, function)
 
 
-def make_engine(method: str, network: str, options: argparse.Namespace, batch_size: int) -> Engine:
-    """An engine on random slices: smooth images, about 5 % of the pixels scribbled."""
+BLOCKS = load_methods(record.ROOT / "config" / "methods.yaml")
+
+
+def make_engine(label: str, network: str, options: argparse.Namespace, batch_size: int) -> Engine:
+    """A row's engine on random slices: smooth images, about 5 % of the pixels scribbled."""
     side, device = options.image_px, torch.device(options.device)
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randn((256, 1, side // 8, side // 8), generator=generator)
     image = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
     labelled = torch.rand((256, side, side), generator=generator) < 0.05
     classes = torch.randint(0, 4, (256, side, side), generator=generator)
-    target = torch.where(labelled, classes, UNLABELLED).to(torch.uint8)
+    block = BLOCKS[label]
+    target = torch.where(labelled | (block.supervision == "full"), classes, UNLABELLED).to(torch.uint8)
+    masks = classes.to(torch.uint8).to(device) if block.supervision == "scribble+masks" else None
     settings = RunConfig(
-        label=method,
+        label=label,
         dataset="random",
-        method=method,
-        supervision="scribble",
+        method=block.method,
+        supervision=block.supervision,
         classes=["RV", "MYO", "LV"],
         grid=Grid(spacing_mm=1.37, crop_px=side),
-        config=methods.load(method).Config().model_dump(mode="json"),
+        config=methods.load(block.method).Config(**block.config).model_dump(mode="json"),
         training=Recipe(
-            network=network,
+            network=network_of(label, network),
             base_filters=options.base_filters,
             batch_size=batch_size,
             precision=options.precision,
             compile=options.compile,
         ),
     )
-    return Engine(settings, 0, Slices(image.to(device), target.to(device), ["random"] * 256))
+    return Engine(settings, 0, Slices(image.to(device), target.to(device), ["random"] * 256, masks))
+
+
+def network_of(label: str, network: str) -> str:
+    """``network``, or where it is ``own`` the row's."""
+    return BLOCKS[label].training.get("network", "unet") if network == "own" else network
 
 
 def seconds_a_step(engine: Engine, steps: int, cuda: bool) -> float:
@@ -143,10 +155,10 @@ def convolution_ms(engine: Engine, steps: int, cuda: bool) -> float:
     return sum(times) / 1e3 / steps
 
 
-def measure(method: str, network: str, batch_size: int, options: argparse.Namespace) -> dict[str, object]:
+def measure(label: str, network: str, batch_size: int, options: argparse.Namespace) -> dict[str, object]:
     """One row: the median of repeated runs without the clock, then one run with it for the phases."""
     cuda = options.device == "cuda"
-    engine = make_engine(method, network, options, batch_size)
+    engine = make_engine(label, network, options, batch_size)
     if cuda:
         torch.cuda.reset_peak_memory_stats()
     times = sorted(seconds_a_step(engine, options.steps, cuda) for _ in range(options.repeats))
@@ -158,11 +170,12 @@ def measure(method: str, network: str, batch_size: int, options: argparse.Namesp
             engine.step(state)
         totals = clock.totals()
     return {
-        "method": method,
-        "network": network,
+        "row": label,
+        "network": network_of(label, network),
         "precision": engine.precision,
         "batch_size": batch_size,
         "image_px": options.image_px,
+        "base_filters": options.base_filters,
         "images_per_s": round(batch_size / seconds, 1),
         "ms_per_step": round(1e3 * seconds, 2),
         "peak_gib": round(peak, 2),
@@ -174,7 +187,7 @@ def measure(method: str, network: str, batch_size: int, options: argparse.Namesp
 
 def one_job(options: argparse.Namespace, start: Any, results: Any) -> None:
     """A training among several: steps for some seconds, tells its images a second."""
-    engine = make_engine(options.methods[0], options.networks[0], options, options.batch_sizes[0])
+    engine = make_engine(options.rows[0], options.networks[0], options, options.batch_sizes[0])
     seconds_a_step(engine, options.steps, options.device == "cuda")
     start.wait()
     begin, state, count = time.perf_counter(), State(digest="benchmark"), 0
@@ -197,11 +210,12 @@ def side_by_side(jobs: int, options: argparse.Namespace) -> dict[str, object]:
     for worker in workers:
         worker.join()
     return {
-        "method": options.methods[0],
-        "network": options.networks[0],
+        "row": options.rows[0],
+        "network": network_of(options.rows[0], options.networks[0]),
         "precision": options.precision,
         "batch_size": options.batch_sizes[0],
         "image_px": options.image_px,
+        "base_filters": options.base_filters,
         "images_per_s": round(total, 1),
         "jobs": jobs,
     }
@@ -211,8 +225,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     cuda = torch.cuda.is_available()
     parser.add_argument("--device", default="cuda" if cuda else "cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--methods", nargs="+", default=["unet_pce", "cyclemix"])
-    parser.add_argument("--networks", nargs="+", default=["unet"])
+    parser.add_argument("--rows", nargs="+", default=["unet_pce", "cyclemix"], help="labels, or all")
+    parser.add_argument("--networks", nargs="+", default=["own"], help="own = the row's")
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[32] if cuda else [8])
     parser.add_argument("--image-px", type=int, default=212 if cuda else 128)
     parser.add_argument("--base-filters", type=int, default=32 if cuda else 16)
@@ -223,9 +237,11 @@ def main() -> None:
     parser.add_argument("--jobs", nargs="+", type=int, default=[], help="also this many trainings at once")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each run side by side")
     options = parser.parse_args()
+    if options.rows == ["all"]:
+        options.rows = [label for label, block in BLOCKS.items() if block.grid is None]
     rows = [
-        measure(method, network, batch_size, options)
-        for method in options.methods
+        measure(label, network, batch_size, options)
+        for label in options.rows
         for network in options.networks
         for batch_size in options.batch_sizes
     ]
