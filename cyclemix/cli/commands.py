@@ -252,6 +252,31 @@ def methods(
         typer.echo(catalogue.as_json(file) if as_json else catalogue.listing(file))
 
 
+@commands.command("plan")
+def plan_study(
+    study: Annotated[Path, typer.Argument(help="study file")] = Path("config/config.yaml"),
+    results: Annotated[Path | None, typer.Option(help="results folder; default: the study's")] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="trainings side by side; default: all")] = None,
+) -> None:
+    """Say what a study costs, and how far it is: trainings, hours, expected end.
+
+    \b
+    Examples:
+      cyclemix plan config/paper_cpu.yaml
+      cyclemix plan config/paper_cpu.yaml --cores 8
+    """
+    from cyclemix.config.strict import load_yaml
+    from cyclemix.provenance.digests import hardware
+    from cyclemix.study.cost import describe
+    from cyclemix.study.plan import plan
+
+    values = load_yaml(study) | ({} if results is None else {"results": str(results)})
+    for line in describe(
+        plan(values, study.resolve().parent.parent, str(study)), cores or hardware()["cores"]
+    ):
+        typer.echo(line)
+
+
 @commands.command("new-method")
 def new_method(
     name: Annotated[str, typer.Argument(help="file name and label, e.g. my_method")],

@@ -40,6 +40,14 @@ def exclusive_file(path: Path) -> Iterator[None]:
         yield
 
 
+def held(path: Path) -> bool:
+    """Whether a process holds a lock file now; False where there is none, or no locks."""
+    if not path.is_file():
+        return False
+    with path.open("r+") as handle:
+        return not _try(handle, "whether a training runs is not known")
+
+
 def hold(results: Path) -> None:
     """Hold a results folder until this process ends, against workflows of other copies of the project.
 

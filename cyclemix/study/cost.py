@@ -1,0 +1,133 @@
+"""What a study costs: its trainings, an estimate of their hours from measured speeds, and how far it is."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from cyclemix.files import locks
+from cyclemix.files.layout import run_dir
+from cyclemix.study.plan import Plan
+
+SPEEDS = Path("benchmarks/results/throughput.csv")
+"""Images per second by row on one thread of a CPU, from benchmarks/throughput.py."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A row's measured training speed and what it was measured with."""
+
+    images_per_s: float
+    image_px: int
+    base_filters: int
+    processor: str
+
+    def seconds(self, images: int, crop_px: int, base_filters: int) -> float:
+        """Seconds for so many images: proportional to pixels, and to the square of filters (convolutions)."""
+        work = (crop_px / self.image_px) ** 2 * (base_filters / self.base_filters) ** 2
+        return images * work / self.images_per_s
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Trainings of a study on one data set, or on all.
+
+    Attributes:
+        trainings: rows x folds x seeds.
+        done: finished ones; running: those that a process works on now.
+        seconds: estimate of all trainings on one core; left: of those that are not done.
+        unknown: labels of rows without a measured speed, which the estimates leave out.
+        measured_over_estimated: seconds of finished trainings over their estimates, 1 where none is finished.
+    """
+
+    trainings: int
+    done: int
+    running: int
+    seconds: float
+    left: float
+    unknown: list[str]
+    measured_over_estimated: float = 1.0
+
+
+def load_speeds(folder: Path) -> dict[str, Speed]:
+    """The newest measurement of each row on one CPU thread, by label; none where the file is not there."""
+    path, found = folder / SPEEDS, {}
+    if path.is_file():
+        with path.open(newline="") as stream:
+            for row in csv.DictReader(stream):
+                if row["jobs"] == "1" and row["device"].endswith("(1 threads)"):
+                    processor = row["device"].removesuffix(" (1 threads)")
+                    numbers = int(row["image_px"]), int(float(row["base_filters"]))
+                    found[row["row"]] = Speed(float(row["images_per_s"]), *numbers, processor)
+    return found
+
+
+def progress(plan: Plan, dataset: str, speeds: dict[str, Speed]) -> Progress:
+    """How far the trainings on a data set are, by the files of the results folder."""
+    done, running, total, left, ratios, unknown = 0, 0, 0.0, 0.0, [], []
+    runs = list(_runs(plan, dataset))
+    for label, folder in runs:
+        name = label if label not in plan.points else plan.points[label].method
+        recipe, speed = plan.training(label), speeds.get(name)
+        steps = min(recipe.max_steps, plan.study.at_most_steps or recipe.max_steps)
+        images = steps * recipe.batch_size
+        seconds = (
+            speed.seconds(images, plan.grid(dataset, label).crop_px, recipe.base_filters) if speed else 0.0
+        )
+        unknown += [label] if speed is None else []
+        record = folder / "provenance.json"
+        finished = record.is_file() and (folder / "model.pt").is_file()
+        done += finished
+        running += not finished and locks.held(folder / "train.lock")
+        total, left = total + seconds, left + seconds * (not finished)
+        if finished and seconds:
+            ratios.append(json.loads(record.read_text())["training_seconds"] / seconds)
+    ratio = median(ratios) if ratios else 1.0
+    return Progress(len(runs), done, running, total, left, sorted(set(unknown)), ratio)
+
+
+def _runs(plan: Plan, dataset: str) -> Iterator[tuple[str, Path]]:
+    for label in plan.labels(dataset):
+        for fold in plan.study.protocol.selected_folds:
+            for seed in plan.seeds(label):
+                yield label, run_dir(plan.study.results, dataset, label, fold, seed)
+
+
+def describe(plan: Plan, cores: int, now: float | None = None) -> list[str]:
+    """Lines for people: trainings, hours and the expected end.
+
+    Args:
+        cores: trainings that run side by side, one core each.
+        now: seconds since the epoch; None = the clock.
+    """
+    speeds = load_speeds(plan.folder)
+    found = {dataset: progress(plan, dataset, speeds) for dataset in plan.study.datasets}
+    lines = []
+    for dataset, part in found.items():
+        rows = len(plan.labels(dataset))
+        lines.append(
+            f"{dataset}: {rows} rows, {part.trainings} trainings ({part.done} done, {part.running} running), "
+            f"{part.left * part.measured_over_estimated / 3600:.1f} core hours to go"
+        )
+    total = sum(part.trainings for part in found.values())
+    left = sum(part.left * part.measured_over_estimated for part in found.values())
+    whole = sum(part.seconds * part.measured_over_estimated for part in found.values())
+    end = time.strftime("%a %H:%M", time.localtime((time.time() if now is None else now) + left / cores))
+    lines.append(
+        f"in all {total} trainings, {whole / cores / 3600:.1f} h on {cores} cores, "
+        f"{left / cores / 3600:.1f} h to go; if it runs from now on, it ends on {end}"
+    )
+    unknown = sorted({label for part in found.values() for label in part.unknown})
+    if unknown:
+        lines.append(f"not counted, as no speed was measured: {', '.join(unknown)}")
+    processors = sorted({speed.processor for speed in speeds.values()})
+    if processors:
+        done = any(part.done for part in found.values())
+        source = "scaled by this study's finished trainings" if done else "another machine differs"
+        lines.append(f"estimated from speeds measured on {'; '.join(processors)}; {source}")
+    return lines
