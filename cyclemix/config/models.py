@@ -115,9 +115,10 @@ class Augmentation(StrictModel):
 class Recipe(StrictModel):
     """What of training determines the model."""
 
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
         "auto",
-        description="auto = bf16 on CUDA, and on a CPU where it is measured 1.25 times as fast; else fp32",
+        description="auto = bf16 on CUDA, and on a CPU where it is measured 1.25 times as fast; else fp32; "
+        "tf32 = fp32 whose convolutions and products are rounded to TF32 on CUDA, plain fp32 on a CPU",
     )
     network: str = Field(
         "unet",

@@ -27,11 +27,14 @@ REPEATS = 7
 
 
 def resolve(device: torch.device, precision: str) -> str:
-    """``fp32`` or ``bf16``, for a training, a prediction or a validation as a whole.
+    """``fp32``, ``tf32`` or ``bf16``, for a training, a prediction or a validation as a whole.
 
     Args:
-        precision: as the recipe has it; any value but ``auto`` is returned as it is.
+        precision: as the recipe has it. ``tf32`` is fp32 on a CPU, which has no TF32; any other value but
+            ``auto`` is returned as it is.
     """
+    if precision == "tf32" and device.type == "cpu":
+        return "fp32"
     if precision != "auto":
         return precision
     if device.type == "cuda":

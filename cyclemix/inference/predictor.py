@@ -29,7 +29,7 @@ def probabilities(
         net: network in evaluation mode, on the device of ``image``.
         image: (D,1,H,W) float32.
         test_time_augmentation: mean over the flips and, for square slices, the quarter turns (8 views).
-        precision: ``fp32`` or ``bf16``; None = as the caller's autocast has it.
+        precision: ``fp32``, ``tf32`` or ``bf16``; None = as the caller's autocast has it.
 
     Returns:
         (D,C,H,W) float32, summing to 1 over C.
@@ -90,7 +90,7 @@ def segment_volume(
 
     Args:
         image: (D,1,H,W) prepared slices.
-        precision: ``fp32`` or ``bf16``.
+        precision: ``fp32``, ``tf32`` or ``bf16``.
 
     Returns:
         (D,H',W') uint8 twice: as predicted (one view, no post-processing), and as ``inference`` says.

@@ -15,5 +15,11 @@ def full_precision(device_type: str) -> AbstractContextManager[object]:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The autocast context of ``fp32`` (none) or ``bf16``; parameters, losses and statistics stay in fp32."""
+    """The autocast context of ``fp32``, ``tf32`` (none) or ``bf16``; parameters, losses, statistics are fp32.
+
+    On CUDA it also sets whether convolutions and matrix products of fp32 numbers may round them to TF32: for
+    ``tf32`` alone. That stays so after the context, because the backward pass runs outside it.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

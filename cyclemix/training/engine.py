@@ -67,7 +67,7 @@ class Engine:
         slices: what it trains on; everything lives on their device.
 
     Attributes:
-        precision: ``fp32`` or ``bf16``, what ``auto`` came to when the training began.
+        precision: ``fp32``, ``tf32`` or ``bf16``, what ``auto`` came to when the training began.
     """
 
     def __init__(self, settings: RunConfig, seed: int, slices: Slices) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from cyclemix.inference import precision
+from cyclemix.ops.precision import autocast
 
 CPU = torch.device("cpu")
 
@@ -33,6 +35,31 @@ def test_a_set_precision_is_taken_and_nothing_measured(cache: Path, monkeypatch:
     assert precision.resolve(torch.device("cuda"), "auto") == "bf16"
     assert not calls
     assert not cache.exists()
+
+
+@pytest.fixture
+def tf32_flags() -> Iterator[Callable[[], tuple[bool, bool]]]:
+    """Reads whether CUDA's matrix products and convolutions may round to TF32; restores both."""
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    yield lambda: (products.allow_tf32, convolutions.allow_tf32)
+    products.allow_tf32, convolutions.allow_tf32 = before
+
+
+def test_tf32_is_fp32_with_rounded_products_on_cuda_alone(
+    tf32_flags: Callable[[], tuple[bool, bool]],
+) -> None:
+    cuda = torch.device("cuda")
+    assert precision.resolve(CPU, "tf32") == "fp32"
+    assert precision.resolve(cuda, "tf32") == "tf32"
+    with autocast(cuda, "tf32"):
+        assert not torch.is_autocast_enabled("cuda")
+        assert tf32_flags() == (True, True)
+    assert tf32_flags() == (True, True)  # the backward pass is outside
+    with autocast(CPU, "fp32"):
+        assert tf32_flags() == (True, True)  # the CPU leaves them alone
+    with autocast(cuda, "fp32"):
+        assert tf32_flags() == (False, False)
 
 
 @pytest.mark.parametrize(("speedup", "expected"), [(1.24, "fp32"), (1.25, "bf16"), (2.0, "bf16")])
