@@ -10,10 +10,18 @@ from typing import Any
 
 from cyclemix.config.strict import ConfigError
 from cyclemix.data.manifests import RemoteFile, remote_files
+from cyclemix.data.readers.volumes import files_in
 from cyclemix.data.spec import DatasetSpec
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
-TOKENS = {"subject": r"[^/]+?", "frame": r"[^/_]+?", "part": r".+?", "folder": r".+?"}
+TOKENS = {
+    "subject": r"[^/]+?",
+    "frame": r"[^/_]+?",
+    "view": r"[^/]+?",
+    "part": r".+?",
+    "folder": r".+?",
+}
+"""What each placeholder stands for; ``view`` is a frame whose name may hold underscores."""
 
 
 @dataclass(frozen=True, order=True)
@@ -82,9 +90,20 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
     return [cases[name] for name in sorted(cases)]
 
 
+def images_of(spec: DatasetSpec) -> dict[str, Path]:
+    """Every image of a data set's own folder that the patterns cover, `exclude`d or not, by case."""
+    places = _Places.of(spec, Path())
+    pattern, folder = places.pattern("image")
+    return {
+        case_name(spec, identity): (folder or Path()) / expand(spec, pattern or "", identity, "all")
+        for identity in places.identities()
+    }
+
+
 def expand(spec: DatasetSpec, pattern: str, identity: Identity, part: str) -> str:
     """Fill a pattern's placeholders in."""
-    names = {"subject": identity.subject, "frame": identity.frame, "folder": identity.folder}
+    names = {"subject": identity.subject, "folder": identity.folder}
+    names |= {"frame": identity.frame, "view": identity.frame}
     names["case"] = _case_in_files(spec).format(**names)
     return pattern.format(part=spec.folders.get(part, part), **names)  # type: ignore[call-overload]
 
@@ -92,7 +111,8 @@ def expand(spec: DatasetSpec, pattern: str, identity: Identity, part: str) -> st
 def case_name(spec: DatasetSpec, identity: Identity) -> str:
     """The case's name; of ``{folder}`` it takes the folders joined by hyphens."""
     folder = identity.folder.replace("/", "-")
-    return spec.case.format(subject=identity.subject, frame=identity.frame, folder=folder)
+    frame = identity.frame
+    return spec.case.format(subject=identity.subject, frame=frame, view=frame, folder=folder)
 
 
 def subject_name(spec: DatasetSpec, identity: Identity) -> str:
@@ -127,7 +147,7 @@ def match(spec: DatasetSpec, pattern: str) -> re.Pattern[str]:
         elif piece not in TOKENS:
             raise ConfigError(
                 f"{spec.label}: unknown placeholder {{{piece}}} in {pattern!r}; known: case, "
-                "subject, frame, part, folder"
+                "subject, frame, view, part, folder"
             )
         elif piece in seen:
             text += f"(?P={piece})"
@@ -173,7 +193,7 @@ class _Places:
             others = [spec.files.label, spec.files.scribble]
         else:
             pattern, folder = self.pattern("image")  # type: ignore[assignment]
-            names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())  # type: ignore[union-attr,arg-type]
+            names = [path.relative_to(folder).as_posix() for path in files_in(folder)]  # type: ignore[arg-type]
             where, others = str(folder), [self.pattern("label")[0], self.pattern("scribble")[0]]
         expression = match(spec, pattern)
         masks = [match(spec, o) for o in others if o and "{" in _file(o) != _file(pattern)]
@@ -223,7 +243,8 @@ def _identities(spec: DatasetSpec, expression: re.Pattern[str], names: Iterable[
                 "UTF-8; rename the file"
             )
         groups = hit.groupdict()
-        identity = Identity(hit["subject"], groups.get("frame", ""), groups.get("folder", ""))
+        frame = groups.get("frame") or groups.get("view", "")
+        identity = Identity(hit["subject"], frame, groups.get("folder", ""))
         if identity in found:
             who = " ".join(filter(None, (identity.folder, identity.subject, identity.frame)))
             raise ConfigError(

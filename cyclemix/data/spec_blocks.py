@@ -44,7 +44,8 @@ def _grid_kind(value: Any) -> str:
 class FilePatterns(StrictModel):
     """Where a case's files lie.
 
-    Placeholders: {case}, {subject}, {frame}, {part} (the part's folder), {folder} (any folders in between).
+    Placeholders: {case}, {subject}, {frame}, {view} (a frame whose name may hold underscores), {part} (the
+    part's folder), {folder} (any folders in between).
     NIfTI (.nii, .nii.gz), MetaImage (.mha, .mhd) and NRRD (.nrrd, .nhdr) are recognised by the ending;
     ``archive.zip::member`` reads a member of a zip, ``volume.h5::name`` an array of an HDF5 file.
     """

@@ -21,7 +21,7 @@ from cyclemix.data.outputs import is_marked, refuse_foreign
 from cyclemix.data.prepare import normalise
 from cyclemix.data.readers.native import DataError, read_image
 from cyclemix.data.readers.roles import labels_beside_images
-from cyclemix.data.readers.volumes import SUFFIXES, is_volume, stem
+from cyclemix.data.readers.volumes import SUFFIXES, files_in, is_volume, stem
 from cyclemix.data.resample import make_geometry
 from cyclemix.data.store import Geometry
 from cyclemix.files.atomic import write_text
@@ -150,7 +150,7 @@ def find_images(places: Sequence[Path]) -> list[Path]:
     for place in places:
         inside = [place]
         if place.is_dir():
-            inside = _without_labels(place, sorted(filter(is_volume, place.iterdir())))
+            inside = _without_labels(place, list(filter(is_volume, files_in(place, deep=False))))
             if not inside:
                 raise ConfigError(f"{place}: expected images ({', '.join(SUFFIXES)}), found none")
         found += inside

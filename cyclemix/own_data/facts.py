@@ -34,6 +34,8 @@ class Case:
 
     name: str
     subject: str
+    folder: str = ""
+    """Where its image lies."""
     shape: tuple[int, int, int] | None = None
     spacing_mm: tuple[float, float, float] | None = None
     grey: tuple[float, float, float] | None = None

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
-from cyclemix.config.strict import ConfigError
 from cyclemix.data.readers.roles import CHANNEL, ROLE, role_of_name
-from cyclemix.data.readers.volumes import SUFFIXES, is_volume, stem, suffix_of
+from cyclemix.data.readers.volumes import stem, suffix_of
+from cyclemix.own_data.case_names import naming_of
 
 KINDS = ("image", "label", "scribble")
+
+MOST_NAMES = 4
+"""Names that a note lists."""
+
+NO_ROLES: Mapping[Path, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,8 @@ class Found:
     """Folders of no role (two at most, outer ones joined), and the name without affix if any is left."""
     template: str
     """The path with ``{0}``, ``{1}``, ... for the parts of the key."""
+    named: str = ""
+    """The role that a word in the path gives; empty where none does."""
 
 
 @dataclass(frozen=True)
@@ -46,40 +54,41 @@ class Layout:
     Attributes:
         patterns: by kind, as the YAML file takes them.
         case: how cases are named.
-        notes: what was left out and why.
+        cases: those with an image and a label or scribble.
+        exclude: names of other images that the patterns cover.
+        loose: volumes in no case: images with neither, and what no pattern covers.
+        checks: choices that a person should check, one sentence each.
+        notes: what else a person should know.
     """
 
     patterns: dict[str, str]
     case: str
     cases: list[CaseFiles]
     exclude: list[str] = field(default_factory=list)
+    loose: list[Path] = field(default_factory=list)
+    checks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def used(self) -> int:
+        """Number of files in cases."""
+        return sum(len(case.files) for case in self.cases)
 
-def find_layout(folder: Path) -> Layout:
-    """Look at every volume below ``folder``.
 
-    Raises:
-        ConfigError: no folder, no volume, or no image that has a label or a scribble.
+def find_layout(folder: Path, paths: Sequence[Path], roles: Mapping[Path, str] = NO_ROLES) -> Layout:
+    """Group the volumes of a folder into cases; without any case where no image has a label or scribble.
+
+    Args:
+        folder: that the patterns start from.
+        paths: volumes below it.
+        roles: kinds of files whose content was looked at; names give those of the others.
     """
-    if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder; name the one that holds images and labels")
-    paths = [path for path in sorted(folder.rglob("*")) if is_volume(path)]
-    if not paths:
-        raise ConfigError(f"{folder}: no volume below it; expected files ending in {', '.join(SUFFIXES)}")
     # `scan 2` may be a name, or say that this is the image of case 2: what pairs more files is right.
-    readings = [[_classify(path, folder, image_words) for path in paths] for image_words in (False, True)]
-    made = [_layout(found) for found in readings]
-    best = max(made, key=lambda layout: len(layout.cases))
-    if not best.cases:
-        raise ConfigError(
-            f"{folder}: {len(paths)} volumes, but none is an image with a label or scribble of its name; "
-            "name the folders images, labels and scribbles, or the files NAME, NAME_gt and NAME_scribble"
-        )
-    return best
+    readings = [_found(folder, paths, roles, image_words) for image_words in (False, True)]
+    return max((_layout(folder, found) for found in readings), key=lambda layout: layout.used)
 
 
-def _layout(found: list[Found]) -> Layout:
+def _layout(folder: Path, found: list[Found]) -> Layout:
     """Group the files of the commonest templates by case."""
     usual = {kind: _usual_template(found, kind) for kind in KINDS}
     groups: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
@@ -88,84 +97,84 @@ def _layout(found: list[Found]) -> Layout:
             groups[file.key][file.kind] = file.path
     whole = {key: files for key, files in groups.items() if "image" in files and len(files) > 1}
     if not whole:
-        return Layout({}, "", [])
-    naming = _naming(sorted(whole))
+        return Layout({}, "", [], loose=[file.path for file in found])
+    naming = naming_of(sorted(whole))
     templates = {kind: usual[kind] for kind in KINDS if any(kind in files for files in whole.values())}
     patterns = {kind: naming.fill(template) for kind, template in templates.items() if template is not None}
     cases = [CaseFiles(naming.subject(key), whole[key]) for key in sorted(whole)]
-    bare = sorted(naming.name(key) for key, files in groups.items() if "image" in files and key not in whole)
-    others = len(found) - len(bare) - sum(len(files) for files in whole.values())
+    bare = {key: files["image"] for key, files in groups.items() if "image" in files and key not in whole}
+    used = {*bare.values(), *(path for files in whole.values() for path in files.values())}
+    names = sorted(naming.name(key) for key in bare)
+    rivals = {kind: _rivals(found, kind, usual[kind], whole) for kind in patterns}
+    named = {path for others in rivals.values() for paths in others.values() for path in paths}
+    unused = [file.path for file in found if file.path not in used]
+    checks = [
+        f"there are several {kind} files per case: {_first(folder, _of(kind, whole))} is "
+        f"used, {_first(folder, paths)} is not. If the other is right, change files.{kind}"
+        for kind, others in rivals.items()
+        for _, paths in sorted(others.items())
+    ]
     notes = []
     if bare:
-        notes.append(f"{len(bare)} images have neither label nor scribble; they stand under `exclude`")
-    if others:
-        notes.append(f"{others} other volumes fit no pattern of the rest and are not used")
-    return Layout(patterns, naming.case, cases, bare, notes)
+        what = f"{len(bare)} images have neither label nor scribble and are left out"
+        notes.append(f"{what}: {some(names)}")
+    if others := [path.relative_to(folder).as_posix() for path in unused if path not in named]:
+        what = f"{len(others)} other volumes are not used, since they fit no pattern of the rest"
+        notes.append(f"{what}: {some(others)}")
+    return Layout(patterns, naming.case, cases, names, [*bare.values(), *unused], checks, notes)
 
 
-@dataclass(frozen=True)
-class _Naming:
-    """Which placeholder stands for each part of a key, and how a case is named."""
-
-    parts: tuple[str, ...]
-    case: str
-
-    def fill(self, template: str) -> str:
-        """A template as a pattern of the YAML file; neighbouring folders are one."""
-        return template.format(*(f"{{{part}}}" for part in self.parts)).replace(
-            "{folder}/{folder}", "{folder}"
-        )
-
-    def subject(self, key: tuple[str, ...]) -> str:
-        """The subject's name as the data set will read it."""
-        values = self._values(key)
-        folder = values.get("folder", "")
-        return f"{folder}_{values['subject']}" if "{folder}" in self.case else values["subject"]
-
-    def name(self, key: tuple[str, ...]) -> str:
-        """The case's name as the data set will read it."""
-        return self.case.format(**{"frame": "", "folder": "", **self._values(key)})
-
-    def _values(self, key: tuple[str, ...]) -> dict[str, str]:
-        folders = [value for part, value in zip(self.parts, key, strict=True) if part == "folder"]
-        values = {part: value for part, value in zip(self.parts, key, strict=True) if part != "folder"}
-        values["folder"] = "-".join(folders).replace("/", "-")
-        if "case" in values:
-            name = values.pop("case")
-            subject, _, frame = name.rpartition("_") if "{frame}" in self.case else (name, "", "")
-            values = {"subject": subject, "frame": frame} | values
-        return values
+def _rivals(
+    found: list[Found], kind: str, chosen: str | None, cases: Collection[tuple[str, ...]]
+) -> dict[str, list[Path]]:
+    """Files by template that are of the same kind and cases as the chosen ones."""
+    others: dict[str, list[Path]] = defaultdict(list)
+    for file in found:
+        if file.kind == kind and file.template != chosen and file.key in cases:
+            others[file.template].append(file.path)
+    return others
 
 
-def _naming(keys: list[tuple[str, ...]]) -> _Naming:
-    """Placeholders for the parts of keys, which are all equally long: folders, then the name."""
-    names = [key[-1] for key in keys]
-    case = "{subject}_{frame}" if _frames(names) else "{subject}"
-    if len(keys[0]) == 1:
-        return _Naming(("case",), case)
-    folders = [key[-2] for key in keys]
-    pairs = list(zip(folders, names, strict=True))
-    if all(name == folder for folder, name in pairs):
-        last, case = ("subject", "case"), "{subject}"
-    elif all(name.startswith(f + "_") and "_" not in name[len(f) + 1 :] for f, name in pairs):
-        last, case = ("subject", "case"), "{subject}_{frame}"
-    elif len(set(names)) < len(set(folders)) and not any("_" in name for name in names):
-        last, case = ("subject", "frame"), "{subject}_{frame}"
-    else:
-        last = ("folder", "case")
-    naming = _Naming((*["folder"] * (len(keys[0]) - 2), *last), case)
-    if "folder" in naming.parts and len({naming.name(key) for key in keys}) < len(keys):
-        return _Naming(naming.parts, "{folder}_" + case)
-    return naming
+def _of(kind: str, cases: Mapping[tuple[str, ...], Mapping[str, Path]]) -> list[Path]:
+    return [files[kind] for files in cases.values() if kind in files]
 
 
-def _frames(names: list[str]) -> bool:
-    """Whether names look like SUBJECT_FRAME: most subjects have several, and there are several subjects."""
-    if not all(re.fullmatch(r".*[^_]_[^_]+", name) for name in names):
-        return False
-    per_subject = Counter(name.rpartition("_")[0] for name in names)
-    several = sum(count > 1 for count in per_subject.values())
-    return len(per_subject) >= 3 and several * 2 >= len(per_subject)
+def _first(folder: Path, paths: list[Path]) -> str:
+    first = min(paths).relative_to(folder).as_posix()
+    return f"{first} ({len(paths)} such files)" if len(paths) > 1 else first
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names of a list, and whether there are more."""
+    return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
+
+
+def _found(folder: Path, paths: Sequence[Path], roles: Mapping[Path, str], image_words: bool) -> list[Found]:
+    named = [_classify(path, folder, image_words) for path in paths if path not in roles]
+    cases = {file.key for file in named if file.kind == "image"}
+    return named + [_by_content(path, folder, kind, cases) for path, kind in roles.items()]
+
+
+def _by_content(path: Path, folder: Path, kind: str, cases: Collection[tuple[str, ...]]) -> Found:
+    """A file whose content gives its role: it is of the image with whose name its own begins or ends."""
+    plain = _classify(path, folder, image_words=False)
+    relative, name = path.relative_to(folder), stem(path)
+    best: tuple[str, tuple[str, ...]] = ("", ())
+    for key in cases:
+        known = key[-1] if key else ""
+        around = name.partition(known)[::2] if known and known in name else ("x", "x")
+        bounded = not around[0][-1:].isalnum() and not around[1][:1].isalnum()
+        if bounded and not all(around) and key[:-1] in (plain.key[:-1], ()) and len(known) > len(best[0]):
+            best = (known, key)
+    known, key = best
+    if not known:
+        return replace(plain, kind=plain.named or kind)
+    folders = "".join(f"{_literal(part)}/" for part in relative.parts[:-1])
+    if len(key) > 1:
+        folders = plain.template.rpartition("/")[0] + "/"
+    before, after = name.partition(known)[::2]
+    template = f"{folders}{_literal(before)}{{{len(key) - 1}}}{_literal(after + suffix_of(path))}"
+    return Found(path, plain.named or kind, key, template)
 
 
 def _classify(path: Path, folder: Path, image_words: bool) -> Found:
@@ -190,7 +199,7 @@ def _classify(path: Path, folder: Path, image_words: bool) -> Found:
     template = "".join(f"{{{next(places)}}}/" if own else _literal(text) + "/" for own, text in pieces)
     place = f"{{{len(key)}}}" if rest else ""
     template += _literal(before) + place + _literal(after + ending)
-    return Found(path, kind or "image", (*key, rest) if rest else tuple(key), template)
+    return Found(path, kind or "image", (*key, rest) if rest else tuple(key), template, kind)
 
 
 def _literal(text: str) -> str:
@@ -198,8 +207,16 @@ def _literal(text: str) -> str:
 
 
 def _usual_template(found: list[Found], kind: str) -> str | None:
-    """The commonest template of a role, of images with a partner among those; None where there is none."""
-    partners = {file.key for file in found if file.kind != "image"}
+    """The template of most files of a role that have a partner; of several, of the role's first word."""
+    partners = {file.key for file in found if (file.kind == "image") == (kind != "image")}
     files = [file for file in found if file.kind == kind]
-    counts = Counter(file.template for file in files if kind != "image" or file.key in partners)
-    return max(counts, key=lambda template: (counts[template], template)) if counts else None
+    counts = Counter(file.template for file in files if file.key in partners) or Counter(
+        file.template for file in files if kind != "image"
+    )
+    return max(counts, key=lambda template: (counts[template], -_rank(template), template), default=None)
+
+
+def _rank(template: str) -> int:
+    """Place of the template's role word among all words; a person's labels come before segmentations."""
+    bounded = (rf"(?<![a-z]){word}(?![a-z])" for word in ROLE)
+    return next((i for i, word in enumerate(bounded) if re.search(word, template.lower())), len(ROLE))

@@ -8,24 +8,30 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import yaml
 
-from cyclemix.config.strict import ConfigError
+from cyclemix.config.strict import ConfigError, validate
+from cyclemix.data.cases import images_of
 from cyclemix.data.readers.native import DataError
+from cyclemix.data.readers.volumes import SUFFIXES, files_in, is_volume
+from cyclemix.data.spec import DatasetSpec
 from cyclemix.files.atomic import write_text
 from cyclemix.files.parallel import parallel
-from cyclemix.own_data.folder_layout import Layout, find_layout
-from cyclemix.own_data.label_values import Contents, look, name_values
+from cyclemix.own_data.folder_layout import Layout, find_layout, some
+from cyclemix.own_data.label_values import Contents, look, name_values, role_by_content
 from cyclemix.own_data.yaml_text import dataset_text, study_text
 
 log = logging.getLogger(__name__)
 
 MANY_SUBJECTS = 30
 """From here on one split with a test list; below, k-fold, which tests on every subject."""
+
+LABELLED = ("label", "scribble")
 
 PARTS = {"train": 0.6, "val": 0.15, "test": 0.25}
 
@@ -70,42 +76,90 @@ def draft(folder: Path, name: str, output: Path, study: Path, threads: int) -> D
     for path in (output, study, table):
         if path.exists():
             raise ConfigError(f"{path}: exists already; delete it, or choose another --name or --output")
-    layout = find_layout(folder)
-    contents = _read(layout, threads)
+    layout, contents = _lay_out(folder, threads)
     layout, tables, notes = name_values(folder, layout, contents)
     dense = {case.subject for case in layout.cases if "label" in case.files}
     split = table if len(dense) >= MANY_SUBJECTS else None
+    layout = replace(layout, exclude=[])
+    text = dataset_text(name, folder, output, layout, tables, notes, split)
+    layout = replace(layout, exclude=_others(text, name, output.parent, layout))
     files = {
         output: dataset_text(name, folder, output, layout, tables, notes, split),
         study: study_text(name, study, layout, len(dense), official=split is not None),
     }
     if split is not None:
         files[split] = _split_text(layout, dense)
-    return Draft(files, [*layout.notes, *notes])
+    return Draft(files, [*layout.checks, *layout.notes, *notes])
 
 
-def _read(layout: Layout, threads: int) -> dict[str, list[Contents]]:
-    """What every label and scribble file holds, by kind."""
-    wanted = [
-        (kind, case.files[kind])
-        for kind in ("label", "scribble")
-        for case in layout.cases
-        if kind in case.files
-    ]
-    contents = parallel(lambda item: _look(item[1]), wanted, threads, "reading", "file")
-    found: dict[str, list[Contents]] = {"label": [], "scribble": []}
-    for (kind, _), content in zip(wanted, contents, strict=True):
-        if content is not None:
-            found[kind].append(content)
-    return found
+def _lay_out(folder: Path, threads: int) -> tuple[Layout, dict[str, list[Contents]]]:
+    """The cases of a folder, by names and, of files that names leave out, by content; what labels hold.
+
+    Raises:
+        ConfigError: no folder, no volume, or no image that has a label or a scribble.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder; name the one that holds images and labels")
+    paths = [path for path in files_in(folder) if is_volume(path)]
+    if not paths:
+        raise ConfigError(f"{folder}: no volume below it; expected files ending in {', '.join(SUFFIXES)}")
+    layout = find_layout(folder, paths)
+    marked = [case.files[kind] for case in layout.cases for kind in LABELLED if kind in case.files]
+    looked, problems = _look([*marked, *layout.loose], threads)
+    dense = {v for c in layout.cases if "label" in c.files for v in _values(looked.get(c.files["label"]))}
+    roles = {path: role_by_content(looked[path], dense) for path in layout.loose if path in looked}
+    other = find_layout(folder, paths, roles) if roles else layout
+    if other.used > layout.used:
+        names = some([path.relative_to(folder).as_posix() for path in roles])
+        other.checks.append(f"{len(roles)} files are taken for labels or scribbles by their content: {names}")
+        layout = other
+    if not layout.cases:
+        raise ConfigError(
+            f"{folder}: {len(paths)} volumes, but none is an image with a label or scribble of its name; "
+            "name the folders images, labels and scribbles, or the files NAME, NAME_gt and NAME_scribble"
+        )
+    contents: dict[str, list[Contents]] = {kind: [] for kind in LABELLED}
+    for kind in LABELLED:
+        files = [case.files[kind] for case in layout.cases if kind in case.files]
+        contents[kind] = [looked[path] for path in files if path in looked]
+        unread = [problems[path] for path in files if path in problems]
+        for problem in unread:
+            log.warning("%s", problem)
+        if unread and not contents[kind]:
+            raise ConfigError(
+                f"{folder}: none of {len(files)} {kind} files can be read; the first: {unread[0]}"
+            )
+    return layout, contents
 
 
-def _look(path: Path) -> Contents | None:
+def _others(text: str, name: str, place: Path, layout: Layout) -> list[str]:
+    """Names of images that the drafted patterns cover and that are no case: each goes under `exclude`."""
+    values = yaml.safe_load(text)
+    values.pop("split_table", None)
+    spec = validate(DatasetSpec, {**values, "label": name, "folder": str(place.resolve())}, name)
+    cases = {case.files["image"].resolve() for case in layout.cases}
+    return sorted(case for case, path in images_of(spec).items() if path.resolve() not in cases)
+
+
+def _values(content: Contents | None) -> set[int]:
+    return set(content.pixels) if content is not None else set()
+
+
+def _look(paths: Sequence[Path], threads: int) -> tuple[dict[Path, Contents], dict[Path, str]]:
+    """What label files hold, and why others are none."""
+    results = parallel(_try, paths, threads, "reading", "file")
+    pairs = list(zip(paths, results, strict=True))
+    return (
+        {path: result for path, result in pairs if isinstance(result, Contents)},
+        {path: result for path, result in pairs if isinstance(result, str)},
+    )
+
+
+def _try(path: Path) -> Contents | str:
     try:
         return look(path)
     except DataError as error:
-        log.warning("%s", error)
-        return None
+        return str(error)
 
 
 def _split_text(layout: Layout, dense: set[str]) -> str:

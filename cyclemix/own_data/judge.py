@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import string
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
 from statistics import median
 
 from cyclemix.config.models import Grid
@@ -24,6 +26,17 @@ FEWEST = 4
 ANISOTROPY = 2.0
 """Voxels this much longer along another axis than across slices: the slices lie along that axis."""
 
+SEPARATORS = "_-. "
+"""Characters between the parts of a subject's name."""
+
+ALNUM = string.ascii_letters + string.digits
+
+MOST_VIEWS = 4
+"""Subjects of one person under several names; folders and beginnings of more are sites or studies."""
+
+LEAST_GROUPS = 2
+"""Folders or beginnings from which on one of them may be a person."""
+
 LEAST_DENSE = 3
 """Densely labelled subjects that k-fold needs: one to test, one to select the model, one to train."""
 
@@ -37,6 +50,7 @@ def judge(spec: DatasetSpec, cases: Sequence[Case], grid: Grid | None) -> list[F
     _judge_outliers(cases)
     return [
         *_duplicates(spec, cases),
+        *_same_person(spec, cases),
         *_supervision(spec, cases),
         *_classes(spec, cases),
         *_values(spec, cases),
@@ -111,6 +125,46 @@ def _duplicates(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
             yield Finding("error", "", f"{names} hold the same image under different subjects", remedy)
         else:
             yield Finding("warning", "", f"{names} hold the same image", "`exclude` all but one")
+
+
+def _same_person(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
+    """Subjects that may be one person: a few in a folder of their own, or with one beginning of names."""
+    folders: dict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        folders[case.folder].add(case.subject)
+    beginnings = _beginnings({case.subject for case in cases})
+    kinds = (("lie in one folder", folders), ("begin with one name", beginnings))
+    for what, groups in kinds:
+        several = {key: sorted(names) for key, names in groups.items() if _persons(spec, names) > 1}
+        few = max((len(names) for names in several.values()), default=0) <= MOST_VIEWS
+        if not several or not few or len(groups) < LEAST_GROUPS:
+            continue
+        key, names = min(several.items())
+        more = f", and so in {len(several) - 1} more" if len(several) > 1 else ""
+        text = f"the subjects {_some(names)} {what}, {Path(key).name}{more}"
+        remedy = (
+            "if they are one person, correct `case` and `files` so that {subject} is the person, or name "
+            "them under `same_person`: folds must not share persons"
+        )
+        yield Finding("warning", "", text, remedy)
+
+
+def _beginnings(subjects: Collection[str]) -> dict[str, set[str]]:
+    """Subjects by the beginning of their names: before the last part, or another subject's whole name."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for subject in subjects:
+        start = subject.rstrip(ALNUM).rstrip(SEPARATORS)
+        counted = subject[len(start) :].strip(SEPARATORS).isdigit() and not any(map(str.isdigit, start))
+        if start and not counted:  # `scan 1` and `scan 2` are two persons, `p1_1` and `p1_2` perhaps one
+            groups[start].add(subject)
+        for place, letter in enumerate(subject):
+            if letter in SEPARATORS and subject[:place] in subjects:
+                groups[subject[:place]] |= {subject[:place], subject}
+    return groups
+
+
+def _persons(spec: DatasetSpec, subjects: Iterable[str]) -> int:
+    return len({spec.person(subject) for subject in subjects})
 
 
 def _supervision(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -248,6 +248,12 @@ def _thin(files: Sequence[Contents]) -> bool:
     """Whether the values beside the usual one are strokes rather than regions."""
     shares = [share for content in files for value, share in content.inner.items() if value != content.usual]
     return bool(shares) and float(np.median(shares)) < THIN
+
+
+def role_by_content(content: Contents, dense: Collection[int]) -> str:
+    """``label`` or ``scribble``: scribbles are thin, or mark most pixels with a value that no label has."""
+    thin = _thin([content]) or (bool(dense) and content.usual not in dense)
+    return "scribble" if thin else "label"
 
 
 def _as_scribbles(layout: Layout) -> Layout:

@@ -32,7 +32,7 @@ LEAVE_OUT = "repair the file or add the case to `exclude`"
 
 def read_case(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Case:
     """Read a case's files, each on its own, so that one that is damaged hides nothing of the others."""
-    case = Case(entry["case"], entry["subject"])
+    case = Case(entry["case"], entry["subject"], str(Path(reference_path(raw_dir, entry, "image")).parent))
     image: np.ndarray | None = None
     try:
         image, case.spacing_mm, _ = read_native(spec, raw_dir, entry, "image")

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.data.outputs import refuse_foreign, written_image
 from cyclemix.data.readers.native import DataError, Header, header_spacing, load_volume, slices_first
-from cyclemix.data.readers.volumes import SUFFIXES, is_volume, stem
+from cyclemix.data.readers.volumes import SUFFIXES, files_in, is_volume, stem
 from cyclemix.data.scribbles.keep import keep_fraction, keep_slices
 from cyclemix.data.scribbles.simulate import AnnotatorStyle, simulate_volume
 from cyclemix.data.scribbles.strokes import as_records, beside_experts, measure, summarise
@@ -115,7 +115,7 @@ def find_files(labels: Sequence[Path], output_dir: Path) -> list[Path]:
     """
     found: list[Path] = []
     for path in labels:
-        inside = sorted(filter(is_volume, path.iterdir())) if path.is_dir() else [path]
+        inside = list(filter(is_volume, files_in(path, deep=False))) if path.is_dir() else [path]
         if not inside:
             raise ValueError(f"{path}: no label file ({', '.join(SUFFIXES)}) in this folder")
         found += inside

@@ -29,7 +29,7 @@ terms: internal
 root: {root}
 
 # {counts}
-files:
+{checks}files:
 {patterns}
 
 # CHECK how {{case}} is made up. All cases of a {{subject}} stay on one side of every fold: where one person
@@ -84,7 +84,8 @@ def dataset_text(
     """``config/datasets/NAME.yaml``; ``notes`` say what is uncertain about the tables."""
     counts = {kind: sum(kind in case.files for case in layout.cases) for kind in ("scribble", "label")}
     subjects = len({case.subject for case in layout.cases})
-    exclude = f"\n# Images without label or scribble.\nexclude: {one_line(layout.exclude)}\n"
+    exclude = "\n# Volumes that the patterns cover and that are no image with a label or scribble.\n"
+    exclude += f"exclude: {one_line(layout.exclude)}\n"
     lists = "\n# CHECK who trains, selects and tests: drawn at random; edit the table.\nsplit_table: {}\n"
     return DATASET.format(
         folder=folder,
@@ -93,6 +94,7 @@ def dataset_text(
         root=one_line(_relative(folder, output.parent)),
         counts=f"{len(layout.cases)} images of {subjects} subjects: {counts['scribble']} with scribbles, "
         f"{counts['label']} with dense labels. {{folder}} stands for any folders in between.",
+        checks="".join(_comment(f"CHECK {check}.") for check in layout.checks),
         patterns="\n".join(f"  {kind}: {_quoted(pattern)}" for kind, pattern in layout.patterns.items()),
         case=_quoted(layout.case),
         exclude=exclude if layout.exclude else "",

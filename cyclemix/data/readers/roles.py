@@ -10,11 +10,11 @@ from cyclemix.data.readers.volumes import stem
 
 WORDS = {
     "scribble": ("scribbles", "scribble", "scrib", "scr", "strokes"),
-    "label": ("labels", "label", "labelstr", "gt", "groundtruth", "ground_truth", "seg", "segs",
-              "segmentation", "segmentations", "mask", "masks", "manual", "annotation", "annotations"),
+    "label": ("gt", "groundtruth", "ground_truth", "manual", "annotation", "annotations", "labels", "label",
+              "labelstr", "mask", "masks", "seg", "segs", "segmentation", "segmentations"),
     "image": ("images", "image", "imagestr", "img", "imgs", "volume", "volumes", "scan", "scans"),
 }  # fmt: skip
-"""Names of folders and parts of file names, in lower case."""
+"""Names of folders and parts of file names, in lower case; those of a person's labels before the others."""
 
 CHANNEL = "_0000"
 """nnU-Net's ending of the first channel."""

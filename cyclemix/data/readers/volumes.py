@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from cyclemix.data.reading import DataError, split_reference
+
+log = logging.getLogger(__name__)
 
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
 """MetaImage and NRRD, which `cyclemix.data.readers.itk` reads."""
@@ -24,6 +28,40 @@ LONGEST_HEADER = 2**20
 def is_volume(path: Path) -> bool:
     """True for a file with a volume's ending; hidden ones are other programs' notes."""
     return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".") and path.is_file()
+
+
+def files_in(folder: Path, deep: bool = True) -> list[Path]:
+    """Files of a folder, sorted by path: the one listing of users' folders.
+
+    Hidden files and folders are other programs' notes and are left out. Links are followed, to a folder once;
+    a link to nothing and a folder that cannot be read are left out with a warning.
+
+    Args:
+        deep: also those of the folders below.
+    """
+    found: list[Path] = []
+    seen: set[Path] = set()
+    folders, links = [folder], list[Path]()
+    while folders or links:
+        place = folders.pop() if folders else links.pop(0)
+        if place.resolve() in seen:
+            continue
+        seen.add(place.resolve())
+        for path in _visible(place):
+            if path.is_file():
+                found.append(path)
+            elif path.is_dir() and deep:
+                (links if path.is_symlink() else folders).append(path)
+            elif path.is_symlink() and not path.exists():
+                log.warning("%s: a link to nothing, left out; restore its target or delete it", path)
+    return sorted(found)
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    try:
+        yield from (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    except PermissionError as error:
+        log.warning("%s: cannot be read, left out (%s)", folder, error.strerror)
 
 
 def suffix_of(path: Path) -> str:

@@ -123,6 +123,19 @@ def test_where_no_case_can_be_read_nothing_is_said_of_missing_labels(tmp_path: P
     assert not any("no dense label" in text or "no scribbles" in text for _, text in whole)
 
 
+def test_subjects_that_may_be_one_person_are_a_finding(tmp_path: Path) -> None:
+    spec_file = write_own(tmp_path, ("p1_SA", "p1_LA", "p2_SA", "p2_LA"))
+    (text,) = [text for _, text in about(look(spec_file), "") if "subjects" in text]
+    assert text == "the subjects p1_LA, p1_SA begin with one name, p1, and so in 1 more"
+    spec_file.write_text(spec_file.read_text() + "same_person: [[p1_SA, p1_LA], [p2_SA, p2_LA]]\n")
+    assert not any("begin with one name" in text for _, text in about(look(spec_file), ""))
+
+
+def test_names_that_count_persons_are_no_finding(tmp_path: Path) -> None:
+    spec_file = write_own(tmp_path, ("scan 1", "scan 2", "MR 3", "MR 4"))
+    assert look(spec_file).findings == []
+
+
 def test_strokes_and_structures_are_judged_over_all_cases(tmp_path: Path) -> None:
     spec_file = write_own(tmp_path, CASES)
     for case in CASES:

@@ -61,7 +61,8 @@ def test_made_images_pass_check_unedited(classes: int, tmp_path: Path) -> None:
     assert spec.classes == names
     assert spec.label_values == {0: "background", **dict(enumerate(names, 1))}
     assert spec.scribble_values == {0: "unlabelled", **dict(enumerate(names, 1)), classes + 1: "background"}
-    assert notes == ["2 other volumes fit no pattern of the rest and are not used"]
+    (note,) = notes
+    assert note.startswith("2 other volumes are not used, since they fit no pattern of the rest: new/")
     assert study["protocol"] == {"kind": "kfold", "folds": 5, "run_folds": [0]}
     assert study["methods"] == ["unet_pce", "cyclemix"]
     report = check.run(tmp_path / "config" / "datasets" / "own.yaml", tmp_path / "results", 2)
@@ -121,6 +122,69 @@ def test_one_name_at_two_sites_is_told_apart(tmp_path: Path) -> None:
     ]
 
 
+def test_a_folder_whose_name_begins_its_files_is_the_patient(tmp_path: Path) -> None:
+    views = ("SA_ED", "SA_ES", "LA_ED")
+    pairs = [(f"{number:03d}", view) for number in (1, 2, 3) for view in views]
+    spec, _, notes = init(tmp_path, spread(tmp_path, "{0}/{0}_{1}{kind}", *pairs))
+    assert notes == []
+    assert spec.case == "{subject}_{view}"
+    assert spec.files.label == "{subject}/{case}_gt.nii.gz"
+    cases = list_cases(spec, "all", tmp_path)
+    assert [case["case"] for case in cases] == sorted(f"{subject}_{view}" for subject, view in pairs)
+    assert {case["subject"] for case in cases} == {"001", "002", "003"}
+    assert all(Path(case["scribble"]).is_file() for case in cases)
+
+
+def test_a_folder_of_views_with_underscores_is_the_patient(tmp_path: Path) -> None:
+    pairs = [(f"P{number}", view) for number in (1, 2, 3, 4) for view in ("SA_ED", "LA_ED")]
+    spec, _, _ = init(tmp_path, spread(tmp_path, "{0}/{1}{kind}", *pairs))
+    cases = list_cases(spec, "all", tmp_path)
+    assert len(cases) == 8
+    assert {case["subject"] for case in cases} == {"P1", "P2", "P3", "P4"}
+
+
+def test_of_two_sets_of_labels_both_are_named(tmp_path: Path) -> None:
+    folder = spread(tmp_path, "{0}{kind}", ("p1",), ("p2",), ("p3",), scribbles=False)
+    for path in list(folder.glob("*_gt.nii.gz")):
+        path.with_name(path.name.replace("_gt", "_seg")).write_bytes(path.read_bytes())
+    spec, _, notes = init(tmp_path, folder)
+    assert spec.files.label == "{case}_gt.nii.gz"
+    check = (
+        "there are several label files per case: p1_gt.nii.gz (3 such files) is used, p1_seg.nii.gz (3 such "
+        "files) is not. If the other is right, change files.label"
+    )
+    assert notes[0] == check
+    assert len(list_cases(spec, "all", tmp_path)) == 3
+    assert spec.exclude == ["p1_seg", "p2_seg", "p3_seg"], "the image pattern covers them"
+    text = (tmp_path / "config" / "datasets" / "own.yaml").read_text().replace("\n# ", " ")
+    assert f"# CHECK {check}.\nfiles:" in text.replace(" CHECK there", "\n# CHECK there")
+
+
+@pytest.mark.parametrize("pattern", ["{0} my drawing v2", "drawn/{0}", "by Anna - {0}"])
+def test_scribbles_are_recognised_by_content(tmp_path: Path, pattern: str) -> None:
+    folder = spread(tmp_path, "{0}{kind}", ("p1",), ("p2",), ("p10",))
+    for path in list(folder.glob("*_scribble.nii.gz")):
+        target = folder / (pattern.format(path.name.split("_")[0]) + ".nii.gz")
+        target.parent.mkdir(exist_ok=True)
+        path.rename(target)
+    spec, _, notes = init(tmp_path, folder)
+    assert spec.files.label == "{case}_gt.nii.gz"
+    assert spec.files.scribble == pattern.replace("{0}", "{case}") + ".nii.gz"
+    assert len(notes) == 1
+    assert notes[0].startswith("3 files are taken for labels or scribbles by their content: ")
+
+
+def test_labels_of_which_none_can_be_read_are_named_with_the_cause(tmp_path: Path) -> None:
+    folder = spread(tmp_path, "{0}{kind}", ("a",), ("b",), scribbles=False)
+    for case in "ab":
+        write_nifti(folder / f"{case}_gt.nii.gz", np.ones((4, 2, 40, 36), np.uint8), (1.0, 1.0, 1.0))
+    with pytest.raises(
+        ConfigError,
+        match=r"none of 2 label files can be read; the first: .*a_gt\.nii\.gz: expected one volume",
+    ):
+        init(tmp_path, folder)
+
+
 def test_nnunet_layout_with_names_of_its_own(tmp_path: Path) -> None:
     folder = tmp_path / "Dataset"
     for number in (1, 2, 3):
@@ -168,7 +232,7 @@ def test_images_without_any_label_are_excluded(tmp_path: Path) -> None:
     write_nifti(folder / "d.nii.gz", np.random.default_rng(7).normal(100, 20, (2, 40, 36)))
     spec, _, notes = init(tmp_path, folder)
     assert spec.exclude == ["d"]
-    assert notes == ["1 images have neither label nor scribble; they stand under `exclude`"]
+    assert notes == ["1 images have neither label nor scribble and are left out: d"]
     assert len(list_cases(spec, "all", tmp_path)) == 3
 
 
