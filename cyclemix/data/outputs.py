@@ -7,6 +7,7 @@ no image, expert's label or drawn scribble, and a second run no segmentation tha
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Iterable
@@ -38,9 +39,12 @@ def written_image(voxels: np.ndarray, header: nibabel.Nifti1Header) -> nibabel.N
     Display range, intent, descriptions, companion files and timing describe the image's grey values.
 
     Args:
-        voxels: (x,y,z[,c]) as they will be stored.
+        voxels: (x,y,z[,c]) as they will be stored, but for axes of length 1, which are as in the header.
         header: of the image; it is left as it is.
     """
+    shape = tuple(int(n) for n in header["dim"][1 : 1 + int(header["dim"][0])])
+    if voxels.size == math.prod(shape):
+        voxels = voxels.reshape(shape)
     own = nibabel.Nifti1Header()
     for name in GEOMETRY:
         own[name] = header[name]

@@ -248,8 +248,6 @@ def _write(
 
 def _save(values: np.ndarray, header: Header, output: Path) -> None:
     """Write an array, axes as stored, with the label file's geometry; equal values give equal bytes."""
-    image = written_image(values.T, header)
-    image.header.set_data_shape(values.T.shape)
-    content = image.to_bytes()
+    content = written_image(values.T, header).to_bytes()
     with replacing(output) as partial:
         partial.write_bytes(gzip.compress(content, mtime=0) if output.name.endswith(".gz") else content)

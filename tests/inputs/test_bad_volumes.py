@@ -11,6 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from data_files import Lab, edit_header, edit_voxels, write_nifti
 
 from cyclemix.data.readers.native import DataError
@@ -50,6 +51,29 @@ def header(**fields: object) -> Damage:
 
 def voxels(change: Callable[[np.ndarray], np.ndarray]) -> Damage:
     return lambda path: edit_voxels(path, change)
+
+
+def itk(suffix: str, line: bytes, new: bytes) -> Damage:
+    """All images of the folder as MetaImage or NRRD; lines of this one's header that match are replaced."""
+
+    def change(path: Path) -> None:
+        for nifti in path.parent.glob("*.nii.gz"):
+            sitk.WriteImage(sitk.ReadImage(str(nifti)), str(nifti.with_name(f"{nifti.name[:-7]}{suffix}")))
+        spec_file = path.parents[2] / "own.yaml"
+        spec_file.write_text(
+            spec_file.read_text().replace("images/{case}.nii.gz", f"images/{{case}}{suffix}")
+        )
+        written = path.with_name(f"{path.name[:-7]}{suffix}")
+        written.write_bytes(re.sub(rb"(?m)^" + line + rb".*\n", new, written.read_bytes(), count=4))
+
+    return change
+
+
+def plane(path: Path) -> None:
+    """One slice of two axes whose header gives no thickness."""
+    image = nib.Nifti1Image(np.asarray(nib.load(path).dataobj)[..., 0], None)
+    nib.save(image, path)
+    edit_header(path, pixdim=[1, 1, 1, 0, 0, 0, 0, 0], qform_code=0, sform_code=0)
 
 
 def save(array: np.ndarray) -> Damage:
@@ -207,6 +231,31 @@ CASES: dict[str, tuple[str, Damage, str]] = {
         header(pixdim=[1, 1, 0, 5, 0, 0, 0, 0]),
         r"voxel size \(5\.0, 0\.0, 1\.0\) mm in the header; expected positive numbers, correct the header",
     ),
+    "plane without thickness": (
+        "images",
+        plane,
+        r"one slice whose header gives no thickness; expected it in pixdim\[3\], write the file again",
+    ),
+    "MetaImage without voxel size": (
+        "images",
+        itk(".mha", b"Element(?:Spacing|Size)", b""),
+        r"no voxel size in the header; expected `ElementSpacing`, a size is never assumed",
+    ),
+    "NRRD without voxel size": (
+        "images",
+        itk(".nrrd", b"(?:space|kinds)", b""),
+        r"no voxel size in the header; expected `space directions` or `spacings`, a size is never assumed",
+    ),
+    "NRRD in another unit": (
+        "images",
+        itk(".nrrd", b"kinds", b'space units: "um" "um" "um"\n'),
+        r"voxel sizes in um; expected mm, correct `space units`",
+    ),
+    "MetaImage of 800 mm": (
+        "images",
+        itk(".mha", b"ElementSpacing", b"ElementSpacing = 1 1 800\n"),
+        r"voxel size \(800\.0, 1\.0, 1\.0\) mm in the header; expected 0\.05 to 100 mm, correct the spacing",
+    ),
     "NaN voxel size": (
         "images",
         header(pixdim=[1, 1, 1, np.nan, 0, 0, 0, 0]),
@@ -258,7 +307,7 @@ def test_refused_by_name_and_the_other_case_is_kept(tmp_path: Path, name: str) -
         lab.prepare()
     text = str(caught.value)
     assert text.startswith("own: 1 of 2 cases refused:\n")
-    assert re.search(rf"/{folder}/a1\.nii\.gz: {message}", text), text
+    assert re.search(rf"/{folder}/a1\.[.a-z]+: {message}", text), text
     assert not lab.npz("a1").exists()
     assert lab.npz("a2").exists()
     assert not lab.index.exists()

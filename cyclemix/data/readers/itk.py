@@ -6,6 +6,7 @@ two rows of the affine change sign.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,18 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 
-from cyclemix.data.readers.native import DataError
+from cyclemix.data.readers.sizes import check_sizes
+from cyclemix.data.readers.volumes import LONGEST_HEADER
+from cyclemix.data.reading import DataError
+
+NRRD_SIZES = re.compile(rb"^(?:space directions|spacings):.*\d", re.IGNORECASE | re.MULTILINE)
+META_SIZES = re.compile(rb"^(?:ElementSpacing|ElementSize)\s*=.*\d", re.IGNORECASE | re.MULTILINE)
+"""The lines that give voxel sizes."""
+
+NRRD_UNITS = re.compile(rb"^(?:space )?units:(.*)$", re.IGNORECASE | re.MULTILINE)
+
+MILLIMETRES = {"mm", "millimeter", "millimeters", "millimetre", "millimetres", "", "???"}
+"""Units of length that mean mm, or say nothing."""
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -31,7 +43,10 @@ def load(path: str | Path) -> tuple[np.ndarray, nib.Nifti1Header]:
         raise DataError(f"{path}: damaged or cut off ({_reason(error)}); replace the file") from None
     if image.GetNumberOfComponentsPerPixel() != 1:
         found = image.GetNumberOfComponentsPerPixel()
-        raise DataError(f"{path}: expected one number a voxel, got {found}; export one channel")
+        raise DataError(
+            f"{path}: expected one number a voxel, got {found} (colours, channels or overlapping "
+            "segments); save a single labelmap or channel"
+        )
     return sitk.GetArrayFromImage(image), _header(reader, path)
 
 
@@ -59,19 +74,42 @@ def _reader(path: str | Path) -> Any:
 def _header(reader: Any, path: str | Path) -> nib.Nifti1Header:
     size, spacing = reader.GetSize(), np.array(reader.GetSpacing()[:3], float)
     dimension = len(size)
-    if dimension < 2 or not (np.isfinite(spacing).all() and (spacing > 0).all()):
-        raise DataError(f"{path}: voxel size {spacing.tolist()} mm; expected positive numbers")
-    rank = min(dimension, 3)
+    if dimension < 3:
+        raise DataError(
+            f"{path}: {dimension} axes, so the header gives no slice thickness; store the slice as a volume "
+            "of three axes"
+        )
+    _check_given(path)
+    check_sizes(spacing[::-1].tolist(), str(path), "the spacing or its unit")
     affine = np.eye(4)
-    affine[:rank, :rank] = np.array(reader.GetDirection()).reshape(dimension, dimension)[:rank, :rank]
-    affine[:3, :3] *= np.append(spacing, [1.0] * (3 - rank))
-    affine[:rank, 3] = reader.GetOrigin()[:rank]
+    affine[:3, :3] = np.array(reader.GetDirection()).reshape(dimension, dimension)[:3, :3]
+    affine[:3, :3] *= spacing
+    affine[:3, 3] = reader.GetOrigin()[:3]
     made = nib.Nifti1Header()
-    made.set_data_shape([*size[:3], *[1] * (3 - rank)])
+    made.set_data_shape(size[:3])
     made.set_xyzt_units("mm")
     made.set_qform(LPS_TO_RAS @ affine, code="scanner")
     made.set_sform(LPS_TO_RAS @ affine, code="scanner")
     return made
+
+
+def _check_given(path: str | Path) -> None:
+    """Refuse a header without voxel sizes, for which ITK takes 1 mm, or in another unit, which it ignores."""
+    with Path(path).open("rb") as stream:
+        text = stream.read(LONGEST_HEADER)
+    nrrd = text.startswith(b"NRRD")
+    text = re.split(rb"\r?\n\r?\n" if nrrd else rb"ElementDataFile", text, maxsplit=1)[0]
+    if not (NRRD_SIZES if nrrd else META_SIZES).search(text):
+        expected = "`space directions` or `spacings`" if nrrd else "`ElementSpacing`"
+        raise DataError(f"{path}: no voxel size in the header; expected {expected}, a size is never assumed")
+    units = NRRD_UNITS.search(text) if nrrd else None
+    found = (
+        {unit.decode(errors="replace").lower() for unit in re.findall(rb'"([^"]*)"', units[1])}
+        if units
+        else set()
+    )
+    if other := sorted(found - MILLIMETRES):
+        raise DataError(f"{path}: voxel sizes in {', '.join(other)}; expected mm, correct `space units`")
 
 
 def _reason(error: RuntimeError) -> str:

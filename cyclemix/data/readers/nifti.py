@@ -14,12 +14,10 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import apply_read_scaling
 
+from cyclemix.data.readers.sizes import check_sizes
 from cyclemix.data.reading import DataError, check_numbers, check_size, check_stream, read_exactly, read_start
 
 Header = nib.Nifti1Header
-
-SPACING_MM = (0.05, 100.0)
-"""Voxel sizes outside of this are taken for a wrong unit or a broken header."""
 
 SAME_SPACING = 0.01
 """Voxel size and affine of one header may differ by this fraction."""
@@ -66,18 +64,24 @@ def read_volume(where: str) -> tuple[np.ndarray, Header]:
 
 
 def read_prediction(path: Path) -> nib.Nifti1Image:
-    """A ``.nii.gz`` that this project wrote; nibabel alone stops before the checksum at a file's end.
+    """A ``.nii.gz`` that this project wrote, with three axes; it may be stored with fewer or more.
+
+    nibabel alone stops before the checksum at a file's end.
 
     Raises:
         OSError, EOFError, zlib.error, ValueError, HeaderDataError, ImageFileError: absent or damaged.
     """
-    return nib.Nifti1Image.from_bytes(gzip.decompress(path.read_bytes()))
+    image = nib.Nifti1Image.from_bytes(gzip.decompress(path.read_bytes()))
+    shape = header_shape(image.header)[::-1]
+    if image.shape == shape:
+        return image
+    return nib.Nifti1Image(np.asarray(image.dataobj).reshape(shape), image.affine, image.header)
 
 
 def header_spacing(header: Header) -> tuple[float, float, float]:
     """(dz,dy,dx) in mm; the header's length unit is honoured."""
-    zooms = [float(z) * millimetres(header) for z in header.get_zooms()[:3]] + [1.0] * 3
-    return zooms[2], zooms[1], zooms[0]
+    x, y, z = (float(size) * millimetres(header) for size in header["pixdim"][1:4])
+    return z, y, x
 
 
 def header_shape(header: Header) -> tuple[int, int, int]:
@@ -135,31 +139,36 @@ def _check_voxels(header: Header, where: str) -> None:
 
 def _check_geometry(header: Header, where: str) -> None:
     """Voxel sizes that can be, and an affine that agrees with them."""
-    spacing = tuple(float(f"{size:.4g}") for size in header_spacing(header))
-    if not (np.isfinite(spacing).all() and min(spacing) > 0):
-        raise DataError(
-            f"{where}: voxel size {spacing} mm in the header; expected positive numbers, correct the header"
-        )
-    if min(spacing) < SPACING_MM[0] or max(spacing) > SPACING_MM[1]:
-        low, high = SPACING_MM
-        raise DataError(
-            f"{where}: voxel size {spacing} mm in the header; expected {low:g} to {high:g} mm, correct "
-            "pixdim or its unit (xyzt_units)"
-        )
+    if int(header["dim"][0]) == 2:
+        _take_thickness(header, where)
+    spacing = header_spacing(header)
+    check_sizes(spacing, where, "pixdim or its unit (xyzt_units)")
     if header["pixdim"][0] not in (-1, 1):
         header["pixdim"][0] = 1  # the standard's meaning of 0
     affine = header.get_best_affine()[:3]
     if not np.isfinite(affine).all():
         raise DataError(f"{where}: the affine holds values that are not finite; correct qform and sform")
-    axes = min(3, int(header["dim"][0]))
-    steps = np.linalg.norm(affine[:, :axes], axis=0) * millimetres(header)
-    sizes = np.array(spacing[::-1])[:axes]
+    steps = np.linalg.norm(affine[:, :3], axis=0) * millimetres(header)
+    if int(header["dim"][0]) == 2 and not steps[2]:
+        steps = steps[:2]  # a plane's affine may leave the third axis out
+    sizes = np.array(spacing[::-1])[: len(steps)]
     if (np.abs(steps - sizes) > SAME_SPACING * sizes).any():
         raise DataError(
             f"{where}: pixdim gives voxels of {_listed(sizes)} mm (x,y,z), the affine {_listed(steps)}; "
             "correct the one that is wrong"
         )
     _check_forms(header, where)
+
+
+def _take_thickness(header: Header, where: str) -> None:
+    """Of a file of two axes: pixdim[3], or the length of the affine's third axis where that is 0."""
+    if not header["pixdim"][3] and header["sform_code"] > 0:
+        header["pixdim"][3] = np.linalg.norm(header.get_sform()[:3, 2])
+    if not header["pixdim"][3]:
+        raise DataError(
+            f"{where}: one slice whose header gives no thickness; expected it in pixdim[3], write the file "
+            "again with three axes"
+        )
 
 
 def _check_forms(header: Header, where: str) -> None:

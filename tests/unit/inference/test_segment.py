@@ -15,6 +15,7 @@ from models import WIDE, write_model
 from cyclemix.config.models import Grid, Inference
 from cyclemix.config.strict import ConfigError
 from cyclemix.data.outputs import is_marked, written_image
+from cyclemix.data.readers import nifti
 from cyclemix.data.readers.native import DataError
 from cyclemix.inference import segment
 from cyclemix.report.plots.sheet import contact_sheet, save_sheet
@@ -86,6 +87,31 @@ def test_volumes_in_ml_by_hand(tmp_path: Path) -> None:
     assert list(stored) == ["image", "structure", "volume_ml", "outside_domain"]
     assert stored["volume_ml"].tolist() == pytest.approx(rows["volume_ml"].tolist(), abs=5e-5)
     assert stored["outside_domain"].isna().all()
+
+
+@pytest.mark.parametrize("axes", [2, 4])
+def test_a_file_of_two_or_four_axes_gives_the_same_volume_and_keeps_its_shape(
+    tmp_path: Path, axes: int
+) -> None:
+    affine = np.diag([-3.0, -2.0, 8.0, 1.0])
+    values = np.random.default_rng(0).normal(300, 60, (20, 24, 1)).astype(np.float32)
+    shape = (20, 24, 1, 1)[:axes]
+    nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "three.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(values.reshape(shape), affine), tmp_path / "other.nii.gz")
+    files = [tmp_path / "three.nii.gz", tmp_path / "other.nii.gz"]
+    rows = segment.run([write_model(tmp_path / "model.pt")], files, tmp_path / "out", RAW, "cpu")
+    three, other = (nibabel.load(tmp_path / "out" / file.name) for file in files)
+    assert other.shape == shape
+    assert np.array_equal(other.affine, affine)
+    assert float(other.header["pixdim"][3]) == 8
+    labels = np.asarray(three.dataobj)
+    assert labels.any()
+    np.testing.assert_array_equal(np.asarray(other.dataobj).reshape(labels.shape), labels)
+    volumes = rows.groupby("image")["volume_ml"].sum()
+    assert volumes.iloc[0] == volumes.iloc[1] == pytest.approx((labels > 0).sum() * 3 * 2 * 8 / 1000)
+    again = nifti.read_prediction(tmp_path / "out" / "other.nii.gz")
+    assert again.shape == (20, 24, 1)
+    assert nifti.header_spacing(again.header) == (8, 2, 3)
 
 
 def test_uncertainty_by_hand() -> None:

@@ -52,7 +52,9 @@ def test_estimates_leave_finished_trainings_out_and_learn_from_them(tmp_path: Pa
     (folder / "model.pt").touch()
     (folder / "provenance.json").write_text(json.dumps({"training_seconds": 800}))
     # 10 000 images: 500 s for unet_pce, which took 800, and 1000 s for cyclemix, two seeds each.
-    found = progress(made, "mscmr", {"unet_pce": Speed(20, 128, 16, "P"), "cyclemix": Speed(10, 128, 16, "P")})
+    found = progress(
+        made, "mscmr", {"unet_pce": Speed(20, 128, 16, "P"), "cyclemix": Speed(10, 128, 16, "P")}
+    )
     assert (found.trainings, found.done, found.running) == (4, 1, 0)
     assert (found.seconds, found.left, found.measured_over_estimated) == (3000, 2500, 1.6)
     shorter = progress(study(tmp_path, at_most_steps=500), "mscmr", {"cyclemix": Speed(10, 128, 16, "P")})
