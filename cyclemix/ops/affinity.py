@@ -1,4 +1,4 @@
-"""How much a pixel's neighbours of like intensity favour each class: the pairwise kernel of a gated CRF."""
+"""Class scores summed over a pixel's neighbours of similar intensity: the pairwise kernel of a gated CRF."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def neighbour_support(
 ) -> Tensor:
     """Sum over the neighbours x' in a square window of k(x, x') p(x'), without gradient.
 
-    k = exp(-|x - x'|^2 / (2 sd_px^2) - (I(x) - I(x'))^2 / (2 sd_intensity^2)); a pixel is no neighbour of
-    itself, and there are none beyond the frame (Obukhov et al., arXiv 1906.04651; ZScribbleSeg's spatial
-    prior multiplies the sum by p(x)).
+    k = exp(-|x - x'|^2 / (2 sd_px^2) - (I(x) - I(x'))^2 / (2 sd_intensity^2)), without the pixel itself and
+    pixels outside the image (Obukhov et al., arXiv 1906.04651; ZScribbleSeg's spatial prior multiplies the
+    sum by p(x)).
 
     Args:
         scores: (B,C,H,W) float p.
@@ -33,7 +33,7 @@ def neighbour_support(
     support = torch.zeros_like(scores)
     reach_y, reach_x = min(radius_px, height - 1), min(radius_px, width - 1)
     for dy in range(reach_y + 1):
-        # Each pair once: it counts for both of its pixels.
+        # Each pair is visited once and updates both of its pixels.
         for dx in range(-reach_x if dy else 1, reach_x + 1):
             here = (..., slice(0, height - dy), slice(max(0, -dx), width - max(0, dx)))
             there = (..., slice(dy, height), slice(max(0, dx), width - max(0, -dx)))

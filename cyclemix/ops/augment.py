@@ -1,7 +1,7 @@
-"""Random changes of training slices: one affine resampling, then intensity changes.
+"""Augmentation of training slices: one affine resampling, then intensity changes.
 
-Everything is drawn for the whole batch and applied with identity parameters where a sample is spared, so the
-cost and the random stream do not depend on the draws.
+Parameters are drawn for all samples and set to the identity where a change is not applied, so cost and random
+stream do not depend on the draws.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from cyclemix.ops import resample
 from cyclemix.ops.precision import full_precision
 
 PROBABILITY = 0.5
-"""Chance that one intensity change touches a sample."""
+"""Probability of each intensity change per sample."""
 
 BLUR_RADIUS_IN_SD = 3.0
-"""Where the Gaussian kernel is cut off, in standard deviations of the widest blur."""
+"""Radius of the Gaussian kernel, in standard deviations of the widest blur."""
 
 
 @dataclass(frozen=True)
 class SpatialTransform:
-    """Where each pixel of the augmented slices came from.
+    """Spatial augmentation of one batch.
 
     Attributes:
-        where: sampling grid (B, H, W, 2) as `resample.sample` takes it; None = nothing moved. H and W are the
-            result's, smaller than the slices' where those have a margin.
+        where: sampling grid (B, H, W, 2) for `resample.sample`; None = identity. H and W are those of the
+            result, smaller than the slices' where those have a margin.
     """
 
     where: Tensor | None
 
     def image(self, image: Tensor) -> Tensor:
-        """(B, C, H, W) float moved alike, bilinear; 0 where a pixel comes from outside."""
+        """Transform (B, C, H, W) float, bilinear; 0 where the source is outside."""
         return image.clone() if self.where is None else resample.sample(image, self.where)
 
     def labels(self, labels: Tensor) -> Tensor:
-        """(B, H, W) integer moved alike, nearest; UNLABELLED where a pixel comes from outside."""
+        """Transform (B, H, W) integer, nearest neighbour; UNLABELLED where the source is outside."""
         if self.where is None:
             return labels.clone()
         moved = resample.sample(labels[:, None], self.where, "nearest", outside=float(UNLABELLED))
@@ -54,7 +54,7 @@ IDENTITY = SpatialTransform(None)
 
 
 class Augmented(NamedTuple):
-    """Augmented slices and how they were moved."""
+    """Augmented slices and their spatial transform."""
 
     image: Tensor
     target: Tensor
@@ -69,19 +69,20 @@ def augment(
     spacing_mm: float = PAPER_SPACING_MM,
     margin_px: int = 0,
 ) -> Augmented:
-    """Change image and labels alike, each sample by its own draw.
+    """Augment image and labels alike, with parameters drawn per sample.
 
-    Flips, quarter turns, rotation, zoom and shift are one resampling (image bilinear, labels nearest; outside
-    the image 0 and UNLABELLED). Gamma, contrast, brightness, blur and noise then touch each sample with
-    probability 0.5 each. Gamma works on the sample's own range and keeps its mean and standard deviation.
+    Flips, quarter turns, rotation, zoom and shift are one resampling (image bilinear, labels nearest
+    neighbour; outside the image 0 and UNLABELLED). Gamma, contrast, brightness, blur and noise are then each
+    applied with probability 0.5 per sample. Gamma acts on the sample's intensity range and preserves its mean
+    and standard deviation.
 
     Args:
         image: (B, 1, H, W) float32, z-scored.
-        target: (B, H, W) int64, UNLABELLED where nothing is known.
-        settings: strengths; a zero switches one off.
+        target: (B, H, W) int64 with UNLABELLED.
+        settings: strengths; 0 disables a change.
         generator: source of randomness, on the image's device.
         spacing_mm: pixel size, for lengths in ``settings``.
-        margin_px: pixels that are cropped from each side after the spatial changes.
+        margin_px: pixels cropped from each side after the spatial changes.
 
     Returns:
         image and target, new tensors of the same dtypes without the margin; the transform for further maps.
@@ -116,7 +117,7 @@ def draw_transform(
 ) -> SpatialTransform:
     """Flips, quarter turns, rotation, zoom and shift, drawn for each of the ``slices`` (B, H, W).
 
-    The transform's result is smaller than the slices by ``margin_px`` on each side.
+    The result is smaller than the slices by ``margin_px`` on each side.
     """
     batch, height, width = len(slices), slices.shape[1] - 2 * margin_px, slices.shape[2] - 2 * margin_px
     changed = settings.flip_turn or settings.rotate_degrees or settings.scale or settings.shift_fraction
@@ -132,8 +133,7 @@ def draw_transform(
     if settings.flip_turn:
         half = (draw[:, 4:] < PROBABILITY).float()
         flip = 1 - 2 * half[:, :2]
-        # A quarter turn swaps the axes; as every sign is equally likely, a swap and the two flips give all
-        # eight.
+        # Both flips and a swap of the axes generate all eight flips and quarter turns with equal probability.
         swap = half[:, 2, None, None]
         straight = torch.diag_embed(flip)
         mirror = straight * (1 - swap) + straight.flip(-1) * swap
@@ -159,24 +159,24 @@ def _recolour(image: Tensor, settings: Augmentation, generator: torch.Generator,
 
 
 def _gamma(image: Tensor, gamma: Tensor) -> Tensor:
-    """Contrast curve on each sample's own range; mean and standard deviation stay."""
+    """Gamma curve on each sample's intensity range; mean and standard deviation are preserved."""
     low, high = image.amin(dim=(2, 3), keepdim=True), image.amax(dim=(2, 3), keepdim=True)
     curved = ((image - low) / (high - low).clamp_min(1e-6)).log_().mul_(gamma).exp_()
     mean, deviation = _mean_deviation(image)
     new_mean, new_deviation = _mean_deviation(curved)
     gain = deviation / new_deviation.clamp_min(1e-6)
-    # A flat sample has no range and no curve: gain 0 leaves its mean.
+    # A constant sample has gain 0 and keeps its mean.
     return torch.addcmul(mean - new_mean * gain, curved, gain)
 
 
 def _mean_deviation(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Per sample, (B, 1, 1, 1) each; two plain sums are many times as fast as ``std_mean`` on the CPU."""
+    """Mean and standard deviation per sample, (B, 1, 1, 1) each; much faster than ``std_mean`` on the CPU."""
     mean = image.mean(dim=(2, 3), keepdim=True)
     return mean, (image - mean).square_().mean(dim=(2, 3), keepdim=True).sqrt()
 
 
 def _blur(image: Tensor, deviation_px: Tensor, widest_px: float) -> Tensor:
-    """Gaussian blur with one width a sample (B, 1, 1, 1); width 0 leaves the sample as it is."""
+    """Gaussian blur with one standard deviation (B, 1, 1, 1) per sample; 0 = no blur."""
     batch, _, height, width = image.shape
     radius = max(1, math.ceil(BLUR_RADIUS_IN_SD * widest_px))
     offset = torch.arange(-radius, radius + 1, device=image.device, dtype=torch.float32)

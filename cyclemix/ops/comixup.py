@@ -1,22 +1,23 @@
 """Co-Mixup of a batch (Kim, Choo, Jeong and Song, ICLR 2021), after the official code (snu-mllab/Co-Mixup).
 
-The batch is split into equal parts; each part's n images are cut into cells and become n outputs, whose cells
-show one image, or two by halves. The masks z of a part minimise
+The batch is split into equal parts; a part's n images are divided into cells and become n outputs, whose
+cells show one image or the mean of two. The masks z of a part minimise
 
-    sum of the saliency that goes unseen  +  beta / 2 sum over neighbouring cells |z_p - z_q|^2
+    sum of the hidden saliency  +  beta / 2 sum over neighbouring cells |z_p - z_q|^2
     + gamma sum_j o_j . [A p_j > tau] A p_j
 
-where o_j counts the cells that output j takes from each image, p_j what all other outputs take, and A is the
-identity plus a little distance between the images' most salient cells: outputs should not all use the same
-images, and none should mix images that are salient in different places. As there, outputs are improved in
-turn, the last term made linear in the output at hand.
+where o_j counts the cells that output j takes from each image, p_j those that all other outputs take, and A
+is the identity plus a small multiple of the distance between the images' most salient cells: outputs should
+use different images, and none should mix images that are salient in different places. As in the official
+code, outputs are optimised in turn, with the last term linearised in the current output.
 
-Departures: the linear problem is solved by coordinate descent on a chessboard from three starts, where the
-official code calls a graph cut on the CPU for each output. The linear problem does not see when an output
-pushes an image over the others' threshold; so in the second half of the sweeps the proposals compete by the
-objective itself, which then never rises. On random parts of 16 that ends lower than four linear sweeps
-(tests/unit/test_ops_comixup.py). Distances between salient places are those between cells, not between
-windows at every pixel. Halves get no extra 5e-4, and outputs of equal sources are not distinguished after.
+Deviations from the official code: the linearised problem is solved by checkerboard coordinate descent from
+three initial masks instead of a graph cut on the CPU per output. The linearisation misses that an output may
+push an image over the threshold of other outputs; in the second half of the sweeps candidates are therefore
+compared by the objective itself, which then never rises. On random parts of 16 the result is lower than after
+four linearised sweeps (tests/unit/ops/test_comixup.py). Distances between salient positions are measured
+between cells, not between windows at every pixel. The extra cost of 5e-4 for mixed cells and the final
+separation of outputs with the same sources are left out.
 """
 
 from __future__ import annotations
@@ -34,36 +35,38 @@ from cyclemix.ops.precision import full_precision
 from cyclemix.ops.saliency import distribution
 
 ROUNDS = 2
-"""Chessboard rounds of one improvement: both colours each."""
+"""Checkerboard rounds, both colours each, per improvement of one output."""
 
 FORBIDDEN = 1e9
-"""Cost of a label that an output may not take."""
+"""Cost of a forbidden label."""
 
 
 class CoMixSettings(StrictModel):
     """Co-Mixup; defaults as in the official code for CIFAR-100."""
 
-    cells: int = Field(4, ge=2, description="cells a side")
-    part: int = Field(20, ge=2, description="images mixed with each other, at most")
+    cells: int = Field(4, ge=2, description="cells per side")
+    part: int = Field(20, ge=2, description="maximum number of images mixed with each other")
     alpha: int = Field(2, ge=1, description="concentration of the Dirichlet prior on the images' shares")
     smoothness: float = Field(0.32, ge=0, description="beta: cost of neighbouring cells of different images")
     diversity: float = Field(1.0, ge=0, description="gamma: cost of outputs that use the same images")
     prior: float = Field(0.05, ge=0, description="eta: weight of the prior")
-    threshold: float = Field(0.83, ge=0, description="tau: share of a whole image that others may use freely")
+    threshold: float = Field(
+        0.83, ge=0, description="tau: share of an image that other outputs may use at no cost"
+    )
     compatibility: float = Field(
         0.001, ge=0, le=1, description="omega: weight of the distance between salient places"
     )
-    sweeps: int = Field(4, ge=1, description="times that every output is improved")
+    sweeps: int = Field(4, ge=1, description="passes over all outputs")
 
 
 @dataclass(frozen=True)
 class CoMix:
-    """What was mixed, and how to treat labels alike.
+    """Mixed images, and the sources of each pixel to mix labels alike.
 
     Attributes:
         image: (B,C,H,W) float32, mixed.
-        sources: two (B,H,W) int64, the images that each pixel comes from, as indices into the batch.
-        ratio: (B,H,W) float32, share of the second one, 0 or 1/2.
+        sources: two (B,H,W) int64, source images of each pixel as indices into the batch.
+        ratio: (B,H,W) float32, share of the second source, 0 or 1/2.
     """
 
     image: Tensor
@@ -71,7 +74,7 @@ class CoMix:
     ratio: Tensor
 
     def labels(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """``values`` (B,H,W) of each pixel's first and second source, not mixed."""
+        """``values`` (B,H,W) of each pixel's first and second source, unmixed."""
         first, second = self.sources
         return values.gather(0, first), values.gather(0, second)
 
@@ -81,12 +84,12 @@ def co_mix(image: Tensor, saliency: Tensor, settings: CoMixSettings, generator: 
 
     Args:
         image: (B,C,H,W) float.
-        saliency: (B,H,W) float, not negative (:func:`cyclemix.ops.saliency.saliency`).
+        saliency: (B,H,W) float, non-negative (:func:`cyclemix.ops.saliency.saliency`).
         settings: Co-Mixup.
-        generator: source of the prior and of the random start, on the images' device.
+        generator: randomness of the prior and of the initial masks, on the images' device.
 
     Raises:
-        ValueError: the batch does not split into equal parts.
+        ValueError: the batch cannot be split into equal parts.
     """
     parts = parts_of(len(image), settings.part)
     with torch.no_grad(), full_precision(image.device.type):
@@ -104,15 +107,15 @@ def co_mix(image: Tensor, saliency: Tensor, settings: CoMixSettings, generator: 
 
 
 def parts_of(batch: int, largest: int) -> int:
-    """Number of parts: as few as leave at most ``largest`` images in each, all of one size.
+    """Smallest number of equal parts of at most ``largest`` images.
 
     Raises:
-        ValueError: only parts of one image would do.
+        ValueError: only parts of one image are possible.
     """
     parts = next(count for count in range(-(-batch // largest), batch + 1) if batch % count == 0)
     if parts == batch:
         raise ValueError(
-            f"a batch of {batch} does not split into equal parts of 2 to {largest} images; "
+            f"a batch of {batch} cannot be split into equal parts of 2 to {largest} images; "
             "choose another training.batch_size or config.mix.part"
         )
     return parts
@@ -133,12 +136,12 @@ def compatibility(share: Tensor, settings: CoMixSettings) -> Tensor:
 
 
 class Problem:
-    """The energy of the masks of some parts at once, and its descent.
+    """The energy of the masks of several parts, and its minimisation.
 
     Args:
-        cost: (P,c,n) float, cost of showing each of n images in each of c cells (row-major).
+        cost: (P,c,n) float, cost of each of n images in each of c cells (row-major).
         compatibility: (P,n,n) float, A, symmetric.
-        settings: weights; those of cells are divided by c, as in the official code.
+        settings: weights; those per cell are divided by c, as in the official code.
     """
 
     def __init__(self, cost: Tensor, compatibility: Tensor, settings: CoMixSettings) -> None:
@@ -154,38 +157,38 @@ class Problem:
         black = ((row + column) % 2 == 0)[:, None]
         self.colours = (black, ~black)
         self.eye, self.part = _eye(cost, self.images), torch.arange(len(cost), device=cost.device)
-        # Rows are pairs of the images that an output shows most: their halves, and the lesser of the two.
+        # Pairs of the three images that an output shows most: their mean, and the less shown one.
         pairs = list(combinations(_eye(cost, min(3, self.images)), 2))
         self.halves = torch.stack([(more + less) / 2 for more, less in pairs])
         self.less = torch.stack([less for _, less in pairs])
 
     def objective(self, masks: Tensor) -> Tensor:
-        """(P,S) values of S proposals ``masks`` (P,S,n,c,n): output, cell, image."""
+        """(P,S) values of S candidates ``masks`` (P,S,n,c,n): output, cell, image."""
         taken = masks.sum(dim=3)
         crowd = taken * self._pressure(taken.sum(dim=2, keepdim=True) - taken)
         unseen = masks * self.cost[:, None, None]
         return self._rough(masks).sum(dim=2) + self.gamma * crowd.sum(dim=(2, 3)) + unseen.sum(dim=(2, 3, 4))
 
     def solve(self, generator: torch.Generator) -> Tensor:
-        """Masks (P,n,c,n) whose last axis sums to 1: one image a cell, or two by halves."""
+        """Masks (P,n,c,n) whose last axis sums to 1: one image per cell, or the mean of two."""
         parts, cells, images = self.cost.shape
         start = torch.randint(images, (parts, images, cells), generator=generator, device=self.cost.device)
         masks = self.eye[start]
         for sweep in range(self.sweeps):
-            # One after another, as each depends on what the others take; all parts at once.
+            # Sequential over outputs, which depend on each other; parallel over parts.
             for output in range(images):
                 exact = 2 * sweep >= self.sweeps
                 masks[:, output] = self.improved(masks, output, halves=sweep > 0, exact=exact)
         return masks
 
     def improved(self, masks: Tensor, output: int, *, halves: bool, exact: bool) -> Tensor:
-        """A mask (P,c,n) for one output, the others staying; no worse than its present one.
+        """Best mask (P,c,n) found for one output, all other masks fixed; never worse than the present one.
 
         Args:
             masks: (P,n,c,n).
-            output: which one.
-            halves: cells may show two images.
-            exact: worse by the objective, or by its linear form at the present masks.
+            output: index of the output.
+            halves: cells may show the mean of two images.
+            exact: compare candidates by the objective, not by its linearisation at ``masks``.
         """
         taken, present = masks.sum(dim=2), masks[:, output]
         others = taken.sum(dim=1, keepdim=True) - taken[:, output, None]
@@ -202,7 +205,7 @@ class Problem:
         return proposals[self.part, best]
 
     def _rough(self, masks: Tensor) -> Tensor:
-        """beta / 2 times the squared steps between neighbouring cells of ``masks`` (...,c,n)."""
+        """beta / 2 times the squared differences of neighbouring cells of ``masks`` (...,c,n)."""
         squares = (masks.square().sum(dim=-1) * self.degree).sum(dim=-1)
         return self.beta / 2 * (squares - (masks * (self.neighbours @ masks)).sum(dim=(-2, -1)))
 
@@ -213,10 +216,10 @@ class Problem:
         return pressure * (pressure > self.limit)
 
     def _labels(self, taken: Tensor, *, halves: bool) -> tuple[Tensor, Tensor]:
-        """What a cell may show, (P,L,n), and a cost (P,L) that forbids the rest.
+        """Labels of a cell, (P,L,n), and an extra cost (P,L) that excludes invalid ones.
 
-        Every image, and with ``halves`` also every two of the three images that the output shows most, by
-        halves; ``taken`` (P,n) counts their cells.
+        Labels are the images and, with ``halves``, the means of two of the three images that the output shows
+        most; ``taken`` (P,n) counts the output's cells per image.
         """
         whole, free = self.eye.expand(len(taken), -1, -1), torch.zeros_like(taken)
         if not halves:
@@ -226,8 +229,9 @@ class Problem:
         return torch.cat((whole, self.halves @ self.eye[top]), dim=1), torch.cat((free, forbidden), dim=1)
 
     def _descend(self, linear: Tensor, present: Tensor, labels: Tensor, extra: Tensor) -> Tensor:
-        """Chessboard descent on linear costs and smoothness, (P,3,c,n): from the present mask, from the best
-        image of each cell, and from the best image for all cells.
+        """Checkerboard coordinate descent on linear costs and smoothness, (P,3,c,n).
+
+        Initial masks: the present one, the best image per cell, and the best image for all cells.
         """
         each = self.eye[linear.argmin(dim=-1)]
         one = self.eye[linear.sum(dim=1).argmin(dim=-1)][:, None].expand_as(each)
@@ -242,7 +246,7 @@ class Problem:
 
 
 def _prior(share: Tensor, alpha: int, generator: torch.Generator) -> Tensor:
-    """(P,n,1): -log of shares drawn from a symmetric Dirichlet distribution with a whole ``alpha``."""
+    """(P,n,1): -log of shares drawn from a symmetric Dirichlet distribution with integer ``alpha``."""
     draws = share.new_empty((*share.shape[:2], alpha)).exponential_(generator=generator)
     gamma = draws.sum(dim=-1, keepdim=True)
     return -(gamma / gamma.sum(dim=1, keepdim=True) + 1e-8).log()
@@ -253,6 +257,6 @@ def _eye(like: Tensor, count: int) -> Tensor:
 
 
 def _to_pixels(values: Tensor, cells: int, image: Tensor) -> Tensor:
-    """(B,c,...) row-major values of cells a pixel, (B,H,W,...)."""
+    """Expand row-major values per cell (B,c,...) to pixels (B,H,W,...)."""
     row, column = (torch.arange(size, device=values.device) * cells // size for size in image.shape[-2:])
     return values[:, row[:, None] * cells + column]

@@ -1,7 +1,7 @@
 """Largest connected component of each class, batched and exact.
 
-On the CPU one call of connected-components-3d labels the whole batch; elsewhere a label propagation of fixed
-length does, without a host synchronisation. Both give the same answer, ties included.
+On the CPU one call of connected-components-3d labels the whole batch; elsewhere a label propagation with a
+fixed number of steps does, without host synchronisation. Results are identical, including ties.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from torch import Tensor
 
 
 def largest_component(labels: Tensor, num_classes: int) -> Tensor:
-    """Keep each class's largest 4-connected component in every slice; the other pixels become background.
+    """Keep each class's largest 4-connected component per slice; all other pixels become background.
 
-    Of components of one size the one that holds the first pixel in row-major order stays. Values outside
-    [0, num_classes), UNLABELLED among them, name no class and become 0 too.
+    Ties are resolved in favour of the component with the first pixel in row-major order. Values outside
+    [0, num_classes), such as UNLABELLED, become background.
 
     Args:
         labels: (B, H, W) integer.
-        num_classes: number of classes, background (0) included.
+        num_classes: number of classes, including background (0).
 
     Returns:
         (B, H, W), dtype and device of ``labels``.
@@ -36,14 +36,14 @@ def largest_component(labels: Tensor, num_classes: int) -> Tensor:
 
 
 def cycle_target(labels: Tensor, num_classes: int) -> Tensor:
-    """Target of the local consistency: each class's largest component inside the largest foreground one.
+    """Target of CycleMix's local consistency, per slice and as in the official code.
 
-    Per slice, as the official code does: the largest 4-connected component of every class, of which only what
-    lies in the largest 4-connected component of the foreground (all classes together) stays.
+    The intersection of each class's largest 4-connected component with the largest 4-connected component of
+    the foreground (all classes together).
 
     Args:
         labels: (B, H, W) integer, usually the argmax of a prediction.
-        num_classes: number of classes, background included.
+        num_classes: number of classes, including background.
 
     Returns:
         (B, H, W), dtype and device of ``labels``.
@@ -66,20 +66,20 @@ def _check(labels: Tensor, num_classes: int) -> None:
 
 
 def _known(labels: Tensor, num_classes: int) -> Tensor:
-    """uint8: the classes, 0 for every other value. Bytes, as the rest is bound by memory."""
+    """Class values as uint8 (the following steps are memory-bound), 0 for all other values."""
     known = labels.clamp(0, num_classes).to(torch.uint8)
     return known * (known < num_classes)
 
 
 def _largest(known: Tensor, num_classes: int) -> Tensor:
-    """bool (B, H, W): pixels of each slice's and class's largest component; ``known`` is uint8."""
+    """bool (B, H, W): pixels of the largest component per slice and class; ``known`` is uint8."""
     if known.device.type == "cpu":
         return torch.from_numpy(_largest_by_cc3d(known.numpy(), num_classes))
     return _largest_by_propagation(known, num_classes)
 
 
 def _largest_by_cc3d(known: np.ndarray, num_classes: int) -> np.ndarray:
-    """The CPU's way: one call on the slices stacked into a tall image, an empty row between them."""
+    """On the CPU: one call on the slices stacked vertically, separated by empty rows."""
     batch, height, width = known.shape
     tall = np.zeros((batch, height + 1, width), dtype=np.uint8)
     tall[:, :height] = known
@@ -102,18 +102,18 @@ def _largest_by_cc3d(known: np.ndarray, num_classes: int) -> np.ndarray:
 
 
 def _largest_by_propagation(labels: Tensor, num_classes: int) -> Tensor:
-    """Other devices' way: tensor operations alone, their number set by the shapes."""
+    """On other devices: tensor operations only, their number determined by the shapes."""
     batch, height, width = labels.shape
     root = component_roots(labels).reshape(-1)
     pixel = torch.arange(root.numel(), device=labels.device, dtype=torch.int32)
     foreground = labels.reshape(-1) > 0
-    # Sums and minima go to the root's place. Background goes to its own, so that no place is crowded.
+    # Scatter to the root; background pixels to themselves, to avoid contention on one address.
     place = torch.where(foreground, root, pixel).long()
     size = torch.zeros_like(pixel).scatter_add_(0, place, torch.ones_like(pixel))
     first = pixel.scatter_reduce(0, place, pixel, "amin")
     per_slice = height * width
     earliness = per_slice - 1 - first % per_slice
-    rank = size.long() * per_slice + earliness  # unique in a slice: larger first, then earlier
+    rank = size.long() * per_slice + earliness  # unique per slice; ordered by size, then by position
     rank = torch.where(root == pixel, rank, -1).reshape(batch, per_slice)
     of_pixel = rank.reshape(-1).index_select(0, root).reshape(batch, per_slice)
     flat = labels.reshape(batch, per_slice)
@@ -128,19 +128,19 @@ def _largest_by_propagation(labels: Tensor, num_classes: int) -> Tensor:
 def component_roots(labels: Tensor) -> Tensor:
     """One representative pixel for each 4-connected component of equal values above 0.
 
-    Boruvka's contraction on the horizontal runs: in a round every root joins the smallest root that touches
-    its component. Following smallest neighbours can only end in a pair that choose each other (each second
-    choice on a longer cycle would have to be smaller than the last, all the way round), whose smaller one
-    stays root. So every unfinished root merges with another and a component of n runs is done in ceil(log2 n)
-    rounds, n at most H ceil(W / 2). A round's chains of choices are no longer than the roots left, at most n
-    / 2^round, and doubling follows a chain of m links in ceil(log2 m) jumps.
+    Boruvka's contraction of the horizontal runs: per round every root joins the smallest root that touches
+    its component. The only possible cycles are pairs that choose each other (on a longer cycle each second
+    choice would have to be smaller than the previous one), of which the smaller stays root. So every
+    unfinished root merges, and a component of n runs is done in ceil(log2 n) rounds, n at most H ceil(W / 2).
+    Chains of choices have at most n / 2^round links, and pointer doubling follows m links in ceil(log2 m)
+    steps.
 
     Args:
         labels: (B, H, W) integer.
 
     Returns:
-        int32 (B, H, W): row-major index, over the whole batch, of a pixel of the same component; background
-        pixels hold their own index.
+        int32 (B, H, W): row-major index in the batch of the component's representative; background pixels
+        have their own index.
     """
     height, width = labels.shape[1:]
     pixel = torch.arange(labels.numel(), device=labels.device, dtype=torch.int32).reshape(labels.shape)
@@ -159,12 +159,13 @@ def component_roots(labels: Tensor) -> Tensor:
 
 
 def _smallest_neighbour(root: Tensor, vertical: Tensor, pixel: Tensor) -> Tensor:
-    """The smallest other root that touches each root's component; itself if none or if they are a pair."""
+    """Smallest other root that touches each root's component; the root itself where there is none, and for
+    the smaller of a pair that choose each other."""
     upper, lower = root[:, :-1], root[:, 1:]
     touch = vertical & (upper != lower)
     above, below = (pixel.reshape(root.shape)[:, rows] for rows in (slice(None, -1), slice(1, None)))
     last = torch.iinfo(torch.int32).max
-    # Edges within a component write nothing: they go to their own pixel, out of each other's way.
+    # Edges within a component write a neutral value to their own pixel, which avoids contention.
     index = torch.cat((torch.where(touch, upper, above), torch.where(touch, lower, below)), dim=1)
     value = torch.cat((torch.where(touch, lower, last), torch.where(touch, upper, last)), dim=1)
     smallest = torch.full_like(pixel, last).scatter_reduce_(

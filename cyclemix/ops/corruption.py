@@ -1,6 +1,6 @@
-"""Random damage to segmentation masks, batched: what a denoising auto-encoder learns to repair.
+"""Random corruption of segmentation masks, batched, to train a denoising autoencoder.
 
-Each kind touches each sample with probability 0.5, its size drawn anew.
+Each corruption is applied to each sample with probability 0.5 and a random size.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch.nn import functional
 from cyclemix.config.labels import BACKGROUND
 
 PROBABILITY = 0.5
-"""Chance that one kind of damage touches a sample."""
+"""Probability of each corruption per sample."""
 
 
 def corrupt(
@@ -28,11 +28,11 @@ def corrupt(
 
     Args:
         masks: (B,H,W) int64 class values.
-        num_classes: classes, the background included.
-        patches: filled ellipses of any class, the background too, drawn one after the other.
+        num_classes: number of classes, including background.
+        patches: number of filled ellipses of random classes, including background.
         patch_px: largest half-axis of an ellipse, pixels.
-        radius_px: largest radius by which one structure grows or shrinks, pixels; 0 = none.
-        jitter_px: how far away, at most, a pixel may take its label from; 0 = none.
+        radius_px: largest radius by which one structure is dilated or eroded, pixels; 0 = none.
+        jitter_px: largest distance of label jitter along each axis, pixels; 0 = none.
 
     Returns:
         (B,H,W) int64, a new tensor.
@@ -45,7 +45,7 @@ def corrupt(
 
 
 def add_patch(masks: Tensor, num_classes: int, patch_px: int, generator: torch.Generator) -> Tensor:
-    """One filled ellipse a sample, of a random class, half-axes uniform in 1..``patch_px`` pixels."""
+    """One filled ellipse per sample, of a random class, half-axes uniform in 1..``patch_px`` pixels."""
     (batch, height, width), device = masks.shape, masks.device
     draw = torch.rand((6, batch, 1, 1), generator=generator, device=device)
     y = torch.arange(height, device=device)[:, None] - draw[0] * height
@@ -57,7 +57,7 @@ def add_patch(masks: Tensor, num_classes: int, patch_px: int, generator: torch.G
 
 
 def grow_or_shrink(masks: Tensor, num_classes: int, radius_px: int, generator: torch.Generator) -> Tensor:
-    """One structure a sample grows over its neighbours, or shrinks and leaves background.
+    """Dilate or erode one random structure per sample; erosion leaves background.
 
     The radius is uniform in 1..``radius_px`` pixels, the structuring element a square.
     """
@@ -67,7 +67,7 @@ def grow_or_shrink(masks: Tensor, num_classes: int, radius_px: int, generator: t
     grows = draw[1] < 0.5
     radius = torch.where(draw[3] < PROBABILITY, (1 + draw[2] * radius_px).floor(), 0)
     own = masks == value
-    # What spreads is the structure, or what is not it.
+    # Erosion is the dilation of the complement.
     spreading = torch.where(grows, own, ~own).float()
     for step in range(radius_px):
         wider = functional.max_pool2d(spreading, 3, stride=1, padding=1)
@@ -77,7 +77,7 @@ def grow_or_shrink(masks: Tensor, num_classes: int, radius_px: int, generator: t
 
 
 def jitter(masks: Tensor, jitter_px: int, generator: torch.Generator) -> Tensor:
-    """Half of the pixels take the label of one up to ``jitter_px`` rows and columns away: borders fray."""
+    """Replace half of the pixels' labels by those of pixels up to ``jitter_px`` rows and columns away."""
     (batch, height, width), device = masks.shape, masks.device
     draw = torch.rand((3, batch, height, width), generator=generator, device=device)
     touched = torch.rand((batch, 1, 1), generator=generator, device=device) < PROBABILITY

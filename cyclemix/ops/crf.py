@@ -1,9 +1,8 @@
-"""Energies of a conditional random field on softmax scores: similar pixels should be of one class.
+"""Energies of a conditional random field on softmax scores: similar pixels should have the same class.
 
-Both sum W_ij (1 - sum_c s_ic s_jc) over pairs of pixels, the relaxed Potts model, with a Gaussian W of their
-distance and of the difference of their grey values; every pair counts in both orders. The kernels depend on
-the image alone, so each sum is one pass without a record for autograd: W is symmetric, and the gradient with
-respect to the scores is -2 W s.
+Both sum W_ij (1 - sum_c s_ic s_jc) over ordered pairs of pixels (the relaxed Potts model), W being a Gaussian
+of their distance and of the difference of their intensities. W depends on the image alone and is symmetric,
+so each sum is computed without autograd, and the gradient with respect to the scores is -2 W s.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ def dense_energy(
 ) -> Tensor:
     """Mean over all ordered pairs of a slice's pixels, and over slices, of W_ij (1 - s_i . s_j); a scalar.
 
-    The whole matrix W is held, B (H W)^2 floats: 32 slices of 53 x 53 pixels take 1 GB. Shrink first
+    The matrix W is dense, B (H W)^2 floats: 32 slices of 53 x 53 pixels take 1 GB. Downsample first
     (:func:`shrink`).
 
     Args:
         scores: (B,C,H,W) float, classes sum to 1; differentiable.
         image: (B,1,H,W) float.
-        inside: (B,H,W) bool; other pixels are in no pair that counts.
+        inside: (B,H,W) bool; pairs with other pixels are excluded.
         sigma_xy: standard deviation of the distance, pixels.
         sigma_intensity: standard deviation of the grey values, in the image's unit.
     """
@@ -56,8 +55,8 @@ def gated_energy(
     Args:
         scores: (B,C,H,W) float, classes sum to 1; differentiable.
         image: (B,1,H,W) float.
-        inside: (B,H,W) bool; other pixels are in no pair that counts.
-        radius: pixels up to this far along both axes are in the window, the pixel itself is not.
+        inside: (B,H,W) bool; pairs with other pixels are excluded.
+        radius: half-width of the window, pixels; the centre pixel is excluded.
         sigma_xy: standard deviation of the distance, pixels.
         sigma_intensity: standard deviation of the grey values, in the image's unit.
     """
@@ -78,9 +77,9 @@ def gated_energy(
 
 
 def shrink(values: Tensor, longest_px: int) -> Tensor:
-    """``values`` (B,C,H,W) averaged over areas so that no side is longer than ``longest_px``; differentiable.
+    """Average ``values`` (B,C,H,W) so that no side is longer than ``longest_px``; differentiable.
 
-    Both sides shrink by the same whole number, rounded up where it does not divide them.
+    Both sides are divided by the same integer, rounded up.
     """
     height, width = values.shape[-2:]
     factor = -(-max(height, width) // longest_px)
@@ -93,19 +92,19 @@ def _difference(feature: Tensor, sigma: float) -> Tensor:
 
 
 def _agreement(scores: Tensor, message: Tensor) -> Tensor:
-    """s . W s with its gradient 2 W s, given the scores and the constant ``message`` W s."""
+    """s . W s with gradient 2 W s, from the scores s and the constant ``message`` W s."""
     return ((2 * scores - scores.detach()) * message).sum()
 
 
 def _half_window(down_most: int, right_most: int) -> Iterator[tuple[int, int]]:
-    """One of each two opposite offsets of the window."""
+    """Offsets of the window, one per pair of opposites."""
     for down in range(down_most + 1):
         for right in range(-right_most if down else 1, right_most + 1):
             yield down, right
 
 
 def _pair(height: int, width: int, down: int, right: int) -> tuple[tuple[slice | int, ...], ...]:
-    """Indices of all pixels that have a neighbour ``down`` and ``right`` of them, and of those neighbours."""
+    """Indices of all pixels with a neighbour at offset (``down``, ``right``), and of those neighbours."""
     left, end = max(0, -right), width - max(0, right)
     near = (slice(None), slice(None), slice(0, height - down), slice(left, end))
     far = (slice(None), slice(None), slice(down, height), slice(left + right, end + right))

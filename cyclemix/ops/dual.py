@@ -1,4 +1,4 @@
-"""For networks with two decoders: channel dropout, and ways to mix both predictions."""
+"""Networks with two decoders: channel dropout, and combinations of both predictions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def draw_channels(
 
 
 def mix(first: Tensor, second: Tensor, generator: torch.Generator) -> Tensor:
-    """b first + (1 - b) second, b uniform in [0, 1) and the same for the whole batch; without gradient."""
+    """b first + (1 - b) second without gradient, one b per batch, uniform in [0, 1)."""
     share = torch.rand((), generator=generator, device=first.device)
     return torch.lerp(second.detach(), first.detach(), share)
 

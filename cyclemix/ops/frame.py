@@ -1,4 +1,4 @@
-"""Where a prepared slice shows image, and where it was padded."""
+"""Image area of a prepared slice, as opposed to its padding."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from torch import Tensor
 
 
 def image_frame(image: Tensor) -> Tensor:
-    """Rows and columns of an unaugmented slice that hold anything but the padding's 0.
+    """Rows and columns of an unaugmented slice that are not all zero (padding).
 
-    Labels that a method makes up for its training slices stay inside: padding is unlabelled, not background.
+    Methods restrict pseudo labels to this area: padding is unlabelled, not background.
 
     Args:
         image: (B,1,H,W) float, exactly 0 outside the image.

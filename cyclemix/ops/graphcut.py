@@ -1,15 +1,15 @@
-"""Batched minimum of a grid energy with a convex label smoothness, on the device.
+"""Batched minimisation of a grid energy with convex label smoothness, on the device.
 
-Official Puzzle Mix calls an alpha-beta-swap graph cut on the CPU, sample by sample, on costs rounded to
+The official Puzzle Mix code calls an alpha-beta-swap graph cut on the CPU per sample, on costs rounded to
 32-bit integers (which overflow). Here the energy is written with thresholds x[k] = [label > k], as in
 Ishikawa's graph ("Exact optimization for Markov random fields with convex priors", 2003). Its linear
 relaxation is tight, so a continuous solver finds the minimum cut: the primal-dual method of Chambolle and
-Pock (2011) with their diagonal step sizes (Pock and Chambolle 2011) and Condat's over-relaxation (2013).
-Every iteration is about ten elementwise kernels over the whole batch, their number depends on shapes alone,
-and nothing is read back by the host.
+Pock (2011) with diagonal step sizes (Pock and Chambolle 2011) and over-relaxation (Condat 2013). An iteration
+is about ten elementwise kernels over the whole batch; the number of iterations depends on shapes alone, and
+the host never synchronises.
 
-The count of iterations is measured, not proven; see :data:`ITERATIONS_PER_NODE`. Rounding tries several
-thresholds and keeps the labelling of least energy, so near ties cost next to nothing.
+The number of iterations was determined by measurement, see :data:`ITERATIONS_PER_NODE`. Rounding tries
+several thresholds and keeps the labelling of lowest energy.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from torch import Tensor
 
 ITERATIONS_BASE = 60
 ITERATIONS_PER_NODE = 4
-"""Iterations = base + this times the longer side. 2 x 2 to 16 x 16 grids reach the max-flow minimum with
-fewer: on the 64 recorded instances and on random ones with couplings from 0 to 30 times the unary costs."""
+"""Iterations = base + this times the longer side. Grids of 2 x 2 to 16 x 16 reach the max-flow minimum with
+fewer, on 64 recorded instances and on random ones with couplings of 0 to 30 times the unary costs."""
 
 BALANCE = 0.5
-"""Dual over primal step size, both scaled by the couplings. 0.25 to 2 were tried on recorded instances."""
+"""Ratio of dual to primal step size, both scaled by the couplings; 0.25 to 2 were tried on recorded
+instances."""
 
 RELAXATION = 1.8
-"""Over-relaxation; 1 is the plain method and needs about twice the iterations, 2 need not converge."""
+"""Over-relaxation factor; 1 is the plain method and needs about twice the iterations, 2 may diverge."""
 
 UNBOUNDED = 1e18
-"""Stands for infinity where a product with 0 must stay 0."""
+"""Finite substitute for infinity: its product with 0 is 0."""
 
 THRESHOLDS = 5
-"""Roundings of the relaxed solution that compete, evenly from 0.1 to 0.9."""
+"""Number of rounding thresholds, evenly spaced from 0.1 to 0.9."""
 
 
 @torch.no_grad()
@@ -43,29 +44,26 @@ def solve(
 
     Args:
         unary: (B, H, W, L) float, cost of each label.
-        weight_x: (B, H-1, W) float, not negative: couples vertical neighbours.
-        weight_y: (B, H, W-1) float, not negative: couples horizontal neighbours.
-        pairwise: (L, L) float, first index the upper or left node. Must be submodular in the order of the
-        labels:
-            V[k, l] + V[k+1, l+1] <= V[k+1, l] + V[k, l+1], as every convex function of the label difference
-            is.
-        iterations: number of iterations; None = by the grid's size.
+        weight_x: (B, H-1, W) float, non-negative: couples vertical neighbours.
+        weight_y: (B, H, W-1) float, non-negative: couples horizontal neighbours.
+        pairwise: (L, L) float, first index the upper or left node. Must be submodular,
+            V[k, l] + V[k+1, l+1] <= V[k+1, l] + V[k, l+1], as is every convex function of the label
+            difference.
+        iterations: number of iterations; None = from the grid's size.
 
     Returns:
         int64 (B, H, W), on the device of ``unary``.
 
     Raises:
-        ValueError: shapes that do not belong together; on the CPU also a negative weight or a pairwise term
-        that
-            is not submodular (elsewhere checking it would wait for the device).
+        ValueError: inconsistent shapes; on the CPU also a negative weight or a pairwise term that is not
+            submodular (elsewhere the check would synchronise with the device).
     """
     _check(unary, weight_x, weight_y, pairwise)
     batch, height, width, count = unary.shape
     if count == 1:
         return unary.new_zeros((batch, height, width), dtype=torch.int64)
     dtype = torch.float64 if unary.dtype == torch.float64 else torch.float32
-    # The batch goes last: a gather then copies whole rows and neighbours in memory are neighbours in the
-    # batch.
+    # Batch last, so that a gather copies contiguous rows.
     cost = unary.to(dtype).permute(3, 1, 2, 0).contiguous()
     down, right = (weight.to(dtype).permute(1, 2, 0).contiguous() for weight in (weight_x, weight_y))
     pairwise = pairwise.to(dtype)
@@ -111,23 +109,22 @@ def _check_values(weight_x: Tensor, weight_y: Tensor, pairwise: Tensor) -> None:
 
 
 def _couplings(pairwise: Tensor) -> Tensor:
-    """(L-1, L-1): how strongly threshold k of the first node binds threshold l of the second."""
+    """(L-1, L-1): coupling of threshold k of the first node with threshold l of the second."""
     return pairwise[1:, :-1] + pairwise[:-1, 1:] - pairwise[:-1, :-1] - pairwise[1:, 1:]
 
 
 def _relax(cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor, iterations: int) -> Tensor:
     """Primal-dual iterations; returns the relaxed thresholds (L-1, H, W, B) in [0, 1].
 
-    Each pair of coupled thresholds has one dual variable, stored at both ends with opposite sign: the work
-    doubles but divergence becomes a plain sum over a node's slots and the kernels stay few.
+    The dual variable of each pair of coupled thresholds is stored at both ends with opposite sign: this
+    doubles the work, but divergence is a plain sum over a node's slots, with few kernels.
     """
     (low, high), slope, speed = _slots(cost, down, right, pairwise)
     slots, nodes, batch = high.shape
     source = _partners(slope.shape[0], slope.shape[1], slope.shape[2], cost.device)
     dual_step = speed * (BALANCE / 2)
     primal_step = 1 / (BALANCE * speed.sum(dim=0)).clamp_min(torch.finfo(cost.dtype).tiny ** 0.5)
-    # One buffer each for the iterate and its successor, so that one kernel relaxes all of it: the dual
-    # variables, their sum a node, and the thresholds.
+    # One buffer per iterate (dual variables, their sum per node, thresholds), so that one kernel relaxes all.
     state = torch.empty((slots + 2, nodes, batch), device=cost.device, dtype=cost.dtype)
     work = torch.empty_like(state)
     dual, total, primal = state[:slots], state[slots], state[slots + 1]
@@ -155,12 +152,12 @@ def _slots(
     """Bounds and couplings of the dual variables.
 
     A submodular pair energy is linear terms plus ``c (|x_ik - x_jl|) / 2`` over all pairs of thresholds.
-    The slots of node i, threshold k: four neighbours times their thresholds, the node's next thresholds
-    (which keep x[k] >= x[k+1]), and one fixed at the linear cost.
+    Slots of node i, threshold k: one per neighbour and threshold, one per adjacent threshold of the node
+    (enforces x[k] >= x[k+1]), and one fixed at the linear cost.
 
     Returns:
-        (low, high), each (slots, (L-1) H W, B); the linear costs (L-1, H, W, B); the couplings that scale the
-        steps.
+        (low, high), each (slots, (L-1) H W, B); linear costs (L-1, H, W, B); couplings that scale the step
+        sizes.
     """
     coupling = _couplings(pairwise).clamp_min(0)
     levels, height, width, batch = cost.shape[0] - 1, *cost.shape[1:]
@@ -174,13 +171,13 @@ def _slots(
             torch.cat((pad_x, right), 1),
         )
     )
-    # [direction, the neighbour's threshold, own threshold]; the upper and left node is the first of a pair.
+    # [direction, neighbour's threshold, own threshold]; the upper or left node is the first of a pair.
     table = torch.stack((coupling.T, coupling, coupling.T, coupling))
     bound = (table[..., None, None, None] * weight[:, None, None]).flatten(0, 1) / 2
     low, high, speed = [-bound], [bound], [bound]
     own, partner = _levels(levels, cost.device)
     if levels > 1:
-        # No bound: the order of the thresholds holds at any price. Its step size needs a scale all the same.
+        # The order of the thresholds is a hard constraint: unbounded duals, with a step size of this scale.
         scale = 0.1 * (bound.sum(dim=0).mean(dim=0) + slope.abs().mean(dim=0))
         inside = (partner >= 0) & (partner < levels)
         over, under = ((inside & side).to(cost.dtype) for side in (partner < own, partner > own))
@@ -196,7 +193,7 @@ def _slots(
 
 
 def _slope(cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor, coupling: Tensor) -> Tensor:
-    """Linear cost (L-1, H, W, B) of raising each threshold, the couplings' linear parts included."""
+    """Linear cost (L-1, H, W, B) of each threshold, including the couplings' linear parts."""
     first = pairwise[1:, 0] - pairwise[:-1, 0] - coupling.sum(dim=1) / 2
     second = pairwise[0, 1:] - pairwise[0, :-1] - coupling.sum(dim=0) / 2
     slope = cost[1:] - cost[:-1]
@@ -208,13 +205,13 @@ def _slope(cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor, coupling
 
 
 def _levels(levels: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Own thresholds (levels,) and their partners (1 or 2, levels), out of range where there is none."""
+    """Thresholds (levels,) and their adjacent thresholds (1 or 2, levels), out of range where none exists."""
     own = torch.arange(levels, device=device)
     return own, (1 - own)[None] if levels == 2 else torch.stack((own - 1, own + 1))
 
 
 def _partners(levels: int, height: int, width: int, device: torch.device) -> Tensor:
-    """Where each slot of :func:`_slots` reads its other end, as rows of the flattened thresholds."""
+    """Index into the flattened thresholds of the other end of each slot of :func:`_slots`."""
     own, partner = _levels(levels, device)
     y, x = torch.arange(height, device=device)[:, None], torch.arange(width, device=device)
     every = own[:, None, None, None].expand(levels, levels, 1, 1)
@@ -231,7 +228,7 @@ def _partners(levels: int, height: int, width: int, device: torch.device) -> Ten
 
 
 def _round(relaxed: Tensor, cost: Tensor, down: Tensor, right: Tensor, pairwise: Tensor) -> Tensor:
-    """The best of several roundings: int64 (H, W, B)."""
+    """The rounding of lowest energy: int64 (H, W, B)."""
     threshold = torch.linspace(0.1, 0.9, THRESHOLDS, device=cost.device, dtype=cost.dtype)
     labels = (relaxed > threshold[:, None, None, None, None]).sum(dim=1)
     best = _energy(cost, down, right, pairwise, labels).argmin(dim=0)

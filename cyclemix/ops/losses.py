@@ -1,4 +1,4 @@
-"""Terms that methods share. Logits are (B,C,H,W) floats, targets (B,H,W) int64 with 255 = unlabelled."""
+"""Loss terms shared by methods. Logits are (B,C,H,W) floats, targets (B,H,W) int64 with 255 = unlabelled."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch.nn import functional
 from cyclemix.config.labels import UNLABELLED
 
 Reduction = Literal["labelled", "pixels"]
-"""How a sum over pixels becomes a scalar: over the labelled pixels, or over all (the official code)."""
+"""Denominator of the sum over pixels: the labelled pixels, or all pixels (as in the official code)."""
 
 EPS = 1e-6
-"""Keeps the cosine of an all-zero vector at 0."""
+"""Makes the cosine of an all-zero vector 0."""
 
 
 def partial_cross_entropy(
@@ -23,8 +23,8 @@ def partial_cross_entropy(
     """Cross-entropy on labelled pixels, scalar (CycleMix eq. 2).
 
     Args:
-        weight: (B,H,W) factor a pixel, e.g. a mixing ratio; None = 1.
-        reduction: ``labelled`` divides by the labelled pixels' total weight, ``pixels`` by B*H*W.
+        weight: (B,H,W) factor per pixel, e.g. a mixing ratio; None = 1.
+        reduction: ``labelled`` divides by the total weight of the labelled pixels, ``pixels`` by B*H*W.
     """
     terms = functional.cross_entropy(logits.float(), target, ignore_index=UNLABELLED, reduction="none")
     labelled = (target != UNLABELLED).to(terms.dtype)
@@ -40,12 +40,12 @@ def mixed_cross_entropy(
     visible: Tensor,
     reduction: Reduction = "labelled",
 ) -> Tensor:
-    """Cross-entropy of a mixed image with both images' labels, each by its share, scalar (CycleMix eq. 5).
+    """Cross-entropy of a mixed image with both images' labels, weighted by share, scalar (CycleMix eq. 5).
 
     Args:
-        targets: labels of the first and of the second image, both (B,H,W), moved as the images were.
+        targets: labels of the first and of the second image, both (B,H,W), transported as the images.
         ratio: (B,H,W) share of the second image.
-        visible: (B,H,W) bool, False where occluded or outside the image.
+        visible: (B,H,W) bool, False for occluded pixels and outside the image.
     """
     total, mass = logits.new_zeros((), dtype=torch.float32), logits.new_zeros((), dtype=torch.float32)
     for target, share in zip(targets, (1 - ratio, ratio), strict=True):
@@ -63,7 +63,7 @@ def cosine_distance(first: Tensor, second: Tensor, visible: Tensor | None = None
         visible: (B,H,W) bool; None = all.
     """
     first, second = first.float(), second.float()
-    # By hand: torch's cosine_similarity normalises both maps first, which costs several passes over memory.
+    # Faster than torch's cosine_similarity, which normalises both maps first (several passes over memory).
     norms = first.square().sum(dim=1) * second.square().sum(dim=1)
     distance = 1 - (first * second).sum(dim=1) * (norms + EPS**2).rsqrt()
     if visible is None:
@@ -73,10 +73,9 @@ def cosine_distance(first: Tensor, second: Tensor, visible: Tensor | None = None
 
 
 def class_weights(target: Tensor, num_classes: int) -> Tensor:
-    """Weight (B,H,W) that makes every class present in ``target`` count alike: labelled pixels / the class's.
+    """Class-balancing weights (B,H,W): n / n_c over the labelled pixels of the batch, 0 where unlabelled.
 
-    n / n_c over the whole batch, as MAAG weighs its cross-entropy (Valvano et al., IEEE TMI 2021, official
-    code); 0 where nothing is labelled, so that a class that is absent has no say.
+    As in MAAG's cross-entropy (Valvano et al., IEEE TMI 2021, official code).
     """
     onehot = torch.stack([target == value for value in range(num_classes)])
     counts = onehot.sum(dim=(1, 2, 3)).float()
@@ -85,7 +84,7 @@ def class_weights(target: Tensor, num_classes: int) -> Tensor:
 
 
 def balanced_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Partial cross-entropy weighed by `class_weights`: the mean of the labelled classes' means, scalar."""
+    """Partial cross-entropy weighted by `class_weights`: the mean over classes of the class means, scalar."""
     return partial_cross_entropy(logits, target, class_weights(target, logits.shape[1]))
 
 
@@ -112,13 +111,13 @@ def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 def partial_dice(
     scores: Tensor, target: Tensor, *, squared: bool = True, background: bool = True, smooth: float = 1e-5
 ) -> Tensor:
-    """Soft Dice loss on labelled pixels, sums over the batch, mean over classes, scalar.
+    """Soft Dice loss on labelled pixels, summed over the batch, mean over classes, scalar.
 
     Args:
         scores: (B,C,H,W) class probabilities.
         squared: squares in the denominator (WSL4MIS's pDLoss), or plain sums (nnU-Net).
-        background: whether class 0 is among the classes that are averaged.
-        smooth: added to both sums; a class that is neither predicted nor labelled has loss 0.
+        background: include class 0 in the mean.
+        smooth: added to numerator and denominator, so that an absent class that is not predicted has loss 0.
     """
     labelled = target != UNLABELLED
     onehot = functional.one_hot(target * labelled, scores.shape[1]).movedim(-1, 1) * labelled[:, None]

@@ -1,7 +1,7 @@
-"""Class ratios of the unlabelled pixels by EM, and what they exclude (ShapePU and ZScribbleSeg).
+"""Class ratios of the unlabelled pixels by EM, and the classes they exclude (ShapePU and ZScribbleSeg).
 
-The EM is that of Saerens et al. (Neural Computation 2002): a classifier that was trained under the labelled
-pixels' class shares is carried over to the unlabelled ones, whose shares are not known.
+The EM of Saerens et al. (Neural Computation 2002) adapts a classifier that was trained with the class shares
+of the labelled pixels to the unknown shares of the unlabelled ones.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ def class_ratios(scores: Tensor, target: Tensor, iterations: int) -> Tensor:
 
     Starts from the shares q of the labelled pixels and repeats
         E: u(k | x) ~ a_k / q_k * p(k | x)        M: a_k = mean of u(k | x) over unlabelled x
-    a fixed number of times, so that nothing waits for the device.
+    a fixed number of times (no synchronisation with the device).
 
     Args:
         scores: (B,C,H,W) class probabilities p, without gradient.
         target: (B,H,W) int64, 255 = unlabelled.
-        iterations: how often the two steps are repeated.
+        iterations: number of E and M steps.
 
     Returns:
-        (C,) float32. A class without any labelled pixel has share 0.
+        (C,) float32; 0 for a class without labelled pixels.
     """
     classes = scores.shape[1]
     flat = scores.float().transpose(0, 1).reshape(classes, -1)
@@ -35,22 +35,21 @@ def class_ratios(scores: Tensor, target: Tensor, iterations: int) -> Tensor:
     ratios, total = labelled, unlabelled.sum().clamp_min(1.0)
     for _ in range(iterations):
         carried = flat * torch.where(counts > 0, ratios / labelled, 0.0)[:, None]
-        # A pixel that has no probability left in any labelled class counts for none.
+        # A pixel of zero probability in all labelled classes counts for none.
         share = unlabelled / carried.sum(dim=0).clamp_min(torch.finfo(flat.dtype).tiny)
         ratios = (carried * share).sum(dim=1) / total
     return ratios
 
 
 def outranked(scores: Tensor, ratios: Tensor, among: Tensor) -> Tensor:
-    """Which pixels are too low in a class's ranking to belong to it.
+    """Pixels that rank too low in a class to belong to it.
 
-    Of the N pixels in question, a class keeps the round(ratio * N) with the highest scores (all of equal
-    score where the line cuts through them).
+    Of N pixels, a class keeps the round(ratio * N) of highest score, and all that tie with the last of them.
 
     Args:
-        scores: (B,C,H,W) float, not negative.
+        scores: (B,C,H,W) float, non-negative.
         ratios: (C,) share of each class.
-        among: (B,H,W) bool, the pixels in question.
+        among: (B,H,W) bool, the pixels to rank.
 
     Returns:
         bool (B,C,H,W), False outside ``among``.
@@ -65,14 +64,14 @@ def outranked(scores: Tensor, ratios: Tensor, among: Tensor) -> Tensor:
 
 
 def exclusion_loss(logits: Tensor, excluded: Tensor) -> tuple[Tensor, Tensor]:
-    """- log of the probability that is left to the classes that are not excluded.
+    """-log of the total probability of the classes that are not excluded.
 
     Args:
         logits: (B,C,H,W).
-        excluded: (B,C,H,W) bool. A pixel that excludes every class contradicts itself and is left out.
+        excluded: (B,C,H,W) bool; a pixel that excludes all classes is ignored.
 
     Returns:
-        (B,H,W) float32, 0 where nothing is excluded, and bool (B,H,W), where something is.
+        (B,H,W) float32, 0 where no class is excluded, and bool (B,H,W), True where at least one is.
     """
     excluded = excluded & ~excluded.all(dim=1, keepdim=True)
     some = excluded.any(dim=1)

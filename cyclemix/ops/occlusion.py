@@ -1,5 +1,5 @@
-"""Random boxes: a square that hides image and supervision (CycleMix, section 3.2, "decrement"; Cutout), and a
-box of a given share of the image (CutMix)."""
+"""Random boxes: occluding squares (CycleMix, section 3.2, "decrement"; Cutout) and boxes of a given share of
+the image (CutMix)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 def random_squares(
     batch: int, height: int, width: int, side: int, generator: torch.Generator, device: torch.device | str
 ) -> Tensor:
-    """One axis-parallel square a sample, its centre uniform over the pixels, clipped at the border.
+    """One axis-parallel square per sample, centre uniform over the pixels, clipped at the border.
 
-    An even side reaches one pixel further up and left of the centre than down and right.
+    A square of even side extends one pixel further up and left of its centre than down and right.
 
     Args:
         batch: number of samples B.
         height: rows H.
         width: columns W.
-        side: side of the square, pixels; 0 hides nothing.
+        side: side of the square, pixels; 0 = no square.
         generator: source of randomness, on ``device``.
-        device: where the mask is made.
+        device: device of the mask.
 
     Returns:
         bool (B, H, W), True inside the square.
@@ -40,10 +40,10 @@ def random_squares(
 
 
 def random_boxes(share: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """One box a sample, shaped as the image, its centre uniform over the pixels, clipped at the border.
+    """One box per sample of the image's aspect ratio, centre uniform over the pixels, clipped at the border.
 
     Args:
-        share: (B,) float in [0, 1], the box's area over the image's before clipping.
+        share: (B,) float in [0, 1], area of the box relative to the image, before clipping.
         height: rows H.
         width: columns W.
         generator: source of randomness, on the device of ``share``.
@@ -59,7 +59,7 @@ def random_boxes(share: Tensor, height: int, width: int, generator: torch.Genera
 
 
 def _band(centre: Tensor, length: int, side: int | Tensor) -> Tensor:
-    """bool (B, length): the ``side`` (B, 1) positions around each centre (B, 1)."""
+    """bool (B, length): ``side`` positions around each centre (B, 1)."""
     first = centre - side // 2
     position = torch.arange(length, device=centre.device, dtype=centre.dtype)
     return (position >= first) & (position < first + side)

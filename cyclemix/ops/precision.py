@@ -1,4 +1,4 @@
-"""Entering autocast for a precision, and leaving it where half precision would change a result."""
+"""Autocast contexts: enabled for a precision, and disabled where half precision would change a result."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import torch
 
 
 def full_precision(device_type: str) -> AbstractContextManager[object]:
-    """Inside, autocast leaves matrix products and convolutions in single precision."""
+    """Context in which autocast is disabled: matrix products and convolutions stay in fp32."""
     if torch.amp.is_autocast_available(device_type):
         return torch.autocast(device_type, enabled=False)
     return nullcontext()
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The autocast context of ``fp32``, ``tf32`` (none) or ``bf16``; parameters, losses, statistics are fp32.
+    """Autocast context of ``bf16``, or of ``fp32`` and ``tf32`` (disabled); parameters and losses stay fp32.
 
-    On CUDA it also sets whether convolutions and matrix products of fp32 numbers may round them to TF32: for
-    ``tf32`` alone. That stays so after the context, because the backward pass runs outside it.
+    On CUDA it also sets process-wide whether fp32 convolutions and matrix products use TF32 (``tf32`` only).
+    The setting persists after the context, because the backward pass runs outside it.
     """
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"

@@ -1,13 +1,13 @@
 """Puzzle Mix of a batch (Kim, Choo and Song, ICML 2020), as CycleMix uses it.
 
-Image 1 and image 2 are cut into b x b cells; a graph cut chooses for every cell the share 0, 1/2 or 1 of
-image 2 that shows most saliency while neighbours agree; then each image's blocks (5.47 mm, the paper's 4 px)
-are transported to where the mask shows them. Image, scribbles and predictions move and mix alike (the
-official code moves the image alone).
+Images 1 and 2 are divided into b x b cells; a graph cut chooses per cell the share 0, 1/2 or 1 of image 2, to
+show the most saliency with smooth borders; then each image's blocks (5.47 mm, the paper's 4 px) are
+transported to where the mask shows them. Image, scribbles and predictions are transported and mixed alike
+(the official code transports only the image).
 
-The cells are unions of blocks, so an image whose side is no multiple of b blocks needs no padding: some cells
-are one block wider. Where it is such a multiple the energy has the terms of the official one, with costs in
-floating point, smoothness weights not below 0 and block means on the slice's own range.
+Cells are unions of blocks, so a side that is not a multiple of b blocks needs no padding: some cells are one
+block wider. For a multiple the energy has the terms of the official code, with floating-point costs,
+non-negative smoothness weights and block means normalised to the slice's range.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from cyclemix.ops import graphcut, transport
 from cyclemix.ops.saliency import block_distribution, distribution
 
 BLOCK_PX = 4
-"""Side of a transported block, and the neighbourhood that the data smoothness averages over, on the paper's
-grid."""
+"""Side of a transported block, and of the window that the data smoothness averages, on the paper's grid."""
 
 
 class PuzzleSettings(StrictModel):
@@ -36,12 +35,12 @@ class PuzzleSettings(StrictModel):
     grids: tuple[int, ...] = Field(
         (2, 4, 8, 16),
         min_length=1,
-        description="cells a side, in turn; those with cells smaller than a block are left out",
+        description="cells per side, one size per batch in turn; cells smaller than a block are skipped",
     )
-    labels: int = Field(3, ge=2, le=5, description="mixing shares 0 .. 1 a cell may take")
+    labels: int = Field(3, ge=2, le=5, description="number of mixing shares from 0 to 1 per cell")
     prior: float = Field(0.2, ge=0, description="weight of the binomial prior on the shares")
     label_smoothness: float = Field(
-        1.2, ge=0, description="cost of differing shares, divided by 16 cells a side"
+        1.2, ge=0, description="cost of different shares of neighbours, divided by 16 cells per side"
     )
     data_smoothness: float = Field(
         0.5, ge=0, description="weight of image contrast across cells in that cost"
@@ -58,13 +57,13 @@ class PuzzleSettings(StrictModel):
 
 @dataclass(frozen=True)
 class Mix:
-    """What was mixed, and how to treat labels and predictions alike.
+    """Mixed images, and the parameters to transport and mix labels and predictions alike.
 
     Attributes:
         image: (B, C, H, W) float32, mixed.
         ratio: (B, H, W) float32 in [0, 1], share of the second image.
-        partner: (B,) int64, second image of each pair, as an index into the batch.
-        plans: transport of the first and of the second images, int64 (B, h, w) each; None = nothing moved.
+        partner: (B,) int64, second image of each pair as an index into the batch.
+        plans: transport of the first and of the second images, int64 (B, h, w) each; None = no transport.
     """
 
     image: Tensor
@@ -73,15 +72,15 @@ class Mix:
     plans: tuple[Tensor, Tensor] | None
 
     def labels(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Both images' ``values`` (B, H, W) or (B, C, H, W), moved as the images were, not mixed."""
+        """Both images' ``values`` (B, H, W) or (B, C, H, W), transported as the images, unmixed."""
         return _pair(values, self.partner, self.plans)
 
     def scores(self, values: Tensor) -> Tensor:
-        """Floating ``values`` (B, C, H, W) moved and mixed as the images were; differentiable."""
+        """Floating ``values`` (B, C, H, W), transported and mixed as the images; differentiable."""
         return _blend(values, self.partner, self.plans, self.ratio)
 
     def moved(self) -> Tensor:
-        """Share (B,) of the blocks that transport moved, mean of the two images."""
+        """Share (B,) of the transported blocks, mean of both images."""
         if self.plans is None:
             return self.ratio.new_zeros(len(self.ratio))
         first, second = (transport.fraction_moved(plan) for plan in self.plans)
@@ -101,23 +100,20 @@ def puzzle_mix(
 
     Args:
         image: (B, C, H, W) float; H and W multiples of ``block_px``.
-        saliency: (B, H, W) float, not negative (:func:`cyclemix.ops.saliency.saliency`).
-        partner: (B,) int64, which image each is mixed with.
-        step: optimizer steps taken so far; sets the cells of this step (:func:`grid_of_step`).
+        saliency: (B, H, W) float, non-negative (:func:`cyclemix.ops.saliency.saliency`).
+        partner: (B,) int64, index of the image that each is mixed with.
+        step: optimizer steps taken so far; determines the cells (:func:`grid_of_step`).
         settings: Puzzle Mix.
-        generator: source of the mixing ratio, on the images' device.
+        generator: randomness of the mixing ratio, on the images' device.
         block_px: side of a block, pixels.
 
-    Returns:
-        the mixed images and what repeats the mix on labels and predictions.
-
     Raises:
-        ValueError: sizes that do not fit.
+        ValueError: wrong shapes, or H or W not a multiple of ``block_px``.
     """
     _check(image, saliency, block_px)
     blocks_yx = [size // block_px for size in image.shape[-2:]]
     grid = grid_of_step(step, settings.grids, min(blocks_yx))
-    # Nothing below is on autocast's list of operations for half precision; ``float`` undoes the caller's.
+    # No operation below is autocast to half precision; ``float`` covers inputs that already are.
     with torch.no_grad():
         image, blocks = image.float(), block_distribution(saliency.float(), block_px)
         expected = arcsine(len(image), generator, image.device)
@@ -136,10 +132,10 @@ def puzzle_mix(
 
 
 def grid_of_step(step: int, grids: tuple[int, ...], largest: int) -> int:
-    """Cells a side in this step: the sizes up to ``largest`` (the image's blocks a side) in turn.
+    """Cells per side in this step: cycles through the sizes up to ``largest`` (the image's blocks per side).
 
-    The official code draws one size a batch. A function of the step needs no random number on the host, sets
-    the shapes before the device is asked, and goes on as before after a resume.
+    The official code draws one size per batch. A function of the step needs no random number on the host and
+    no synchronisation, and is reproduced after a resume.
 
     Raises:
         ValueError: no size fits.
@@ -147,7 +143,7 @@ def grid_of_step(step: int, grids: tuple[int, ...], largest: int) -> int:
     fitting = [grid for grid in grids if 2 <= grid <= largest]
     if not fitting:
         raise ValueError(
-            f"none of the grids {grids} has 2 to {largest} cells a side (one 4-px block a cell at least)"
+            f"none of the grids {grids} has 2 to {largest} cells per side (a cell has at least one block)"
         )
     return fitting[step % len(fitting)]
 
@@ -170,9 +166,9 @@ def arcsine(batch: int, generator: torch.Generator, device: torch.device | str) 
 
 
 def block_means(image: Tensor, block_px: int = BLOCK_PX) -> Tensor:
-    """Mean of each block of ``image`` (B, C, H, W), on the image's own range [0, 1].
+    """Mean of each block of ``image`` (B, C, H, W), normalised to [0, 1] per image.
 
-    The weights of the data smoothness were made for intensities in that range, not for z-scores.
+    The weights of the data smoothness assume intensities in that range, not z-scores.
     """
     low, high = image.amin(dim=(1, 2, 3), keepdim=True), image.amax(dim=(1, 2, 3), keepdim=True)
     return (F.avg_pool2d(image, block_px) - low) / (high - low).clamp_min(1e-6)
@@ -189,18 +185,18 @@ def puzzle_energies(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Energy whose minimum is the mixing mask.
 
-    Label l of L stands for the share z = l / (L - 1) of image 2. A cell pays the saliency that it hides,
-    z s1 + (1 - z) s2, and the prior -prior log Binomial(l; L - 1, 1 - ratio) / b^2; neighbours pay
-    (label_smoothness / (16 b) + contrast) (z - z')^2, where the contrast across their border also shifts the
-    cells' own costs (both as in the official code).
+    Label l of L is the share z = l / (L - 1) of image 2. The unary cost is the hidden saliency
+    z s1 + (1 - z) s2 plus the prior -prior log Binomial(l; L - 1, 1 - ratio) / b^2; the pairwise cost is
+    (label_smoothness / (16 b) + contrast) (z - z')^2, where the contrast across the border also enters the
+    unary costs (both as in the official code).
 
     Args:
-        saliency1: (B, h, w) share of each 4-px block in image 1's saliency.
+        saliency1: (B, h, w) share of each block in image 1's saliency.
         saliency2: (B, h, w) the same of image 2.
         means1: (B, C, h, w) mean of each block of image 1 (:func:`block_means`).
         means2: (B, C, h, w) the same of image 2.
         ratio: (B,) in [0, 1], expected share of image 1.
-        grid: cells a side b.
+        grid: cells per side b.
         settings: Puzzle Mix.
 
     Returns:
@@ -209,7 +205,7 @@ def puzzle_energies(
     """
     device, last = saliency1.device, settings.labels - 1
     contrast = settings.label_smoothness * settings.data_smoothness / (16 * grid)
-    # Index 0 stands for showing image 2 and index 1 for image 1, as in the official code.
+    # Index 0 means that image 2 is shown, index 1 image 1, as in the official code.
     costs = _cell_sums(torch.cat((saliency1, saliency2)), grid).unflatten(0, (2, -1))
     means = torch.stack((means2, means1))
     weights = []
@@ -226,7 +222,7 @@ def puzzle_energies(
 
 
 def _prior(ratio: Tensor, share: Tensor) -> Tensor:
-    """(B, L): -log of the binomial probability of each label, ``ratio`` being image 1's expected share."""
+    """(B, L): -log of the binomial probability of each label; ``ratio`` is the expected share of image 1."""
     last = len(share) - 1
     label = share * last
     ways = (
@@ -240,12 +236,12 @@ def _prior(ratio: Tensor, share: Tensor) -> Tensor:
 
 
 def _cell_of_block(blocks: int, grid: int, device: torch.device) -> Tensor:
-    """(blocks,) int64: the cell that each row or column of blocks belongs to."""
+    """(blocks,) int64: cell of each row or column of blocks."""
     return torch.arange(blocks, device=device) * grid // blocks
 
 
 def _cell_sums(blocks: Tensor, grid: int) -> Tensor:
-    """Sum over the blocks (B, h, w) of each cell: (B, grid, grid), a distribution where ``blocks`` is one."""
+    """Sums over each cell's blocks, (B, h, w) -> (B, grid, grid), normalised to sum 1."""
     return distribution(_sum_by_cell(_sum_by_cell(blocks, grid, 1), grid, 2))
 
 
@@ -254,7 +250,7 @@ def _sum_by_cell(values: Tensor, grid: int, dim: int) -> Tensor:
     size = values.shape[dim]
     if size % grid == 0:
         return values.unflatten(dim, (grid, size // grid)).sum(dim=dim + 1)
-    # Cells differ by one block: read the longest length everywhere and leave out what belongs to the next.
+    # Cell lengths differ by one block: read the longest everywhere and mask the excess.
     longest = -(-size // grid)
     start = _cell_starts(size, grid, values.device)
     block = start[:-1, None] + torch.arange(longest, device=values.device)
@@ -264,16 +260,16 @@ def _sum_by_cell(values: Tensor, grid: int, dim: int) -> Tensor:
 
 
 def _cell_starts(size: int, grid: int, device: torch.device) -> Tensor:
-    """(grid + 1,) int64: first block of each cell, and the end."""
+    """(grid + 1,) int64: first block of each cell, and the total number of blocks."""
     return (torch.arange(grid + 1, device=device) * size + grid - 1) // grid
 
 
 def _border_contrast(means: Tensor, grid: int, axis: int) -> Tensor:
-    """Mean absolute difference across each border between cells, from image p before to image q behind it.
+    """Mean absolute difference across each border between cells, image p before it and image q behind it.
 
     Args:
         means: (2, B, C, h, w), block means of the two images.
-        grid: cells a side.
+        grid: cells per side.
         axis: 1 for borders between rows, 2 between columns.
 
     Returns:
@@ -295,5 +291,5 @@ def _check(image: Tensor, saliency: Tensor, block_px: int) -> None:
         )
     if any(size % block_px for size in image.shape[2:]):
         raise ValueError(
-            f"puzzle_mix moves {block_px}-px blocks, which do not divide {tuple(image.shape[2:])} px"
+            f"puzzle_mix needs sides that are multiples of {block_px} px, got {tuple(image.shape[2:])} px"
         )

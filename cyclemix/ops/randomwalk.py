@@ -1,9 +1,8 @@
 """Random walker segmentation from seeds (Grady, IEEE PAMI 2006), batched.
 
-A walker at a pixel steps to its four neighbours with chances proportional to exp(-beta (g_i - g_j)^2). The
-probability that it meets a seed of class c before any other seed is harmonic: it solves the linear system of
-the graph's Laplacian with the seeds as boundary values (eq. 8), here by conjugate gradients on all slices and
-classes at once.
+Transition probabilities to the four neighbours are proportional to exp(-beta (g_i - g_j)^2). The probability
+of reaching a seed of class c before any other seed solves the linear system of the graph Laplacian with the
+seeds as boundary values (eq. 8), here by conjugate gradients on all slices and classes at once.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from torch import Tensor
 from cyclemix.config.labels import UNLABELLED
 
 CHECK_EVERY = 50
-"""Iterations between looks at the residual, each of which waits for the device."""
+"""Iterations between convergence checks, each of which synchronises with the device."""
 
 
 def random_walk(
@@ -28,19 +27,19 @@ def random_walk(
     tolerance: float = 1e-3,
     max_iterations: int = 2000,
 ) -> Tensor:
-    """Probabilities that a walker from each pixel meets each class's seeds first.
+    """Probability per pixel and class that a random walk from the pixel reaches a seed of the class first.
 
     Args:
         intensity: (B,H,W) float.
         seeds: (B,H,W) int64 class values, UNLABELLED elsewhere.
-        num_classes: classes, the background included.
-        beta: sharpness of the edges, per squared intensity.
-        inside: (B,H,W) bool, False where no walker may go; None = everywhere.
-        tolerance: largest residual of any slice and class, relative to the norm of its right-hand side.
-        max_iterations: where the solver stops at the latest.
+        num_classes: number of classes, including background.
+        beta: edge sensitivity, per squared intensity.
+        inside: (B,H,W) bool, False for excluded pixels; None = all pixels.
+        tolerance: largest residual per slice and class, relative to the norm of its right-hand side.
+        max_iterations: maximum number of iterations.
 
     Returns:
-        (B,C,H,W) float32, summing to 1 over C; all 0 where no seed can be reached.
+        (B,C,H,W) float32, summing to 1 over C; all 0 where no seed is reachable.
     """
     seeded = (seeds != UNLABELLED)[:, None]
     values = torch.arange(num_classes, device=seeds.device)[:, None, None]
@@ -52,7 +51,7 @@ def random_walk(
     def laplacian(x: Tensor) -> Tensor:
         return (degree * x - _neighbours(x, down, right)) * free
 
-    # The walkers' equations at the free pixels, the seeds' values brought to the right-hand side.
+    # Equations of the unseeded pixels; the seeds' values are moved to the right-hand side.
     target = _neighbours(boundary, down, right) * free
     found = _conjugate_gradients(laplacian, target, degree, tolerance, max_iterations)
     return torch.where(seeded, boundary, found.clamp(0, 1))
@@ -103,7 +102,7 @@ def _conjugate_gradients(
             break
         image = matrix(direction)
         curvature = _dot(direction, image)
-        # A slice that is solved has no direction left: 0 / 0 is no step.
+        # A solved slice has a zero search direction; its 0 / 0 becomes a step of 0.
         step = torch.where(curvature > 0, energy / curvature, 0)
         found, residual = found + step * direction, residual - step * image
         steered = scale * residual

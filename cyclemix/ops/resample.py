@@ -1,8 +1,8 @@
-"""Affine resampling of a batch, one transform a sample.
+"""Affine resampling of a batch, one transform per sample.
 
-Coordinates are pixels from the image centre, x to the right and y down, so that a turn keeps its angle on
-images that are not square. The grid is built from elementwise products: ``affine_grid`` runs a matrix product
-that autocast would round to bfloat16, which is off by half a pixel at 128 px.
+Coordinates are pixels from the image centre, x to the right and y down, so that rotations are correct on
+images that are not square. The grid is computed by elementwise products: the matrix product of
+``affine_grid`` would be rounded to bfloat16 by autocast, an error of half a pixel at 128 px.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ Mode = Literal["bilinear", "nearest"]
 
 
 def parts(matrix: Tensor, shift: Tensor, height: int, width: int, margin: int = 0) -> tuple[Tensor, Tensor]:
-    """What each column and each row adds to where a pixel reads from.
+    """Contributions of each column and each row to the sampling grid.
 
     Args:
         matrix: (B, 2, 2) float, rows x and y: source = matrix @ (x, y) + shift, pixels from the centre.
         shift: (B, 2) float, pixels, order x, y.
         height: rows of the result.
         width: columns of the result.
-        margin: pixels that the image that is read from reaches beyond each side of the result.
+        margin: pixels by which the source image extends beyond each side of the result.
 
     Returns:
-        (B, 1, width, 2) and (B, height, 1, 2) float32, whose sum is normalised as
-        ``grid_sample(align_corners=False)`` expects.
+        (B, 1, width, 2) and (B, height, 1, 2) float32; their sum has the coordinates of
+        ``grid_sample(align_corners=False)``.
     """
     matrix, shift = matrix.float(), shift.float()
     x = torch.arange(width, device=matrix.device, dtype=torch.float32) - (width - 1) / 2
@@ -41,19 +41,19 @@ def parts(matrix: Tensor, shift: Tensor, height: int, width: int, margin: int = 
 
 
 def grid(matrix: Tensor, shift: Tensor, height: int, width: int, margin: int = 0) -> Tensor:
-    """Where each output pixel reads from, (B, height, width, 2); arguments as for :func:`parts`."""
+    """Sampling grid (B, height, width, 2); arguments as for :func:`parts`."""
     columns, rows = parts(matrix, shift, height, width, margin)
     return columns + rows
 
 
 def sample(x: Tensor, where: Tensor, mode: Mode = "bilinear", outside: float = 0.0) -> Tensor:
-    """Read ``x`` (B, C, H, W) at ``where`` (from :func:`grid`); ``outside`` beyond the frame."""
+    """Sample ``x`` (B, C, H, W) at ``where`` (from :func:`grid`); ``outside`` beyond the image."""
     values = x.float() - outside if outside else x.float()
     read = F.grid_sample(values, where, mode=mode, padding_mode="zeros", align_corners=False)
     return read + outside if outside else read
 
 
 def turn(angle: Tensor) -> Tensor:
-    """Matrix (B, 2, 2) of a turn by ``angle`` (B,) radians."""
+    """Rotation matrix (B, 2, 2) of ``angle`` (B,) radians."""
     cos, sin = angle.cos(), angle.sin()
     return torch.stack((torch.stack((cos, -sin), dim=-1), torch.stack((sin, cos), dim=-1)), dim=-2)

@@ -1,7 +1,7 @@
-"""Random rotation of a batch, its inverse, and which pixels survive it (CycleMix rotates by 0-360 degrees).
+"""Random rotation of a batch, its inverse, and the mask of valid pixels (CycleMix rotates by 0-360 degrees).
 
-The official code fills the corners with background; here :func:`valid_mask` says which pixels have a source,
-so that nothing outside the image is ever supervised.
+The official code fills the corners with background; here :func:`valid_mask` excludes pixels without a source
+from supervision.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ def random_angles(batch: int, generator: torch.Generator, device: torch.device |
 
 
 def rotate(x: Tensor, angle: Tensor, mode: resample.Mode = "bilinear") -> Tensor:
-    """Turn each sample about the image centre, clockwise on the screen for a positive angle.
+    """Rotate each sample about the image centre, clockwise on the screen for a positive angle.
 
-    ``rotate(rotate(x, a), -a)`` brings the pixels back that :func:`valid_mask` ``(-a)`` marks, up to the two
-    interpolations. Differentiable in ``x``.
+    Up to interpolation, ``rotate(rotate(x, a), -a)`` equals ``x`` at the pixels of ``valid_mask(-a, ...)``.
+    Differentiable in ``x``.
 
     Args:
         x: (B, C, H, W) float.
@@ -31,10 +31,10 @@ def rotate(x: Tensor, angle: Tensor, mode: resample.Mode = "bilinear") -> Tensor
         mode: ``bilinear``, or ``nearest`` for values that must not be mixed.
 
     Returns:
-        (B, C, H, W) float32; 0 where the source lies outside the frame.
+        (B, C, H, W) float32; 0 where the source is outside the image.
 
     Raises:
-        ValueError: wrong shapes, or ``x`` is not floating point.
+        ValueError: wrong shape, or ``x`` is not floating point.
     """
     _check(x, angle)
     where = resample.grid(resample.turn(-angle), _no_shift(angle), *x.shape[-2:])
@@ -42,9 +42,9 @@ def rotate(x: Tensor, angle: Tensor, mode: resample.Mode = "bilinear") -> Tensor
 
 
 def valid_mask(angle: Tensor, height: int, width: int) -> Tensor:
-    """Which pixels of ``rotate(x, angle)`` read wholly from inside the frame.
+    """Pixels of ``rotate(x, angle)`` that are interpolated from pixels inside the image only.
 
-    ``valid_mask(-angle, ...)`` is the mask for a prediction on ``rotate(x, angle)`` that is turned back.
+    ``valid_mask(-angle, ...)`` is the mask of a prediction on ``rotate(x, angle)`` that is rotated back.
 
     Args:
         angle: (B,) radians.
@@ -55,7 +55,7 @@ def valid_mask(angle: Tensor, height: int, width: int) -> Tensor:
         bool (B, H, W).
     """
     columns, rows = resample.parts(resample.turn(-angle), _no_shift(angle), height, width)
-    # A bilinear read stays inside while it lies between the outermost pixel centres; a float's slack is kept.
+    # Bilinear interpolation is valid between the outermost pixel centres; 1e-5 allows for rounding.
     inside_x = (columns[..., 0] + rows[..., 0]).abs_() <= 1 - 1 / width + 1e-5
     inside_y = (columns[..., 1] + rows[..., 1]).abs_() <= 1 - 1 / height + 1e-5
     return inside_x & inside_y
@@ -70,5 +70,5 @@ def _check(x: Tensor, angle: Tensor) -> None:
         raise ValueError(f"rotate expects a floating (B, C, H, W) tensor, got {x.dtype} {tuple(x.shape)}")
     if angle.shape != x.shape[:1]:
         raise ValueError(
-            f"rotate expects one angle a sample, shape ({x.shape[0]},), got {tuple(angle.shape)}"
+            f"rotate expects one angle per sample, shape ({x.shape[0]},), got {tuple(angle.shape)}"
         )

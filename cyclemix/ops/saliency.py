@@ -7,16 +7,16 @@ from torch import Tensor
 
 
 def saliency(gradient: Tensor) -> Tensor:
-    """Root mean square over the channels of the gradient of the loss by the image.
+    """Root mean square over channels of the gradient of the loss with respect to the image.
 
     Args:
         gradient: (B, C, H, W) float.
 
     Returns:
-        float32 (B, H, W), not negative.
+        float32 (B, H, W), non-negative.
 
     Raises:
-        ValueError: the gradient has other than four axes.
+        ValueError: the gradient does not have four axes.
     """
     if gradient.dim() != 4:
         raise ValueError(f"saliency expects a gradient (B, C, H, W), got {tuple(gradient.shape)}")
@@ -24,7 +24,7 @@ def saliency(gradient: Tensor) -> Tensor:
 
 
 def distribution(values: Tensor) -> Tensor:
-    """Scale each (H, W) of ``values`` (B, H, W), not negative, to sum 1; all zeros become uniform."""
+    """Scale each (H, W) of non-negative ``values`` (B, H, W) to sum 1; all zeros become uniform."""
     total = values.sum(dim=(-2, -1), keepdim=True)
     count = values.shape[-1] * values.shape[-2]
     return torch.where(total > 0, values / total.clamp_min(torch.finfo(values.dtype).tiny), 1.0 / count)
@@ -34,14 +34,14 @@ def block_distribution(values: Tensor, block_px: int) -> Tensor:
     """Share of each block_px x block_px block in its sample's saliency.
 
     Args:
-        values: (B, H, W) float, not negative.
+        values: (B, H, W) float, non-negative.
         block_px: side of a block, pixels; divides H and W.
 
     Returns:
-        (B, H / block_px, W / block_px), each sample summing to 1; a sample without any saliency is uniform.
+        (B, H / block_px, W / block_px), each sample summing to 1; uniform for a sample of zeros.
 
     Raises:
-        ValueError: the block does not divide the image.
+        ValueError: H or W is not a multiple of ``block_px``.
     """
     batch, height, width = values.shape
     if height % block_px or width % block_px:

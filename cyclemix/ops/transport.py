@@ -1,15 +1,14 @@
 """Move blocks of an image so that salient ones lie where the mixing mask shows them (Puzzle Mix).
 
-Official Puzzle Mix lets every block choose its place in a dense cost matrix and settles collisions greedily;
-places that nobody wins go empty or keep a copy. Here a plan is a permutation from the first step to the last:
-blocks change places in pairs while that raises the transported saliency minus the cost,
+The official code assigns blocks by a dense cost matrix and resolves collisions greedily, which may drop or
+duplicate blocks. Here a plan is always a permutation: pairs of blocks are swapped while that raises the
+transported saliency minus the cost,
 
     sum_j visible(j) saliency(source of j) - cost_weight |j - source of j|^2 / (n - 1)^2,
 
-with n blocks a side (64 for 256 px and 4-px blocks: d blocks cost 0.8 d^2 / 63^2). A mean block has saliency
-1 / n^2, so moves stay short, and only the pairs of ``OFFSETS`` are tried, in that order. Against the optimum
-of the assignment problem the plans reach about nine tenths of the possible gain
-(tests/unit/test_ops_transport.py).
+with n blocks per side (64 for 256 px and 4-px blocks: d blocks cost 0.8 d^2 / 63^2). The mean saliency of a
+block is 1 / n^2, so moves are short; only the pairs of ``OFFSETS`` are tried, in that order. The plans reach
+about nine tenths of the gain of the optimal assignment (tests/unit/ops/test_transport.py).
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from cyclemix.ops.saliency import distribution
 
 @torch.no_grad()
 def plan(mask: Tensor, saliency: Tensor, cost_weight: float) -> Tensor:
-    """Which block each place takes.
+    """Source block of each position.
 
     Args:
-        mask: (B, h, w) float, the share that each place shows of this image; places above 0 are visible.
-        saliency: (B, h, w) float, not negative, one value a block; scaled to sum 1 a sample.
-        cost_weight: cost of moving one block along a whole side; Puzzle Mix takes 0.8.
+        mask: (B, h, w) float, mixing share of this image per position; positions above 0 are visible.
+        saliency: (B, h, w) float, non-negative, one value per block; normalised to sum 1 per sample.
+        cost_weight: cost of moving one block along a whole side; Puzzle Mix uses 0.8.
 
     Returns:
-        int64 (B, h, w): row-major index of the block that goes to this place; a permutation a sample.
+        int64 (B, h, w): row-major index of the block moved to this position; a permutation per sample.
 
     Raises:
-        ValueError: shapes that differ, or a negative cost.
+        ValueError: different shapes, or a negative cost.
     """
     if mask.dim() != 3 or mask.shape != saliency.shape:
         raise ValueError(
@@ -45,10 +44,10 @@ def plan(mask: Tensor, saliency: Tensor, cost_weight: float) -> Tensor:
     if cost_weight < 0:
         raise ValueError(f"plan expects cost_weight >= 0, got {cost_weight}")
     height, width = mask.shape[1:]
-    # Free moves are given a price too small to matter, as _exchange divides by it.
+    # _exchange divides by the cost, so a cost of 0 becomes a negligible positive one.
     unit = max(cost_weight, 1e-9) / max(height - 1, width - 1, 1) ** 2
     row, column = _positions(height, width, mask.device)
-    # Batch last, so that slices are long runs. What travels: saliency, row, column; what stays: visibility.
+    # Batch last, so that slices are contiguous. Swapped: saliency, row, column; fixed: visibility.
     share = distribution(saliency.float()).permute(1, 2, 0)
     home = (position.to(share.dtype)[..., None].expand_as(share) for position in (row, column))
     state = torch.stack((share, *home, (mask > 0).to(share.dtype).permute(1, 2, 0)))
@@ -61,18 +60,18 @@ def plan(mask: Tensor, saliency: Tensor, cost_weight: float) -> Tensor:
 
 
 def apply(plan: Tensor, blocks: Tensor) -> Tensor:
-    """Move blocks as planned.
+    """Move blocks according to a plan; differentiable.
 
     Args:
         plan: int64 (B, h, w) from :func:`plan`.
         blocks: (B, H, W) or (B, C, H, W) of any dtype, H and W multiples of h and w: images, labels,
-            predictions, or one value a block. Differentiable.
+            predictions, or one value per block.
 
     Returns:
-        Same shape and dtype; the block at place j is the one that stood at ``plan[j]``.
+        Same shape and dtype; the block at position j is the one from ``plan[j]``.
 
     Raises:
-        ValueError: the plan's grid does not divide the image.
+        ValueError: H or W is not a multiple of the plan's h or w.
     """
     batch, rows, columns = plan.shape
     height, width = blocks.shape[-2:]
@@ -91,19 +90,18 @@ def apply(plan: Tensor, blocks: Tensor) -> Tensor:
 
 
 def fraction_moved(plan: Tensor) -> Tensor:
-    """Share (B,) of the blocks that changed place."""
+    """Share (B,) of the blocks that were moved."""
     batch, rows, columns = plan.shape
     stay = torch.arange(rows * columns, device=plan.device)
     return (plan.reshape(batch, -1) != stay).float().mean(dim=1)
 
 
 def _exchange(near: Tensor, far: Tensor, down: int, right: int, price: float) -> None:
-    """Swap the blocks of the places in ``near`` and ``far`` (4, ...) where that gains; in place.
+    """Swap the blocks at positions ``near`` and ``far`` (4, ...) where that is a gain; in place.
 
-    Swapping the blocks a and b of places j and k, o = k - j, loses
-    (visible_k - visible_j) (s_b - s_a) + price o . (b - a) with price = 2 unit, squares cancelling. All is
-    divided by price times one component of o, which saves a kernel. Only a gain counts that is above
-    rounding.
+    Swapping the blocks a and b of positions j and k, o = k - j, has the loss
+    (visible_k - visible_j) (s_b - s_a) + price o . (b - a) with price = 2 unit, as the squares cancel. It is
+    divided by price times one component of o, which saves a kernel. Gains within rounding error are ignored.
     """
     change = far - near
     if down:
@@ -118,10 +116,10 @@ def _exchange(near: Tensor, far: Tensor, down: int, right: int, price: float) ->
 
 
 def _pairs(state: Tensor, down: int, right: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Views of the places ``down`` rows and ``right`` columns apart, in groups without a shared place.
+    """Views of the positions ``down`` rows and ``right`` columns apart, in groups of disjoint pairs.
 
-    Along an axis whose component is p times an odd number, p a power of two, residues r and r + p modulo 2 p
-    take turns, so the places r, r + 2 p, r + 4 p, ... never meet their own partners.
+    Along an axis whose component is p times an odd number, p a power of two, the positions r, r + 2 p,
+    r + 4 p, ... have partners of residue r + p modulo 2 p, so no position is in two pairs of a group.
     """
     height, width = state.shape[1:3]
     left, end = max(0, -right), width - max(0, right)
@@ -137,12 +135,12 @@ def _pairs(state: Tensor, down: int, right: int) -> Iterator[tuple[Tensor, Tenso
 
 
 def _positions(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Row (h, 1) and column (1, w) numbers."""
+    """Row indices (h, 1) and column indices (1, w)."""
     return torch.arange(height, device=device)[:, None], torch.arange(width, device=device)[None]
 
 
 def _disc(radius: int) -> list[tuple[int, int]]:
-    """Offsets (down, right) up to ``radius`` long, nearest first, one of each opposite pair."""
+    """Offsets (down, right) of length up to ``radius``, shortest first, one per pair of opposites."""
     every = [
         (down, right)
         for down in range(radius + 1)
@@ -153,7 +151,7 @@ def _disc(radius: int) -> list[tuple[int, int]]:
 
 
 def _star(lengths: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Offsets of the given lengths along the axes, the diagonals and half-way between."""
+    """Offsets of the given lengths along the axes, the diagonals and halfway between."""
     star = []
     for far in lengths:
         near = far // 2
@@ -163,5 +161,5 @@ def _star(lengths: tuple[int, ...]) -> list[tuple[int, int]]:
 
 
 OFFSETS = (*_disc(4), *_star((5, 9)), *_disc(2))
-"""Exchanges (rows, columns) in order: all up to four blocks, nearest first; longer ones for lone, very
-salient blocks; and the nearest again, which repairs what the long ones left."""
+"""Swaps (rows, columns) in order: all up to four blocks, shortest first; longer ones for isolated, very
+salient blocks; then the shortest again to refine."""

@@ -69,7 +69,7 @@ def test_a_comment_or_a_text_for_people_reruns_nothing(finished_study: Project) 
     edit("cyclemix/methods/cyclemix.py", '"""CycleMix', '"""Here is CycleMix')
     edit("cyclemix/data/readers/nifti.py", "no NIfTI header; expected", "not NIfTI; expected")
     edit("cyclemix/training/train.py", "resuming at step", "going on at step")
-    edit("cyclemix/ops/puzzlemix.py", "cells a side, in turn", "cells per side, in turn")
+    edit("cyclemix/ops/puzzlemix.py", "cells per side, one", "cells along a side, one")
     for module in (
         "tracking/api",
         "cli/main",

@@ -149,7 +149,7 @@ def test_parts_are_few_and_equal(batch: int, parts: int) -> None:
 
 def test_a_batch_that_does_not_split_is_refused() -> None:
     with pytest.raises(
-        ValueError, match=r"a batch of 23 does not split .* of 2 to 20 images; .*config.mix.part"
+        ValueError, match=r"a batch of 23 cannot be split .* of 2 to 20 images; .*config.mix.part"
     ):
         parts_of(23, 20)
 

@@ -158,7 +158,7 @@ def test_arcsine_is_beta_half_half():
 def test_grids_take_turns_and_must_fit():
     assert [puzzlemix.grid_of_step(step, (2, 4, 8, 16), 32) for step in range(6)] == [2, 4, 8, 16, 2, 4]
     assert [puzzlemix.grid_of_step(step, (2, 4, 8, 16), 9) for step in range(4)] == [2, 4, 8, 2]
-    with pytest.raises(ValueError, match=r"none of the grids \(16,\) has 2 to 8 cells a side"):
+    with pytest.raises(ValueError, match=r"none of the grids \(16,\) has 2 to 8 cells per side"):
         puzzlemix.grid_of_step(0, (16,), 8)
 
 
@@ -166,5 +166,5 @@ def test_wrong_arguments_are_refused():
     image, saliency, partner = batch_of()
     with pytest.raises(ValueError, match=r"saliency \(B, H, W\), got \(8, 1, 32, 32\) and \(8, 16, 32\)"):
         puzzle_mix(image, saliency[:, :16], partner, 0, PuzzleSettings(), generator())
-    with pytest.raises(ValueError, match=r"4-px blocks, which do not divide \(32, 30\) px"):
+    with pytest.raises(ValueError, match=r"multiples of 4 px, got \(32, 30\) px"):
         puzzle_mix(image[..., :30], saliency[..., :30], partner, 0, PuzzleSettings(), generator())

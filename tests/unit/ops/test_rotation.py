@@ -74,7 +74,7 @@ def test_angles_are_uniform_and_seeded():
 
 
 def test_wrong_arguments_are_refused():
-    with pytest.raises(ValueError, match=r"one angle a sample, shape \(2,\), got \(3,\)"):
+    with pytest.raises(ValueError, match=r"one angle per sample, shape \(2,\), got \(3,\)"):
         rotation.rotate(torch.zeros(2, 1, 4, 4), torch.zeros(3))
     with pytest.raises(ValueError, match=r"floating \(B, C, H, W\) tensor, got torch.int64"):
         rotation.rotate(torch.zeros(2, 1, 4, 4, dtype=torch.int64), torch.zeros(2))
