@@ -21,7 +21,7 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 # Waiting threads sleep; see the Snakefile.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: run resume test test-unit test-studies soak test-server test-browser test-cluster test-docs screenshots install install-dev install-ui
+.PHONY: gpu run resume test test-unit test-studies soak test-server test-browser test-cluster test-docs screenshots install install-dev install-ui
 .PHONY: install-browser install-docs docs tables record lint format schema lock audit ui mlflow-server clean bench help
 .DEFAULT_GOAL := help
 
@@ -168,8 +168,11 @@ mlflow-server: install-ui ## an MLflow server for several machines
 	    --backend-store-uri sqlite:///$(abspath $(MLFLOW_DIR))/mlflow.db \
 	    --serve-artifacts --artifacts-destination $(abspath $(MLFLOW_DIR))/artifacts
 
+gpu: install-dev ## 25 minutes on a GPU machine: its tests, speeds and trainings, into gpu/
+	$(BIN)/python benchmarks/gpu.py $(ARGS)
+
 bench: install-dev ## the benchmarks, into benchmarks/results
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; done
+	@set -e; for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script; done
 
 clean: ## delete results, site and caches
 	rm -rf results .snakemake site

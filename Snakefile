@@ -84,6 +84,11 @@ rule data:
         get_all_data,
 
 
+rule predictions:
+    input:
+        [runs(dataset, "predictions") for dataset in PLAN.study.datasets],
+
+
 rule models:
     input:
         [runs(dataset, "model.pt") for dataset in PLAN.study.datasets],

@@ -117,7 +117,9 @@ def make_engine(label: str, network: str, options: argparse.Namespace, batch_siz
             network=network_of(label, network),
             base_filters=options.base_filters,
             batch_size=batch_size,
-            precision=options.precision,
+            precision=block.training.get("precision", "auto")
+            if options.precision == "auto"
+            else options.precision,
             compile=options.compile,
         ),
     )
@@ -239,14 +241,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.rows == ["all"]:
         options.rows = [label for label, block in BLOCKS.items() if block.grid is None]
-    rows = [
-        measure(label, network, batch_size, options)
-        for label in options.rows
-        for network in options.networks
-        for batch_size in options.batch_sizes
-    ]
-    rows += [side_by_side(jobs, options) for jobs in options.jobs]
-    record.save("throughput", rows, options.device)
+    for label in options.rows:
+        for network in options.networks:
+            for batch_size in options.batch_sizes:
+                record.save("throughput", [measure(label, network, batch_size, options)], options.device)
+    for jobs in options.jobs:
+        record.save("throughput", [side_by_side(jobs, options)], options.device)
 
 
 if __name__ == "__main__":
