@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,6 +223,8 @@ class _Places:
             pattern, folder = self.pattern(kind)
             path = "" if pattern is None else expand(self.spec, pattern, identity, part)
             there = _file(path) in self.remote if folder is None else (folder / _file(path)).is_file()
+            if path and not there and folder is not None:
+                _refuse_lookalike(folder / _file(path))
             outside = folder is not None and folder == self.root
             entry[kind] = (str(folder / path) if outside else path) if path and there else None  # type: ignore[operator]
         return entry
@@ -252,6 +255,19 @@ def _identities(spec: DatasetSpec, expression: re.Pattern[str], names: Iterable[
             )
         found[identity] = name
     return found
+
+
+def _refuse_lookalike(path: Path) -> None:
+    """Refuse an absent file beside which one of the same name lies in other Unicode characters."""
+    if path.name.isascii() or not path.parent.is_dir():
+        return
+    same = unicodedata.normalize("NFC", path.name)
+    for other in path.parent.iterdir():
+        if unicodedata.normalize("NFC", other.name) == same:
+            raise ConfigError(
+                f"{other}: its name looks like the expected {path.name!r}, but its accents are stored "
+                "otherwise (Unicode NFC and NFD); rename all files alike, e.g. with `convmv --nfc`"
+            )
 
 
 def _file(reference: str) -> str:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import yaml
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 MANY_SUBJECTS = 30
 """From here on one split with a test list; below, k-fold, which tests on every subject."""
+
+HDF5_SUFFIXES = (".h5", ".hdf5")
 
 LABELLED = ("label", "scribble")
 
@@ -102,8 +105,9 @@ def _lay_out(folder: Path, threads: int) -> tuple[Layout, dict[str, list[Content
         raise ConfigError(f"{folder}: no such folder; name the one that holds images and labels")
     paths = [path for path in files_in(folder) if is_volume(path)]
     if not paths:
-        raise ConfigError(f"{folder}: no volume below it; expected files ending in {', '.join(SUFFIXES)}")
+        raise ConfigError(_nothing(folder))
     layout = find_layout(folder, paths)
+    _refuse_spellings(folder, paths, layout)
     marked = [case.files[kind] for case in layout.cases for kind in LABELLED if kind in case.files]
     looked, problems = _look([*marked, *layout.loose], threads)
     dense = {v for c in layout.cases if "label" in c.files for v in _values(looked.get(c.files["label"]))}
@@ -130,6 +134,32 @@ def _lay_out(folder: Path, threads: int) -> tuple[Layout, dict[str, list[Content
                 f"{folder}: none of {len(files)} {kind} files can be read; the first: {unread[0]}"
             )
     return layout, contents
+
+
+def _nothing(folder: Path) -> str:
+    """Why a folder without volumes cannot be drafted."""
+    suffixes = ", ".join(SUFFIXES)
+    arrays = [path for path in files_in(folder) if path.name.lower().endswith(HDF5_SUFFIXES)]
+    if not arrays:
+        return f"{folder}: no volume below it; expected files ending in {suffixes}"
+    return (
+        f"{folder}: {len(arrays)} HDF5 files ({arrays[0].name}, ...), which hold no voxel size. Convert them "
+        f"to {SUFFIXES[0]} with the sizes of the scans; or, where the labels or scribbles are {SUFFIXES[0]} "
+        "files too, write the YAML file by hand with files.geometry (docs/reference/data.md, HDF5)"
+    )
+
+
+def _refuse_spellings(folder: Path, paths: Sequence[Path], layout: Layout) -> None:
+    """Refuse names that are alike but for their Unicode form: to a program they are different cases."""
+    alike = {folder / normalize("NFC", path.relative_to(folder).as_posix()): path for path in paths}
+    if list(alike) == list(paths) or find_layout(folder, list(alike)).used <= layout.used:
+        return
+    other = next(path for new, path in alike.items() if new != path)
+    raise ConfigError(
+        f"{other}: its accents are stored as characters of their own (Unicode NFD, as macOS does), and those "
+        "of files that belong to it are not; rename all files alike, e.g. "
+        f"`convmv -r -f utf8 -t utf8 --nfc --notest {folder}`"
+    )
 
 
 def _others(text: str, name: str, place: Path, layout: Layout) -> list[str]:

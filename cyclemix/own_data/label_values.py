@@ -31,6 +31,9 @@ IGNORED = (255, -1)
 MOST_COUNTED = 30
 """Structures whose largest value is at most this are counted; larger values are grey levels."""
 
+IGNORE = "ignore"
+"""nnU-Net's name of unlabelled pixels."""
+
 NAMES_FILE = "dataset.json"
 """nnU-Net's description of a data set, whose `labels` name the values."""
 
@@ -115,7 +118,7 @@ def name_values(
         notes.append("the files called labels hold thin strokes: they are taken for scribbles")
         layout, labels, scribbles = _as_scribbles(layout), [], labels
     known = _known_names(folder)
-    label_values = _label_values(labels)
+    label_values = _label_values(labels, {value for value, name in known.items() if name == IGNORE})
     scribble_values = _scribble_values(scribbles, label_values)
     drawn, dense = _structures(scribble_values), _structures(label_values)
     values = sorted({*dense, *drawn})
@@ -172,14 +175,15 @@ def _of_ignored(label_values: Mapping[int, str]) -> list[str]:
     ]
 
 
-def _label_values(files: Sequence[Contents]) -> dict[int, str]:
-    """Value -> background, unlabelled, or empty for a structure."""
+def _label_values(files: Sequence[Contents], unlabelled: Collection[int]) -> dict[int, str]:
+    """Value -> background, unlabelled, or empty for a structure; ``unlabelled`` values are known to be so."""
     values = {value for content in files for value in content.pixels}
     if not values:
         return {}
     usual = Counter(content.usual for content in files).most_common(1)[0][0]
     background = 0 if 0 in values else usual
-    names = {value: "unlabelled" for value in IGNORED if value in values and _ignored(value, files)}
+    ignored = {value for value in IGNORED if value in values and _ignored(value, files)}
+    names = dict.fromkeys((ignored | {*unlabelled}) & values, "unlabelled")
     return {**dict.fromkeys(values, ""), **names, background: "background"}
 
 
@@ -279,10 +283,17 @@ def _known_names(folder: Path) -> dict[int, str]:
         return {}
     try:
         labels: Any = json.loads(path.read_text()).get("labels", {})
-        pairs = [(v, k) if isinstance(v, int) else (int(k), v) for k, v in labels.items()]
+        pairs = [_pair(key, value) for key, value in labels.items()]
     except (ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: labels cannot be read ({error}); correct or move the file") from None
-    return {int(value): str(name).strip().replace("/", "-") for value, name in pairs}
+    return {value: name.strip().replace("/", "-") for value, name in filter(None, pairs)}
+
+
+def _pair(key: str, value: Any) -> tuple[int, str] | None:
+    """Value and name of an entry ``name: value``, ``value: name`` or ``name: [value]``; None for a region."""
+    if isinstance(value, list):  # a region of several values: each value is a structure of its own
+        return (int(value[0]), key) if len(value) == 1 else None
+    return (value, key) if isinstance(value, int) else (int(key), str(value))
 
 
 def _mean_box(mask: np.ndarray) -> float:

@@ -94,7 +94,10 @@ def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) ->
     where = reference_path(raw_dir, entry, kind)
     path, inside = split_reference(where)
     if inside and Path(path).is_file() and not is_archive(path):
-        raise DataError(f"{where}: holds no geometry; files.geometry must name a kind whose files are NIfTI")
+        raise DataError(
+            f"{where}: HDF5 holds no voxel size; set files.geometry to label or scribble, where those "
+            "files are NIfTI, or convert the images to NIfTI"
+        )
     if where.lower().endswith(ITK_SUFFIXES):
         from cyclemix.data.readers import itk
 

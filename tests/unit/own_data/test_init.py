@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,7 @@ def test_nnunet_layout_with_names_of_its_own(tmp_path: Path) -> None:
     assert spec.files.image == "imagesTr/{case}_0000.nii.gz"
     assert spec.files.label == "labelsTr/{case}.nii.gz"
     assert spec.classes == ["liver", "left kidney"]
+    assert spec.label_values == {0: "background", 1: "liver", 2: "left kidney"}
     assert study["methods"] == ["unet_full"]
     assert study["compare_to"] == "unet_full"
 
@@ -257,6 +259,21 @@ def test_nothing_is_overwritten_and_what_cannot_be_drafted_is_said(tmp_path: Pat
     write_nifti(tmp_path / "alone" / "a.nii.gz", np.zeros((2, 3, 4)))
     with pytest.raises(ConfigError, match=r"alone: 1 volumes, but none is an image with a label or scribble"):
         init(tmp_path, tmp_path / "alone", "other")
+
+
+def test_names_in_two_unicode_forms_are_refused_with_the_cause(tmp_path: Path) -> None:
+    for case in ("M\u00fcller", "J\u00e4ger"):
+        write_case(tmp_path / "scans", case)
+    for path in list((tmp_path / "scans" / "images").iterdir()):
+        path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
+    with pytest.raises(ConfigError, match=r"images/.*: its accents are stored as .* \(Unicode NFD.*--nfc"):
+        init(tmp_path, tmp_path / "scans")
+
+
+def test_hdf5_files_are_named_with_what_they_lack(tmp_path: Path) -> None:
+    (tmp_path / "patient001_frame01.h5").touch()
+    with pytest.raises(ConfigError, match=r"1 HDF5 files \(patient001_frame01\.h5, .*hold no voxel size"):
+        init(tmp_path, tmp_path)
 
 
 def test_the_command_ends_with_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,3 +146,19 @@ def test_strokes_of_equal_span_name_no_background() -> None:
         2: "structure2",
         3: "structure3",
     }
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"background": 0, "whole": [1, 2], "core": 2}, {1: "structure1", 2: "core"}),
+        ({"background": 0, "edema": [1], "core": [2]}, {1: "edema", 2: "core"}),
+        ({"0": "background", "1": "liver", "2": "tumour"}, {1: "liver", 2: "tumour"}),
+        ({"background": 0, "heart": 1, "ignore": 2}, {1: "heart", 2: "unlabelled"}),
+    ],
+)
+def test_names_of_nnunets_file(tmp_path: Path, labels: dict[str, Any], expected: dict[int, str]) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
+    contents = {"label": [contents_of(dense([1, 2]))], "scribble": []}
+    _, tables, _ = name_values(tmp_path, Layout({}, "", []), contents)
+    assert tables.label_values == {0: "background", **expected}
