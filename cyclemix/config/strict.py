@@ -5,6 +5,7 @@ Nothing here knows what a study holds; that stands in `cyclemix.config.models`.
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import json
 from collections.abc import Hashable, Iterable, Iterator
@@ -45,6 +46,12 @@ class StrictModel(BaseModel):
 
 Model = TypeVar("Model", bound=StrictModel)
 
+
+QUOTE = (
+    "expected text; put it in quotes, since YAML reads names such as 001, 1_2, NO or 2024-01-01 as other "
+    "values"
+)
+"""What to do about a name that YAML took for a number, a truth value or a date."""
 
 LARGEST_YAML_BYTES = 2**20
 LARGEST_YAML_NODES = 100_000
@@ -197,5 +204,7 @@ def _describe(model: type[BaseModel], item: Any) -> str:
     if item["type"] == "missing":
         return f"missing key {key}"
     message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "string_type" and isinstance(found, bool | int | float | datetime.date):
+        return f"{key}: {QUOTE}, got {found!r}"
     shown = "" if isinstance(found, dict) else f", got {found!r}"
     return without_password(f"{key}: {message}{shown}")

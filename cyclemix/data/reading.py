@@ -32,7 +32,7 @@ SPARE_BYTES = 65536
 
 CHUNK_BYTES = 2**22
 
-AGAIN = "fetch it again (delete it and rerun `download`) or leave its subject out"
+AGAIN = "copy or export it again (a downloaded one: delete it and rerun `download`), or leave its subject out"
 
 DAMAGED = (
     OSError,
@@ -198,6 +198,11 @@ def _opened(where: str) -> Iterator[IO[bytes]]:
     except DataError:
         raise
     except DAMAGED as error:
+        if isinstance(error, gzip.BadGzipFile) and str(error).startswith("Not a gzipped file"):
+            raise DataError(
+                f"{where}: bytes that are no gzip stream follow the compressed volume; compress it again "
+                "(gunzip -c FILE | gzip > NEW)"
+            ) from error
         raise DataError(f"{where}: damaged or cut off ({error}); {AGAIN}") from error
 
 

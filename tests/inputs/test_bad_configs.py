@@ -34,6 +34,10 @@ STUDIES: dict[str, tuple[bytes | str, str]] = {
         GOOD + "training: {max_steps: many}\n",
         r"training\.max_steps: Input should be a valid integer, .*got 'many'",
     ),
+    "name that YAML reads as a number": (
+        "datasets: [001]\nmethods: [unet_pce]\n",
+        r"datasets\.0: expected text; put it in quotes, since YAML reads names such as 001, 1_2, .*got 1",
+    ),
     "true or yes instead of a number": (
         GOOD + "training: {max_steps: yes}\n",
         r"training\.max_steps: expected a number, true and false are none, got True",

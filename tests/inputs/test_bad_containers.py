@@ -172,7 +172,9 @@ def nifti2_overflow(folder: Path) -> str:
     return "v.nii"
 
 
-AGAIN = r"fetch it again \(delete it and rerun `download`\) or leave its subject out"
+AGAIN = (
+    r"copy or export it again \(a downloaded one: delete it and rerun `download`\), or leave its subject out"
+)
 
 CASES: dict[str, tuple[Callable[[Path], str], str]] = {
     "truncated .h5": (truncated_h5, rf"v\.h5: damaged or cut off \(.*\); {AGAIN}"),

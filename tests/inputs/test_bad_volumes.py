@@ -108,8 +108,13 @@ TILTED = np.diag([1.0, 1.0, 5.0, 1.0]) @ np.block(
 RGB = np.zeros((36, 40, 2), [("R", "u1"), ("G", "u1"), ("B", "u1")])
 
 CASES: dict[str, tuple[str, Damage, str]] = {
-    "truncated .nii.gz": ("images", cut, r"damaged or cut off \(.*\); fetch it again"),
-    "bit-flipped .nii.gz": ("labels", flip_bit(-100), r"damaged or cut off \(.*\); fetch it again"),
+    "truncated .nii.gz": ("images", cut, r"damaged or cut off \(.*\); copy or export it again"),
+    "bytes behind the gzip stream": (
+        "images",
+        lambda path: path.write_bytes(path.read_bytes() + b"end of transfer"),
+        r"bytes that are no gzip stream follow the compressed volume; compress it again",
+    ),
+    "bit-flipped .nii.gz": ("labels", flip_bit(-100), r"damaged or cut off \(.*\); copy or export it again"),
     "header promises more than the file holds": (
         "images",
         keep_start,
