@@ -140,12 +140,15 @@ def check(
     from cyclemix.own_data import check as stage
     from cyclemix.own_data import check_report
 
-    report = stage.run(stage.find_file(dataset), results, threads)
-    folder = output_dir or results / "check" / report.spec.label
-    write_text(folder / "report.json", check_report.as_json(report) + "\n")
-    write_text(folder / "overlays.html", check_report.page(report))
+    file = stage.find_file(dataset)
+    folder = output_dir or results / "check" / file.stem
+    if output_dir is not None:
+        check_report.refuse_foreign(folder)
+    report = stage.run(file, results, threads)
+    write_text(folder / check_report.DATA, check_report.as_json(report) + "\n")
+    write_text(folder / check_report.PAGE, check_report.page(report))
     typer.echo(check_report.as_json(report) if as_json else check_report.text(report))
-    typer.echo(f"\nOverlays to look at: {folder / 'overlays.html'}", err=as_json)
+    typer.echo(f"\nOverlays to look at: {folder / check_report.PAGE}", err=as_json)
     if report.errors:
         raise typer.Exit(1)
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from cyclemix.config.models import Inference, Training
 from cyclemix.config.strict import ConfigError
+from cyclemix.data.outputs import is_marked
 from cyclemix.data.receipts import check_known, pick_fold
 from cyclemix.data.store import load_case, read_index
 from cyclemix.files.layout import AS_PREDICTED
@@ -46,7 +47,8 @@ def run(
 
     Raises:
         ConfigError: the index holds no case of the fold's evaluated subjects.
-        ValueError: the model, the index or a case is not what the stage before wrote.
+        ValueError: the model, the index or a case is not what the stage before wrote; ``output`` holds
+            volumes that are no predictions.
     """
     subjects = pick_fold(folds, fold)[evaluate_on]
     cases = read_index(index)
@@ -62,7 +64,7 @@ def run(
     folders = output / AS_PREDICTED, output
     folders[0].mkdir(parents=True, exist_ok=True)
     predictions = [folder / f"{case}.nii.gz" for folder in folders for case in cases["case"]]
-    for stale in set(output.rglob("*.nii.gz")) - set(predictions):
+    for stale in set(_earlier(output)) - set(predictions):
         stale.unlink()
     with acquire(execution.device, execution.jobs_per_gpu) as device:
         trained = load_model(model, device)
@@ -78,3 +80,15 @@ def run(
         "predict", fold=fold, evaluate_on=evaluate_on, inference=inference.model_dump(), precision=precision
     )
     records.write(output / records.NAME, made, [model, folds, *index, *cases["path"]], predictions)
+
+
+def _earlier(output: Path) -> list[Path]:
+    """Predictions of an earlier run.
+
+    Raises:
+        ValueError: the folder holds other volumes.
+    """
+    found = sorted(output.rglob("*.nii.gz"))
+    if not (output / records.NAME).is_file() and (others := [path for path in found if not is_marked(path)]):
+        raise ValueError(f"{others[0]}: already there and no prediction; name another --output")
+    return found

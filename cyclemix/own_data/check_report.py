@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
+from pathlib import Path
 from statistics import median
 
 from cyclemix.config.models import Grid, Protocol
@@ -19,6 +20,28 @@ MOST_SHOWN = 100
 
 MOST_LINES = 6
 """Cases that a line of the text names for one finding; `--json` and the page name all."""
+
+
+PAGE, DATA = "overlays.html", "report.json"
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuse a folder in which the report would replace files of another kind.
+
+    Raises:
+        ValueError: such a file is there; names it.
+    """
+    page, data = folder / PAGE, folder / DATA
+    own = not page.exists() or gallery.MARK in page.read_text(errors="replace")
+    if own and data.exists():
+        page = data
+        try:
+            found = json.loads(data.read_text(errors="replace"))
+            own = isinstance(found, dict) and {"dataset", "findings"} <= found.keys()
+        except json.JSONDecodeError:
+            own = False
+    if not own:
+        raise ValueError(f"{page}: already there and no report of `check`; name another --output-dir")
 
 
 def text(report: Report) -> str:

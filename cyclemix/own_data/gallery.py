@@ -28,6 +28,9 @@ BACKGROUND_STROKE = (0.91, 0.91, 0.91)
 FILL = 0.35
 """Opacity of dense labels inside their borders."""
 
+MARK = '<meta name="generator" content="cyclemix check">'
+"""Line that every page holds."""
+
 GALLERY_STYLE = """
 .case{margin:0 0 1.5rem}.case h2 small{color:var(--soft);font-weight:400;margin-left:.5em}
 .row{display:flex;flex-wrap:wrap;gap:.5rem}
@@ -95,7 +98,7 @@ def page(
     parts = [_section(*section, crop_mm) for section in sections]
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">{MARK}'
         f"<style>{STYLE}{GALLERY_STYLE}</style></head><body><main><h1>{escape(title)}</h1>"
         f'<section><pre style="white-space:pre-wrap;font-size:.8rem">{escape(summary)}</pre></section>'
         f"<p>{keys} dashed: the square that is trained on</p>{''.join(parts)}</main></body></html>\n"

@@ -237,3 +237,16 @@ def test_a_folder_that_is_not_there_is_one_finding(tmp_path: Path) -> None:
     assert isinstance(report.findings[0], Finding)
     assert "no such folder (root of own)" in report.findings[0].text
     assert "no image could be read" in check_report.text(report)
+
+
+@pytest.mark.parametrize("name", ["overlays.html", "report.json"])
+def test_files_that_are_no_report_are_not_replaced(tmp_path: Path, name: str) -> None:
+    spec_file, folder = write_own(tmp_path, CASES), tmp_path / "notes"
+    options = ["check", str(spec_file), "--results", str(tmp_path / "results"), "--output-dir", str(folder)]
+    assert CliRunner().invoke(app, options).exit_code == 0
+    assert CliRunner().invoke(app, options).exit_code == 0, "its own report is replaced"
+    (folder / name).write_text("[1, 2]")
+    done = CliRunner().invoke(app, options)
+    assert done.exit_code == 1
+    assert f"{name}: already there and no report of `check`; name another --output-dir" in str(done.exception)
+    assert (folder / name).read_text() == "[1, 2]"

@@ -20,6 +20,7 @@ from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.models import Grid, Inference, Recipe, Training, load_run_config
 from cyclemix.config.strict import ConfigError
 from cyclemix.config.study import MethodBlock
+from cyclemix.data.outputs import written_image
 from cyclemix.data.store import read_index
 from cyclemix.inference import predict, segment
 from cyclemix.training import checkpoint, resolve, train
@@ -168,7 +169,8 @@ def test_predictions_have_the_upstream_geometry(
     trained: tuple[Path, Told], phantom_prepared: Path, tmp_path: Path
 ) -> None:
     folds = phantom_prepared / "data" / "tiny" / "folds.json"
-    (tmp_path / "stale.nii.gz").write_bytes(b"")
+    stale = written_image(np.ones((4, 4, 2), np.uint8), nibabel.Nifti1Header())
+    nibabel.save(stale, tmp_path / "stale.nii.gz")
     predict.run(
         trained[0] / "model.pt",
         folds,
@@ -188,6 +190,21 @@ def test_predictions_have_the_upstream_geometry(
         assert saved.shape == upstream.shape
         assert np.array_equal(saved.affine, upstream.affine)
         assert set(np.unique(np.asarray(saved.dataobj))) <= {0, 1, 2, 3}
+
+
+def test_predictions_never_replace_other_volumes(
+    trained: tuple[Path, Told], phantom_prepared: Path, tmp_path: Path
+) -> None:
+    """A folder of scans given as --output: no volume in it is deleted or replaced."""
+    folds = phantom_prepared / "data" / "tiny" / "folds.json"
+    scan = tmp_path / "scan.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 2), np.int16), np.eye(4)), scan)
+    index = prepared(phantom_prepared, "test")
+    with pytest.raises(
+        ValueError, match=r"scan\.nii\.gz: already there and no prediction; name another --out"
+    ):
+        predict.run(trained[0] / "model.pt", folds, index, 0, "test", Inference(), CPU, tmp_path)
+    assert [path.name for path in tmp_path.rglob("*.nii.gz")] == ["scan.nii.gz"]
 
 
 def test_predict_names_missing_cases(
