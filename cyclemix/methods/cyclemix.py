@@ -12,13 +12,17 @@ Deviations from the official code (BWGZK/CycleMix), each because the code contra
       of the mixed one-hot scribbles leaves them without a label there, too);
     * occluded and brought-in pixels stay out of the consistency; there they enter as a constant;
     * the graph cut minimises the energy in floating point; there costs overflow 32-bit integers;
-    * no adversarial noise; there it is computed and never used;
+    * no adversarial noise; there it is computed and never used, but its start, 10/255, is added to all pixels
+      in a fifth of the steps;
     * one forward pass serves the saliency and the unmixed terms;
     * the mixing ratio is drawn per sample; there per batch;
     * logits are rotated back bilinearly; there probabilities, by the nearest pixel;
     * block means are scaled to [0, 1] per slice; there half the z-score plus one half;
     * ``rotate`` does not depend on the occlusion; there only occluded images rotate;
     * the mask's block grid takes its sizes in turn, not by chance: that needs no random number on the host;
+    * the mask's cells divide the image; there the image padded from 212 to 256 px;
+    * slices are drawn with replacement, and the best step is that of the highest Dice of whole validation
+      volumes; there each epoch shows every slice once, and the Dice is that of batches of slices;
     * rows on the shared grid scale grey values inside percentiles of the crop; there, as in
       ``cyclemix_paper`` (``preparation: paper``), by mean and deviation of the native volume;
     * ``preparation: paper`` scales once; there slices are scaled a second time, in training all by the first
