@@ -1,7 +1,7 @@
 """Our `cyclemix` step beside the network passes of one step of the released code, on the same cores in turn.
 
-The released step makes three forward and two backward passes of its network at a 396-pixel input (212 pixels of
-labels); its mixing, on the CPU, comes on top, so the passes alone are a lower bound of it.
+The released step makes three forward and two backward passes of its network at a 396-pixel input (212 pixels
+of labels); its mixing, on the CPU, comes on top, so the passes alone are a lower bound of it.
 
     python benchmarks/official_step.py              # appends to benchmarks/results/official_step.csv
 """

@@ -27,6 +27,10 @@ def segment(
     probabilities: Annotated[bool, typer.Option("--probabilities", help="write them, 4D NIfTI")] = False,
     uncertainty: Annotated[bool, typer.Option("--uncertainty", help="write the entropy, 0 to 1")] = False,
     overlays: Annotated[bool, typer.Option(help="draw a PNG an image")] = True,
+    viewers: Annotated[
+        bool,
+        typer.Option("--viewers", help="write names and colours for 3D Slicer and ITK-SNAP"),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
     inference: Annotated[str, typer.Option(help="JSON: test_time_augmentation, largest_component")] = "{}",
 ) -> None:
@@ -38,18 +42,24 @@ def segment(
       cyclemix segment scans/ --model results/runs/mscmr/cyclemix --out segmented --uncertainty
     """
     from cyclemix.config.models import Inference
+    from cyclemix.data.readers.volumes import stem
     from cyclemix.inference import segment as stage
     from cyclemix.inference.model_file import find_models
 
     models = [path for place in model for path in find_models(place)]
     how = read_model(Inference, inference, "--inference")
     extras = stage.Extras(probabilities, uncertainty)
-    show = None
+    found, show = stage.find_images(images), []
     if overlays:
         from cyclemix.report.plots.sheet import save_sheet
 
-        show = partial(save_sheet, out)
-    stage.run(models, stage.find_images(images), out, how, device, extras, show)
+        show.append(partial(save_sheet, out))
+    if viewers:
+        from cyclemix.report import viewers as files
+
+        files.refuse_foreign(out, map(stem, found))
+        show.append(partial(files.save, out))
+    stage.run(models, found, out, how, device, extras, show)
 
 
 @commands.command()

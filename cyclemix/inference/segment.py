@@ -86,7 +86,7 @@ def run(
     inference: Inference,
     device: str = "auto",
     extras: Extras = Extras(),
-    show: Callable[[Segmented], None] | None = None,
+    show: Sequence[Callable[[Segmented], None]] = (),
 ) -> pd.DataFrame:
     """Segment images one after the other; several models vote with the mean of their probabilities.
 
@@ -98,7 +98,7 @@ def run(
         models: ``model.pt`` files with the same classes.
         images: volumes, slices along the third axis.
         device: ``auto``, ``cpu`` or ``cuda``.
-        show: called with each image when it is done, e.g. to draw it.
+        show: each is called with each image when it is done, e.g. to draw it.
 
     Returns:
         The rows of ``volumes.csv`` for ``images``.
@@ -109,7 +109,7 @@ def run(
         DataError: images that cannot be trusted, all of them named; the others are segmented.
     """
     names = _stems(images, output_dir)
-    _refuse_replacing(images, names, output_dir, extras, overlays=show is not None)
+    _refuse_replacing(images, names, output_dir, extras, overlays=bool(show))
     rows: list[pd.DataFrame] = []
     refused: list[str] = []
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -128,8 +128,8 @@ def run(
             labels = _segment(loaded, image, inference, where, output_dir / name, extras)
             rows.append(_volumes(path, labels, image, classes))
             _extend(output_dir / VOLUMES, rows[-1])
-            if show is not None:
-                show(Segmented(name, image.native, labels, image.spacing_mm, rows[-1]))
+            for write in show:
+                write(Segmented(name, image.native, labels, image.spacing_mm, rows[-1]))
     values = ", ".join(f"{i} {name}" for i, name in enumerate(classes, start=1))
     log.info("%s: %d segmentations (0 background, %s)", output_dir, len(rows), values)
     if refused:

@@ -10,17 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from cyclemix.config.strict import ConfigError
-from cyclemix.data.readers.native import DataError, load_volume
+from cyclemix.data.spec import RESERVED_CLASSES
 from cyclemix.own_data.folder_layout import CaseFiles, Layout
-
-MOST_VALUES = 60
-"""A file with more different values is no label."""
-
-MOST_SHOWN = 6
-"""Values that a message lists."""
+from cyclemix.own_data.label_contents import Contents
 
 THIN = 0.25
 """Less than this part of a stroke's pixels has all eight neighbours of its own value; of a region's more."""
@@ -31,33 +25,11 @@ IGNORED = (255, -1)
 MOST_COUNTED = 30
 """Structures whose largest value is at most this are counted; larger values are grey levels."""
 
-IGNORE = "ignore"
-"""nnU-Net's name of unlabelled pixels."""
+SPECIAL = {"background": "background", "ignore": "unlabelled", "unlabelled": "unlabelled"}
+"""What names of values in files mean that are no structure; `ignore` is nnU-Net's."""
 
 NAMES_FILE = "dataset.json"
 """nnU-Net's description of a data set, whose `labels` name the values."""
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What one label or scribble file holds.
-
-    Attributes:
-        pixels: number of pixels by value.
-        inner: share of each value's pixels whose eight neighbours in the slice have it too.
-        spread: mean area of each value's bounding box over the slices that have it, pixels.
-        frame: share of the outermost pixels of all slices that have each value.
-    """
-
-    pixels: dict[int, int]
-    inner: dict[int, float]
-    spread: dict[int, float]
-    frame: dict[int, float]
-
-    @property
-    def usual(self) -> int:
-        """The value of most pixels."""
-        return max(self.pixels, key=lambda value: (self.pixels[value], -value))
 
 
 @dataclass(frozen=True)
@@ -67,39 +39,6 @@ class Tables:
     classes: list[str]
     label_values: dict[int, str]
     scribble_values: dict[int, str]
-
-
-def look(path: Path) -> Contents:
-    """Read a label or scribble file.
-
-    Raises:
-        DataError: it cannot be read, or its values are no labels.
-    """
-    array, _ = load_volume(Path(), {"case": path.name, "label": str(path)}, "label")
-    values = np.unique(array)
-    if len(values) > MOST_VALUES or not np.isfinite(values).all() or (values != np.round(values)).any():
-        shown = ", ".join(f"{value:.7g}" for value in values[:MOST_SHOWN])
-        raise DataError(
-            f"{path}: {len(values)} different values, {shown}{', ...' if len(values) > MOST_SHOWN else ''}; "
-            "expected a label file of few whole numbers"
-        )
-    return contents_of(array)
-
-
-def contents_of(array: np.ndarray) -> Contents:
-    """What a (D,H,W) array of few whole numbers holds."""
-    values, counts = np.unique(array, return_counts=True)
-    pixels = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
-    inner, spread, frame = {}, {}, {}
-    outline = np.ones(array.shape[1:], bool)
-    outline[1:-1, 1:-1] = False
-    for value in pixels:
-        mask = array == value
-        kept = ndimage.minimum_filter(mask, size=(1, 3, 3), mode="constant", cval=0)
-        inner[value] = float(kept.sum() / mask.sum())
-        spread[value] = _mean_box(mask)
-        frame[value] = float(mask[:, outline].mean())
-    return Contents(pixels, inner, spread, frame)
 
 
 def name_values(
@@ -117,24 +56,22 @@ def name_values(
     if labels and not scribbles and _thin(labels):
         notes.append("the files called labels hold thin strokes: they are taken for scribbles")
         layout, labels, scribbles = _as_scribbles(layout), [], labels
-    known = _known_names(folder)
-    label_values = _label_values(labels, {value for value, name in known.items() if name == IGNORE})
-    scribble_values = _scribble_values(scribbles, label_values)
+    known, painted = _known_names(folder) | _own_names(folder, labels), _own_names(folder, scribbles)
+    label_values = _label_values(labels, known)
+    scribble_values = _scribble_values(scribbles, label_values, painted)
     drawn, dense = _structures(scribble_values), _structures(label_values)
-    values = sorted({*dense, *drawn})
+    same = _paired(dense, drawn, known, painted)
+    values = sorted({*dense, *(same.get(value, value) for value in drawn)})
     if not values:
         found = sorted({value for content in (*labels, *scribbles) for value in content.pixels})
         raise ConfigError(
             f"{folder}: neither label nor scribble files hold a structure; their values are "
             f"{', '.join(map(str, found)) or 'unknown, since none could be read'}"
         )
-    same: dict[int, int] = {}
-    if dense and len(dense) == len(drawn) and dense != drawn:
-        same = dict(zip(drawn, dense, strict=True))
-        values = dense
+    if same:
         pairs = ", ".join(f"{mine} = {theirs}" for mine, theirs in same.items())
-        notes.append(f"scribbles and labels number structures differently; paired in rising order: {pairs}")
-    names = {value: known.get(value, f"structure{value}") for value in values}
+        notes.append(f"scribbles and labels number structures differently; taken as the same: {pairs}")
+    names = _class_names(values, {same.get(v, v): name for v, name in painted.items()} | known)
     merged = [
         {value: name or names[same.get(value, value) if table is scribble_values else value]
          for value, name in table.items()}
@@ -151,6 +88,44 @@ def name_values(
     notes += _of_ignored(label_values)
     ordered = [dict(sorted(table.items())) for table in merged]
     return layout, Tables([names[value] for value in values], ordered[0], ordered[1]), notes
+
+
+def _paired(
+    dense: Sequence[int], drawn: Sequence[int], known: Mapping[int, str], painted: Mapping[int, str]
+) -> dict[int, int]:
+    """Scribble value -> label value of the same structure where they differ: by name, else by order."""
+    values = {known[value]: value for value in dense if value in known}
+    by_name = {v: values[painted[v]] for v in drawn if painted.get(v) in values and values[painted[v]] != v}
+    if by_name or not dense or list(dense) == list(drawn) or len(dense) != len(drawn):
+        return by_name
+    return dict(zip(drawn, dense, strict=True))
+
+
+def _class_names(values: Sequence[int], known: Mapping[int, str]) -> dict[int, str]:
+    """A name for each value, its own and no reserved one."""
+    names: dict[int, str] = {}
+    for value in values:
+        name = known.get(value, "").replace("/", "-")
+        taken = not name or name in names.values() or name in RESERVED_CLASSES
+        names[value] = f"structure{value}" if taken else name
+    return names
+
+
+def _own_names(folder: Path, files: Sequence[Contents]) -> dict[int, str]:
+    """Names that the files give their values.
+
+    Raises:
+        ConfigError: a value has two names.
+    """
+    names: dict[int, str] = {}
+    for content in files:
+        for value, name in content.names.items():
+            if name and value in content.pixels and names.setdefault(value, name) != name:
+                raise ConfigError(
+                    f"{folder}: value {value} is named {names[value]!r} in one file and {name!r} in another; "
+                    "give all files the same segments in the same order and save them again"
+                )
+    return names
 
 
 def _structures(table: Mapping[int, str]) -> list[int]:
@@ -175,16 +150,16 @@ def _of_ignored(label_values: Mapping[int, str]) -> list[str]:
     ]
 
 
-def _label_values(files: Sequence[Contents], unlabelled: Collection[int]) -> dict[int, str]:
-    """Value -> background, unlabelled, or empty for a structure; ``unlabelled`` values are known to be so."""
+def _label_values(files: Sequence[Contents], known: Mapping[int, str]) -> dict[int, str]:
+    """Value -> background, unlabelled, or empty for a structure; by name where it is known."""
     values = {value for content in files for value in content.pixels}
     if not values:
         return {}
     usual = Counter(content.usual for content in files).most_common(1)[0][0]
     background = 0 if 0 in values else usual
     ignored = {value for value in IGNORED if value in values and _ignored(value, files)}
-    names = dict.fromkeys((ignored | {*unlabelled}) & values, "unlabelled")
-    return {**dict.fromkeys(values, ""), **names, background: "background"}
+    names = {value: SPECIAL.get(known.get(value, "").lower(), "") for value in values}
+    return {**names, **dict.fromkeys(ignored, "unlabelled"), background: "background"}
 
 
 def _ignored(value: int, files: Sequence[Contents]) -> bool:
@@ -202,8 +177,10 @@ def _ignored(value: int, files: Sequence[Contents]) -> bool:
     return bool(line or frame)
 
 
-def _scribble_values(files: Sequence[Contents], label_values: Mapping[int, str]) -> dict[int, str]:
-    """Value -> background, unlabelled, or empty for a structure.
+def _scribble_values(
+    files: Sequence[Contents], label_values: Mapping[int, str], known: Mapping[int, str]
+) -> dict[int, str]:
+    """Value -> background, unlabelled, or empty for a structure; by name where it is known.
 
     Most pixels are unlabelled. Background is what dense labels call so, or 0, where that is another value;
     else the value that dense labels do not know; else the one whose strokes run around all others.
@@ -213,8 +190,11 @@ def _scribble_values(files: Sequence[Contents], label_values: Mapping[int, str])
         return {}
     unlabelled = Counter(content.usual for content in files).most_common(1)[0][0]
     rest = sorted(values - {unlabelled})
-    names = {unlabelled: "unlabelled", _background(files, rest, label_values): "background"}
-    return {value: names.get(value, "") for value in values}
+    named = {value: SPECIAL.get(known.get(value, "").lower(), "") for value in rest}
+    if "background" not in named.values():
+        found = _background(files, [value for value in rest if value not in known], label_values)
+        named |= {} if found is None else {found: "background"}
+    return {unlabelled: "unlabelled", **named}
 
 
 def _background(
@@ -294,12 +274,3 @@ def _pair(key: str, value: Any) -> tuple[int, str] | None:
     if isinstance(value, list):  # a region of several values: each value is a structure of its own
         return (int(value[0]), key) if len(value) == 1 else None
     return (value, key) if isinstance(value, int) else (int(key), str(value))
-
-
-def _mean_box(mask: np.ndarray) -> float:
-    areas = []
-    for plane in mask:
-        rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
-        if rows.size:
-            areas.append(float((rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)))
-    return float(np.mean(areas)) if areas else 0.0

@@ -27,6 +27,9 @@ NRRD_UNITS = re.compile(rb"^(?:space )?units:(.*)$", re.IGNORECASE | re.MULTILIN
 MILLIMETRES = {"mm", "millimeter", "millimeters", "millimetre", "millimetres", "", "???"}
 """Units of length that mean mm, or say nothing."""
 
+SEGMENTATION = ".seg.nrrd"
+"""Ending of 3D Slicer's segmentations, whose header names the values."""
+
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -57,6 +60,18 @@ def header(path: str | Path) -> nib.Nifti1Header:
         DataError: absent, damaged, or voxel sizes that are not positive numbers; names the file.
     """
     return _header(_reader(path), path)
+
+
+def segment_names(path: str | Path) -> dict[int, str]:
+    """Names of values in a header of 3D Slicer's segmentations (``.seg.nrrd``); empty in other files.
+
+    Raises:
+        DataError: absent or damaged; names the file.
+    """
+    reader = _reader(path)
+    fields = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    places = [key.removesuffix("_LabelValue") for key in fields if key.endswith("_LabelValue")]
+    return {int(fields[f"{place}_LabelValue"]): fields.get(f"{place}_Name", "").strip() for place in places}
 
 
 def _reader(path: str | Path) -> Any:

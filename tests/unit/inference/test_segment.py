@@ -135,7 +135,7 @@ def test_the_contact_sheet_tells_volumes_and_warnings(tmp_path: Path) -> None:
     model = write_model(tmp_path / "model.pt", domain=WIDE | {"pixel": [1.0, 1.0]})
     shown: list[segment.Segmented] = []
     image = write_image(tmp_path / "scan.nii.gz")
-    rows = segment.run([model], [image], tmp_path / "out", RAW, "cpu", show=shown.append)
+    rows = segment.run([model], [image], tmp_path / "out", RAW, "cpu", show=[shown.append])
     figure = contact_sheet(shown[0])
     texts = " ".join(text.get_text() for text in figure.texts)
     assert "3 of 3 slices" in texts
@@ -308,4 +308,4 @@ def test_a_foreign_picture_is_not_drawn_over(tmp_path: Path) -> None:
     out.mkdir()
     (out / "scan.png").write_bytes(b"somebody's")
     with pytest.raises(ValueError, match=r"scan\.png: already there and not written by this project"):
-        segment.run([write_model(tmp_path / "m.pt")], [image], out, RAW, "cpu", show=lambda done: None)
+        segment.run([write_model(tmp_path / "m.pt")], [image], out, RAW, "cpu", show=[lambda done: None])

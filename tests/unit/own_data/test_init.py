@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import yaml
 from data_files import write_case, write_nifti
 from typer.testing import CliRunner
@@ -274,6 +275,31 @@ def test_hdf5_files_are_named_with_what_they_lack(tmp_path: Path) -> None:
     (tmp_path / "patient001_frame01.h5").touch()
     with pytest.raises(ConfigError, match=r"1 HDF5 files \(patient001_frame01\.h5, .*hold no voxel size"):
         init(tmp_path, tmp_path)
+
+
+def test_names_of_slicers_segments_are_taken(tmp_path: Path) -> None:
+    """Scribbles painted in 3D Slicer, where 1 is the background's segment and 3 a structure of the labels."""
+    folder = tmp_path / "scans"
+    for number, case in enumerate(("a", "b", "c")):
+        write_case(folder, case, seed=number)
+        path = folder / "scribbles" / f"{case}.nii.gz"
+        strokes = sitk.ReadImage(str(path), sitk.sitkUInt8)
+        array = np.array([0, 3, 2, 1], np.uint8)[sitk.GetArrayFromImage(strokes)]
+        painted = sitk.GetImageFromArray(array)
+        painted.CopyInformation(strokes)
+        for place, name in enumerate(("Background", "left kidney", "liver")):
+            painted.SetMetaData(f"Segment{place}_LabelValue", str(place + 1))
+            painted.SetMetaData(f"Segment{place}_Name", name)
+        sitk.WriteImage(painted, str(folder / "scribbles" / f"{case}.seg.nrrd"))
+        path.unlink()
+    (folder / "dataset.json").write_text(
+        json.dumps({"labels": {"background": 0, "liver": 1, "left kidney": 2}})
+    )
+    spec, _, notes = init(tmp_path, folder)
+    assert spec.classes == ["liver", "left kidney"]
+    assert spec.scribble_values == {0: "unlabelled", 1: "background", 2: "left kidney", 3: "liver"}
+    assert spec.label_values == {0: "background", 1: "liver", 2: "left kidney"}
+    assert notes == ["scribbles and labels number structures differently; taken as the same: 3 = 1"]
 
 
 def test_the_command_ends_with_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

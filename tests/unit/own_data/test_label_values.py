@@ -17,7 +17,8 @@ from cyclemix.config.strict import ConfigError, validate
 from cyclemix.data.readers.native import to_classes
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.own_data.folder_layout import CaseFiles, Layout
-from cyclemix.own_data.label_values import contents_of, name_values
+from cyclemix.own_data.label_contents import contents_of
+from cyclemix.own_data.label_values import name_values
 from cyclemix.own_data.yaml_text import dataset_text
 
 SIDE, BLOCK = 60, 16

@@ -152,7 +152,7 @@ READ_IMAGES = {"data.prepare", "evaluate", "figures", "run_figures"}
                      READ_IMAGES, id="reader"),
         pytest.param("data/readers/nifti.py", "expected", "wanted", set(), id="reader's messages"),
         pytest.param("training/train.py", "resuming at step", "going on at step", set(), id="log message"),
-        pytest.param("ops/puzzlemix.py", "cells per side", "cells along a side", set(), id="setting's description"),
+        pytest.param("ops/puzzlemix.py", "cells per side", "cells along a side", set(), id="description"),
         pytest.param("config/models.py", "ge=32", "ge=16", set(), id="config"),
         pytest.param("cli/main.py", "INTERRUPTED = 130", "INTERRUPTED = 131", set(), id="command line"),
         pytest.param("tracking/live.py", "import", "import os\nimport", set(), id="mirror"),

@@ -1,0 +1,85 @@
+"""What one label or scribble file holds: its values, and how their pixels lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from cyclemix.data.readers import itk
+from cyclemix.data.readers.native import DataError, load_volume
+
+MOST_VALUES = 60
+"""A file with more different values is no label."""
+
+MOST_SHOWN = 6
+"""Values that a message lists."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What one label or scribble file holds.
+
+    Attributes:
+        pixels: number of pixels by value.
+        inner: share of each value's pixels whose eight neighbours in the slice have it too.
+        spread: mean area of each value's bounding box over the slices that have it, pixels.
+        frame: share of the outermost pixels of all slices that have each value.
+        names: of values, where the file gives them (3D Slicer's ``.seg.nrrd``).
+    """
+
+    pixels: dict[int, int]
+    inner: dict[int, float]
+    spread: dict[int, float]
+    frame: dict[int, float]
+    names: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def usual(self) -> int:
+        """The value of most pixels."""
+        return max(self.pixels, key=lambda value: (self.pixels[value], -value))
+
+
+def look(path: Path) -> Contents:
+    """Read a label or scribble file.
+
+    Raises:
+        DataError: it cannot be read, or its values are no labels.
+    """
+    array, _ = load_volume(Path(), {"case": path.name, "label": str(path)}, "label")
+    values = np.unique(array)
+    if len(values) > MOST_VALUES or not np.isfinite(values).all() or (values != np.round(values)).any():
+        shown = ", ".join(f"{value:.7g}" for value in values[:MOST_SHOWN])
+        raise DataError(
+            f"{path}: {len(values)} different values, {shown}{', ...' if len(values) > MOST_SHOWN else ''}; "
+            "expected a label file of few whole numbers"
+        )
+    names = itk.segment_names(path) if path.name.lower().endswith(itk.SEGMENTATION) else {}
+    return replace(contents_of(array), names=names)
+
+
+def contents_of(array: np.ndarray) -> Contents:
+    """What a (D,H,W) array of few whole numbers holds."""
+    values, counts = np.unique(array, return_counts=True)
+    pixels = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+    inner, spread, frame = {}, {}, {}
+    outline = np.ones(array.shape[1:], bool)
+    outline[1:-1, 1:-1] = False
+    for value in pixels:
+        mask = array == value
+        kept = ndimage.minimum_filter(mask, size=(1, 3, 3), mode="constant", cval=0)
+        inner[value] = float(kept.sum() / mask.sum())
+        spread[value] = _mean_box(mask)
+        frame[value] = float(mask[:, outline].mean())
+    return Contents(pixels, inner, spread, frame)
+
+
+def _mean_box(mask: np.ndarray) -> float:
+    areas = []
+    for plane in mask:
+        rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+        if rows.size:
+            areas.append(float((rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)))
+    return float(np.mean(areas)) if areas else 0.0
