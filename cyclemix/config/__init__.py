@@ -1,1 +1,1 @@
-"""What a study file may say: models, labels and strict validation."""
+"""Models of study files, label values and strict validation."""

@@ -1,10 +1,10 @@
-"""Label values that every part of the project shares."""
+"""Reserved label values."""
 
 from __future__ import annotations
 
 UNLABELLED = 255
-"""Label of a pixel that no annotator marked, or outside the image; no loss term may read it as a class."""
+"""Label of unannotated pixels and of pixels outside the image; ignored by all loss terms."""
 
 
 BACKGROUND = 0
-"""Label of a pixel that is known to show none of the structures."""
+"""Label of pixels known to show none of the structures."""

@@ -1,7 +1,7 @@
-"""Lengths in settings: stored in mm, so that a method means the same on every grid.
+"""Lengths in settings, stored in mm so that they are independent of the grid.
 
-What a paper gives in pixels is declared by `length` as pixels at the paper's spacing; `in_pixels` converts it
-to the grid at hand: on the paper's grid it is the paper's number of pixels.
+`length` declares a paper's length in pixels at the paper's spacing; `in_pixels` converts it to a given grid,
+which on the paper's grid yields the paper's number of pixels.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ PAPER_SPACING_MM = 1.3671875
 def length(
     pixels: float, description: str, *, whole: bool = False, least: int = 0, sizes: Sequence[int] = ()
 ) -> Any:
-    """A pydantic field in mm whose default is ``pixels`` at the paper's spacing; its name ends in ``_mm``.
+    """A pydantic field in mm, default ``pixels`` at the paper's spacing; its name must end in ``_mm``.
 
     Args:
-        description: what it is, without unit.
-        whole: the method needs whole pixels, at least 1 where the length is not 0.
-        least: fewest pixels that the method takes.
-        sizes: the only numbers of pixels that the method takes; the nearest one is used.
+        description: description without unit.
+        whole: round to whole pixels, at least 1 unless the length is 0.
+        least: smallest allowed number of pixels.
+        sizes: allowed numbers of pixels, of which the nearest is used.
     """
     unit = "px" if whole or sizes else "px (not rounded)"
     return Field(
@@ -36,7 +36,7 @@ def length(
 
 
 def in_pixels(settings: BaseModel, spacing_mm: float) -> dict[str, Any]:
-    """Every `length` of the settings and of the settings inside them, in pixels of ``spacing_mm``.
+    """Every `length` of the settings, including nested ones, in pixels of ``spacing_mm``.
 
     Returns:
         ``hole_mm`` as ``hole_px``, ``block_mm`` of ``puzzle`` as ``puzzle.block_px``; whole pixels as int.

@@ -1,6 +1,6 @@
-"""What a study file may say: one pydantic model a block, unknown keys refused with their path.
+"""Blocks of a study file, one pydantic model per block; unknown keys are refused with their path.
 
-Nothing here needs torch, so the Snakefile validates a study before any job starts.
+Nothing here needs torch: the Snakefile validates a study before any job starts.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from cyclemix.config.lengths import length
 from cyclemix.config.strict import StrictModel, load_json, validate
 
 SHARED_NETWORKS = ("unet", "unet_paper")
-"""Networks that every method can train; any other network belongs to the methods that name it."""
+"""Networks that every method can train; all others only the methods that list them."""
 
 Supervision = Literal["scribble", "scribble+masks", "full"]
 Part = Literal["train", "val", "masks", "test", "all"]
 
 
 class Grid(StrictModel):
-    """The in-plane grid that images are resampled to before training, and how grey values are scaled."""
+    """In-plane grid that images are resampled to, and intensity normalisation."""
 
     spacing_mm: float = Field(gt=0, description="in-plane pixel size in mm")
     crop_px: int = Field(ge=32, description="side of the centred square crop, pixels; a multiple of 4")
     preparation: Literal["default", "paper"] = Field(
         "default",
-        description="default: z-score of the crop inside its 0.5 and 99.5 percentiles; paper: z-score of the "
-        "whole native volume, no clipping, and stored with a margin so that training rotates before it crops",
+        description="default: clip to the crop's 0.5 and 99.5 percentiles, z-score of the crop; paper: "
+        "z-score of the native volume without clipping, stored with a margin so that rotation precedes the "
+        "crop",
     )
 
     @model_validator(mode="after")
@@ -48,24 +49,24 @@ class Grid(StrictModel):
 
     @property
     def margin_px(self) -> int:
-        """Pixels stored beyond each side of the crop: with them the crop stays inside at every rotation."""
+        """Pixels stored beyond each side of the crop, so that a rotated crop stays inside."""
         return 0 if self.preparation == "default" else math.ceil(self.crop_px * (math.sqrt(2) - 1) / 2)
 
 
 class Protocol(StrictModel):
-    """Which subjects train, select and test."""
+    """Subjects for training, validation and test."""
 
     kind: Literal["official", "kfold"] = Field(
-        "official", description="the data set's own lists, or k-fold by patient"
+        "official", description="the data set's own lists, or k-fold cross-validation by patient"
     )
     folds: int = Field(5, ge=2, description="number of folds; ignored for kind: official")
-    run_folds: list[int] | None = Field(None, description="the folds to run; null = all of them")
+    run_folds: list[int] | None = Field(None, description="folds to run; null = all")
     evaluate_on: Literal["val", "test"] = Field("test", description="which subjects the tables report")
     seed: int = Field(0, ge=0, description="seed of the k-fold shuffle and of the validation draw")
 
     @property
     def n_folds(self) -> int:
-        """Number of folds that ``folds.json`` holds."""
+        """Number of folds in ``folds.json``."""
         return self.folds if self.kind == "kfold" else 1
 
     @property
@@ -75,12 +76,12 @@ class Protocol(StrictModel):
 
     @property
     def parts(self) -> list[str]:
-        """The lists of subjects that training needs on disk (``train`` and ``val``; ``all`` in k-fold)."""
+        """Subject lists needed by training: ``train`` and ``val``; ``all`` in k-fold."""
         return ["all"] if self.kind == "kfold" else ["train", "val"]
 
     @property
     def evaluated_part(self) -> str:
-        """The list whose files hold the evaluated cases."""
+        """Subject list with the evaluated cases."""
         return "all" if self.kind == "kfold" else self.evaluate_on
 
     @model_validator(mode="after")
@@ -89,13 +90,13 @@ class Protocol(StrictModel):
         if wrong:
             raise ValueError(
                 f"run_folds holds {wrong}, but {self.kind} has folds 0..{self.n_folds - 1}; "
-                "drop them or raise protocol.folds"
+                "remove them or increase protocol.folds"
             )
         return self
 
 
 class Augmentation(StrictModel):
-    """Random changes of a training slice, drawn anew for each; a zero switches one off."""
+    """Augmentation of training slices; 0 disables a change."""
 
     flip_turn: bool = Field(
         True, description="flips along both axes and quarter turns, each with probability 0.5"
@@ -113,17 +114,17 @@ class Augmentation(StrictModel):
 
 
 class Recipe(StrictModel):
-    """What of training determines the model."""
+    """Training settings that determine the model."""
 
     precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
         "auto",
         description="auto = bf16 on CUDA, and on a CPU where it is measured 1.25 times as fast; else fp32; "
-        "tf32 = fp32 whose convolutions and products are rounded to TF32 on CUDA, plain fp32 on a CPU",
+        "tf32 = fp32 with TF32 convolutions and matrix products on CUDA, plain fp32 on a CPU",
     )
     network: str = Field(
         "unet",
-        description="unet: same-padding U-Net; unet_paper: the paper's valid-convolution U-Net; or a file of "
-        "cyclemix/networks",
+        description="unet: same-padding U-Net; unet_paper: the paper's valid-convolution U-Net; or a module "
+        "of cyclemix/networks",
     )
     base_filters: int = Field(32, ge=4, description="filters of the first level; doubled at each level")
     levels: int = Field(5, ge=2, le=6, description="resolution levels of the U-Net")
@@ -133,55 +134,55 @@ class Recipe(StrictModel):
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")
     weight_decay: float = Field(1e-4, ge=0, description="weight decay")
     schedule: Literal["cosine", "onecycle", "step", "constant"] = Field(
-        "cosine", description="learning-rate schedule; step = times 0.1 each step_every_steps"
+        "cosine", description="learning-rate schedule; step = times 0.1 every step_every_steps"
     )
     warmup_steps: int = Field(100, ge=0, description="steps of linear warm-up (schedule: cosine)")
     step_every_steps: int = Field(2000, ge=1, description="interval of schedule: step")
     gradient_clip: float | None = Field(5.0, gt=0, description="largest gradient norm; null = no clipping")
     ema_decay: float = Field(
-        0.99, ge=0, lt=1, description="decay a step of the averaged weights; 0 = no averaging"
+        0.99, ge=0, lt=1, description="decay per step of the averaged weights (EMA); 0 = no averaging"
     )
     validate_every_steps: int = Field(100, ge=1, description="steps between validations")
-    augmentation: Augmentation = Field(Augmentation(), description="random changes of a slice")
+    augmentation: Augmentation = Field(Augmentation(), description="augmentation of training slices")
     subjects: int | None = Field(
         None,
         ge=1,
-        description="training subjects, drawn by the run's seed alike for all rows; null = all",
+        description="number of training subjects, drawn by the run's seed, the same for all rows; null = all",
     )
     scribble_fraction: float = Field(
-        1.0, gt=0, le=1, description="connected part of each scribble that is kept; dense labels stay whole"
+        1.0, gt=0, le=1, description="fraction of each scribble kept, connected; dense labels stay whole"
     )
     compile: bool = Field(
-        False, description="torch.compile the network (CUDA; pays for runs over some minutes)"
+        False, description="torch.compile the network (CUDA; worthwhile for runs of more than minutes)"
     )
 
 
 class Training(Recipe):
-    """The recipe and how this machine runs it."""
+    """The recipe and machine settings."""
 
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="cuda fails where there is no GPU")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="cuda fails without a GPU")
     checkpoint_seconds: float = Field(60.0, gt=0, description="seconds between checkpoints")
     jobs_per_gpu: int = Field(1, ge=1, description="trainings that may share one GPU")
 
     def recipe(self) -> Recipe:
-        """The part that determines the model."""
+        """The settings that determine the model."""
         return Recipe(**self.model_dump(include=set(Recipe.model_fields)))
 
 
 class Inference(StrictModel):
-    """How a trained network is applied; one setting for all rows of a table."""
+    """Application of a trained network; the same for all rows of a table."""
 
     test_time_augmentation: bool = Field(
         True, description="average the probabilities over flips and quarter turns"
     )
     largest_component: bool = Field(
         True,
-        description="keep each structure's largest component in the volume, voxels joined by their faces",
+        description="keep each structure's largest 6-connected component in the volume",
     )
 
 
 class Tracking(StrictModel):
-    """Where the MLflow mirror goes."""
+    """Location of the MLflow mirror."""
 
     uri: str | None = Field(None, description="MLflow tracking URI; null = sqlite under results/mlflow")
     experiment_prefix: str = Field(
@@ -190,7 +191,7 @@ class Tracking(StrictModel):
 
 
 class RunConfig(StrictModel):
-    """``config.json``: all that determines a model but its fold and seed."""
+    """``config.json``: all settings that determine a model except fold and seed."""
 
     label: str
     dataset: str
@@ -198,14 +199,14 @@ class RunConfig(StrictModel):
     supervision: Supervision
     classes: list[str] = Field(description="structures; label value = position + 1")
     grid: Grid
-    slice_axis: int = Field(3, description="axis of the stored images along which the slices lie")
+    slice_axis: int = Field(3, description="slice axis of the stored images, 1 to 3")
     config: dict[str, Any] = Field(description="the method's own settings, defaults filled in")
     pixels: dict[str, Any] = Field({}, description="the settings' lengths in pixels of the grid")
     training: Recipe
 
 
 def modules_of(method: str, network: str) -> list[str]:
-    """Dotted names of what a training loads by name: its method and its network."""
+    """Dotted names of the modules that a training loads by name: its method and its network."""
     return [f"cyclemix.methods.{method}", f"cyclemix.networks.{network}"]
 
 

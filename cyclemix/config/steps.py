@@ -1,23 +1,23 @@
-"""Shorten a training: its schedule and its method's milestones shrink by the same factor."""
+"""Shorten a training: schedule and the method's milestones are scaled by the same factor."""
 
 from __future__ import annotations
 
 from cyclemix.config.strict import Model, StrictModel
 
 ENDINGS = ("_step", "_steps")
-"""Endings of all settings that are step numbers or lengths in steps, of the recipe and of every method."""
+"""Name endings of all settings in steps, of the recipe and of every method."""
 
 
 def scale_steps(settings: Model, own: int, most: int | None) -> Model:
-    """``settings`` of a training of ``own`` optimizer steps for one of ``most``.
+    """Scale ``settings`` of a training of ``own`` optimizer steps to one of at most ``most``.
 
-    Every setting whose name ends as `ENDINGS` say, those of nested models included, is multiplied by
-    ``most / own`` and rounded, but stays at least 1; zero and None stay.
+    Every setting whose name ends in `ENDINGS`, including nested models, is multiplied by ``most / own`` and
+    rounded to at least 1; zero and None are unchanged.
 
     Args:
         settings: the recipe, or a method's Config.
-        own: steps that the settings were made for (``max_steps`` of the row).
-        most: steps to train for; None, or as many as ``own``, changes nothing.
+        own: ``max_steps`` of the row.
+        most: limit of the steps; no change if None or not below ``own``.
     """
     if most is None or most >= own:
         return settings

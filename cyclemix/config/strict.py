@@ -1,7 +1,4 @@
-"""Strict models: unknown keys refused with their path, and the messages that a refusal gives.
-
-Nothing here knows what a study holds; that stands in `cyclemix.config.models`.
-"""
+"""Strict pydantic models, YAML and JSON readers, and their error messages."""
 
 from __future__ import annotations
 
@@ -20,11 +17,11 @@ from cyclemix.files.urls import without_password
 
 
 class ConfigError(ValueError):
-    """A study, data set or method block that cannot be run; the message names the key and what to do."""
+    """Invalid study, data set or method block; the message names the key and the remedy."""
 
 
 class StrictModel(BaseModel):
-    """Base of every config model: refuses unknown keys, reads ``"null"``, as overrides say it, as None."""
+    """Base of every config model: refuses unknown keys; ``"null"`` (of command-line overrides) is None."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True, frozen=True, allow_inf_nan=False)
 
@@ -40,7 +37,7 @@ class StrictModel(BaseModel):
     def _no_number_from_truth(cls, value: Any, info: ValidationInfo) -> Any:
         annotation = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and {annotation, *get_args(annotation)} & {int, float}:
-            raise ValueError("expected a number, true and false are none")  # pydantic would take 1 and 0
+            raise ValueError("expected a number, not a boolean")  # pydantic would convert it to 1 or 0
         return value
 
 
@@ -55,16 +52,15 @@ QUOTE = (
 
 LARGEST_YAML_BYTES = 2**20
 LARGEST_YAML_NODES = 100_000
-"""A YAML file may hold this many values once its aliases are written out; a few lines can stand for
-billions."""
+"""Limit of the values in a YAML file after alias expansion: a few lines can expand to billions."""
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping.
 
     Raises:
-        ConfigError: the file is missing, empty, not UTF-8, not YAML, not a mapping, names a key twice, or
-            its aliases stand for too much; names the file.
+        ConfigError: the file is missing, empty, not UTF-8, not YAML, not a mapping, has a duplicate key, or
+            too many values; names the file.
     """
     text = _read_text(path)
     if len(text) > LARGEST_YAML_BYTES:
@@ -77,13 +73,13 @@ def load_yaml(path: Path) -> dict[str, Any]:
         _count(node, {}, path)
         values = loader.construct_document(node)
     except yaml.YAMLError as error:
-        hint = "; indent with spaces, YAML takes no tabs" if "'\\t'" in str(error) else ""
+        hint = "; indent with spaces, YAML does not allow tabs" if "'\\t'" in str(error) else ""
         raise ConfigError(f"{path}: not valid YAML: {error}{hint}") from None
     except RecursionError:
-        raise ConfigError(f"{path}: not valid YAML: nested too deeply; write it flatter") from None
+        raise ConfigError(f"{path}: not valid YAML: nested too deeply; use fewer levels") from None
     except ConfigError:
         raise
-    except ValueError as error:  # a date or number that is none
+    except ValueError as error:  # an invalid date or number
         raise ConfigError(f"{path}: not valid YAML: {error}; put texts in quotes") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping, got {type(values).__name__}")
@@ -91,7 +87,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that a mapping names twice: YAML would silently take the last."""
+    """Refuses duplicate keys, of which YAML would silently use the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -99,17 +95,17 @@ class _UniqueKeys(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"key {key.value!r} is there twice; keep one", key.start_mark
+                        None, None, f"duplicate key {key.value!r}; keep one", key.start_mark
                     )
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 def _count(node: yaml.Node, sizes: dict[int, int], path: Path) -> int:
-    """How many values ``node`` stands for with its aliases written out."""
+    """Number of values of ``node`` after alias expansion."""
     if id(node) in sizes:
         if sizes[id(node)] < 0:
-            raise ConfigError(f"{path}: an alias (*) stands for something that holds it; write it out")
+            raise ConfigError(f"{path}: an alias (*) refers to a value that contains it; write it out")
         return sizes[id(node)]
     sizes[id(node)] = -1  # being counted
     parts = [] if isinstance(node, yaml.ScalarNode) else list(node.value)
@@ -118,15 +114,14 @@ def _count(node: yaml.Node, sizes: dict[int, int], path: Path) -> int:
     total = 1 + sum(_count(part, sizes, path) for part in parts)
     if total > LARGEST_YAML_NODES:
         raise ConfigError(
-            f"{path}: its aliases (*) stand for more than {LARGEST_YAML_NODES} values; write out what is "
-            "meant"
+            f"{path}: its aliases (*) expand to more than {LARGEST_YAML_NODES} values; write the values out"
         )
     sizes[id(node)] = total
     return total
 
 
 def load_json(path: Path, remedy: str) -> Any:
-    """Read a JSON file that a stage wrote.
+    """Read a JSON file written by a stage.
 
     Raises:
         ConfigError: the file is missing, not UTF-8 or not JSON; names the file and the remedy.
@@ -147,10 +142,10 @@ def _read_text(path: Path, remedy: str = "") -> str:
 
 
 def validate(model: type[Model], values: Any, where: str) -> Model:
-    """Build ``model`` from ``values``; ``where`` (a file or a block) opens the message.
+    """Build ``model`` from ``values``; ``where`` (a file or a block) is the prefix of messages.
 
     Raises:
-        ConfigError: one line a wrong key: its path, what was expected, what is there.
+        ConfigError: one line per invalid key: its path, the expected and the actual value.
     """
     try:
         return model.model_validate(values)
@@ -160,7 +155,7 @@ def validate(model: type[Model], values: Any, where: str) -> Model:
 
 
 def write_if_changed(path: Path, text: str) -> bool:
-    """Write ``text`` unless the file holds it already; True where it was written."""
+    """Write ``text`` unless the file has this content already; True if it was written."""
     if path.is_file() and path.read_text() == text:
         return False
     write_text(path, text)
@@ -168,13 +163,13 @@ def write_if_changed(path: Path, text: str) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the known name that resembles ``name`` most; empty where none does."""
+    """A hint ``(did you mean ...?)`` with the most similar known name; empty if none is similar."""
     matches = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
 def _fields_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
-    """Names that the mapping at ``path`` may hold."""
+    """Field names of the model at ``path``."""
     for key in path:
         field = model.model_fields.get(str(key))
         inner = None if field is None else next(_models_in(field.annotation), None)
@@ -185,7 +180,7 @@ def _fields_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models among an annotation and, to any depth, its arguments."""
+    """All models in an annotation and its nested arguments."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):

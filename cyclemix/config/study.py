@@ -1,4 +1,4 @@
-"""Study files and blocks of methods.yaml: one pydantic model each; unknown keys are refused."""
+"""Study files and blocks of ``methods.yaml``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Source(StrictModel):
 
     repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name on GitHub")
     commit: str = Field(pattern=r"^[0-9a-f]{7,40}$", description="commit that was read")
-    file: str = Field(min_length=1, description="the file that holds the method, from the repository's root")
+    file: str = Field(min_length=1, description="path of the method's file in the repository")
 
     @property
     def words(self) -> str:
@@ -26,10 +26,10 @@ class Source(StrictModel):
 
 
 class MethodBlock(StrictModel):
-    """One row of the comparison: a method, what supervises it and what it changes."""
+    """One row of the comparison: a method, its supervision and its settings."""
 
     method: str = Field(description="file name in cyclemix/methods, without .py")
-    supervision: Supervision = Field("scribble", description="which labels the training subjects lend")
+    supervision: Supervision = Field("scribble", description="labels of the training subjects that are used")
     summary: str = Field(description="one line for tables and `cyclemix methods`")
     citation: str = Field("", description="short reference")
     source: Source | Literal["none"] = Field(
@@ -37,10 +37,10 @@ class MethodBlock(StrictModel):
     )
     config: dict[str, Any] = Field(default_factory=dict, description="the method's own settings (its Config)")
     training: dict[str, Any] = Field(
-        default_factory=dict, description="changes of the study's training block"
+        default_factory=dict, description="overrides of the study's training block"
     )
     inference: dict[str, Any] = Field(
-        default_factory=dict, description="changes of the study's inference block"
+        default_factory=dict, description="overrides of the study's inference block"
     )
     grid: Grid | None = Field(None, description="own grid; null = the study's or the data set's")
 
@@ -53,15 +53,15 @@ Labels = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
 
 
 class Efficiency(StrictModel):
-    """A sweep of how much is annotated: every method, number of subjects and part of a scribble."""
+    """A sweep of the annotation budget: every method, number of subjects and fraction of each scribble."""
 
     methods: Labels | None = Field(None, description="labels to sweep; null = all of the study's methods")
     subjects: Annotated[
         list[Annotated[int, Field(ge=1)] | Literal["all"]], BeforeValidator(_as_list), Field(min_length=1)
-    ] = Field(["all"], description="numbers of training subjects; all = each")
+    ] = Field(["all"], description="numbers of training subjects; all = every subject")
     scribble_fractions: Annotated[
         list[Annotated[float, Field(ge=0.01, le=1)]], BeforeValidator(_as_list), Field(min_length=1)
-    ] = Field([1.0], description="parts of each scribble, in whole percent; dense labels stay whole")
+    ] = Field([1.0], description="fractions of each scribble, in whole percent; dense labels stay whole")
 
     @model_validator(mode="after")
     def _whole_percent(self) -> Efficiency:
@@ -76,28 +76,28 @@ class Study(StrictModel):
 
     datasets: Labels = Field(description="labels of files in config/datasets")
     methods: Labels = Field(description="labels of blocks in config/methods.yaml")
-    protocol: Protocol = Field(Protocol(), description="which subjects train, select and test")
+    protocol: Protocol = Field(Protocol(), description="subjects for training, validation and test")
     seeds: Annotated[list[int], BeforeValidator(_as_list), Field(min_length=1)] = Field(
-        [0], description="random seeds; each is one training"
+        [0], description="random seeds; one training per row, fold and seed"
     )
     row_seeds: dict[str, list[int]] = Field(
-        {}, description="seeds of single rows, by label, in place of `seeds`"
+        {}, description="seeds of single rows by label, instead of `seeds`"
     )
     training: Training = Field(Training(), description="the training engine's settings")
     at_most_steps: int | None = Field(
         None,
         ge=1,
-        description="optimizer steps that no row exceeds, whatever its own training block says; its schedule "
-        "and its method's milestones shrink by the same factor, and tables say so; null = no limit",
+        description="limit of every row's optimizer steps; schedule and the method's milestones shrink by "
+        "the same factor, which tables state; null = no limit",
     )
-    inference: Inference = Field(Inference(), description="how trained networks are applied")
+    inference: Inference = Field(Inference(), description="application of trained networks")
     grid: Grid | None = Field(None, description="grid for all data sets; null = each data set's own")
     compare_to: str = Field("cyclemix", description="label that significance is tested against")
     efficiency: Efficiency | None = Field(
-        None, description="a sweep of training subjects and parts of scribbles; null = none"
+        None, description="a sweep of training subjects and fractions of scribbles; null = none"
     )
     mirror: str | None = Field(None, description="folder or URL holding upstream files under <host>/<path>")
-    results: str = Field("results", description="where everything is written")
+    results: str = Field("results", description="folder for all results")
     allow_mixed: bool = Field(
         False,
         description="average runs of a row that differ in code, config, data or lock, and mark the row",
@@ -109,9 +109,9 @@ class Study(StrictModel):
 
     @model_validator(mode="after")
     def _without_passwords(self) -> Study:
-        """Jobs' command lines, logs and the report show what a study file says."""
+        """Settings appear in command lines, logs and the report."""
         if self.mirror is not None and has_password(self.mirror):
-            raise ValueError("mirror holds credentials; put them into ~/.netrc and take them out here")
+            raise ValueError("mirror holds credentials; put them into ~/.netrc and remove them here")
         if self.tracking.uri is not None and has_password(self.tracking.uri):
             raise ValueError(
                 "tracking.uri holds credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
@@ -140,11 +140,7 @@ def load_methods(path: Path) -> dict[str, MethodBlock]:
 
 
 def check_methods(study: Study, blocks: dict[str, MethodBlock], where: str = "methods") -> None:
-    """Refuse labels that have no block.
-
-    Raises:
-        ConfigError: names the unknown label, the nearest known one and all known ones.
-    """
+    """Raise ConfigError for a label without block; names the most similar label and all known ones."""
     for label in study.methods:
         if label not in blocks:
             raise ConfigError(
@@ -153,21 +149,21 @@ def check_methods(study: Study, blocks: dict[str, MethodBlock], where: str = "me
 
 
 def training_of(study: Study, label: str, block: MethodBlock) -> Training:
-    """The study's training settings with the block's changes."""
+    """The study's training settings with the block's overrides."""
     return validate(
         Training, _merge(study.training.model_dump(), block.training), f"method {label}: training"
     )
 
 
 def inference_of(study: Study, label: str, block: MethodBlock) -> Inference:
-    """The study's inference settings with the block's changes."""
+    """The study's inference settings with the block's overrides."""
     return validate(
         Inference, _merge(study.inference.model_dump(), block.inference), f"method {label}: inference"
     )
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """``base`` with ``changes`` laid over it, mappings merged key by key."""
+    """``base`` updated by ``changes``, nested mappings merged key by key."""
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)

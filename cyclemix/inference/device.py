@@ -1,4 +1,4 @@
-"""Which device a stage computes on, and the locks by which stages share the GPUs of one machine."""
+"""Selection of a stage's device, and file locks by which stages share the GPUs of one machine."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ POLL_SECONDS = 1.0
 def acquire(device: str, jobs_per_gpu: int = 1, lock_dir: Path | None = None) -> Iterator[torch.device]:
     """Hold a device for the length of a ``with`` block.
 
-    On a machine with GPUs a stage takes a slot of a GPU by a file lock, which the system frees when the
-    process dies, and waits where none is free; a SLURM job with one GPU takes that one, without a lock.
+    On a machine with GPUs a stage locks one of a GPU's slots, waiting for a free one; the operating system
+    releases the lock when the process ends. A SLURM job with one GPU uses it without a lock.
 
     Args:
-        device: ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one).
-        jobs_per_gpu: slots a GPU.
-        lock_dir: folder of the lock files; None = one of this user's under the temporary folder.
+        device: ``cpu``, ``cuda`` or ``auto`` (a GPU if there is one).
+        jobs_per_gpu: slots per GPU.
+        lock_dir: folder of the lock files; None = a folder per user under the temporary folder.
 
     Raises:
-        ValueError: ``cuda`` where torch sees no GPU.
+        ValueError: ``cuda`` where torch finds no GPU.
     """
     count = torch.cuda.device_count() if device != "cpu" else 0
     if device == "cuda" and count == 0:
@@ -60,11 +60,11 @@ def _user_lock_dir() -> Path:
 
 
 def _wait_for_slot(names: list[str], jobs_per_gpu: int, lock_dir: Path) -> tuple[int, IO[str]]:
-    """Position of a GPU with a free slot, and the open lock file that holds the slot."""
+    """Index of a GPU with a free slot, and the open lock file of the slot."""
     lock_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     announced = False
     while True:
-        # Slots outside, GPUs inside: every GPU gets its first job before any gets its second.
+        # Slots in the outer loop: every GPU gets its first job before any gets its second.
         for slot in range(jobs_per_gpu):
             for position, name in enumerate(names):
                 handle = (lock_dir / f"{name}_slot{slot}.lock").open("w")

@@ -1,7 +1,7 @@
-"""What images a model has learnt from, and where a new image departs from them.
+"""Domain of the training images, and detection of out-of-distribution images.
 
-A network answers for any image with the same confidence. What can be told without labels is whether the image
-resembles those of the training: its pixel size, slice distance, field of view and grey values.
+A network segments any image. Without labels it can still be checked whether an image resembles the training
+images: pixel size, slice distance, field of view and intensities.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from cyclemix.data.resample import outside
 from cyclemix.data.store import Geometry, load_case
 
 Domain = dict[str, list[float]]
-"""Measure: its smallest and largest value among the training cases."""
+"""Minimum and maximum of each measure over the training cases."""
 
 PERCENTILES = (1, 25, 50, 75, 99)
-"""Of the normalised grey values inside the crop; together they tell the shape of the histogram."""
+"""Percentiles of the normalised intensities inside the crop, a summary of the histogram."""
 
 RATIO_SLACK = 1.25
-"""Sizes may pass the training range by this factor, about what augmentation's zoom covers."""
+"""Sizes may exceed the training range by this factor, about the zoom of the augmentation."""
 
 INTENSITY_SLACK = 0.25
-"""Percentiles may pass the range by this many standard deviations of the image's own grey values."""
+"""Percentiles may exceed the training range by this many standard deviations of the image."""
 
 
 def measure(image: np.ndarray, geometry: Geometry) -> dict[str, float]:
@@ -32,11 +32,11 @@ def measure(image: np.ndarray, geometry: Geometry) -> dict[str, float]:
 
     Args:
         image: (D,H,W) float32, z-scored, on the training grid.
-        geometry: of the image it was made from.
+        geometry: geometry of the native image.
 
     Returns:
-        Sizes in mm (``pixel``, ``slice distance``, ``field of view``) and grey values (``percentile P``) in
-        the image's standard deviations from its mean.
+        Sizes in mm (``pixel``, ``slice distance``, ``field of view``) and intensities (``percentile P``) in
+        standard deviations from the image's mean.
     """
     _, height, width = geometry.native_shape
     dz, dy, dx = geometry.spacing_mm
@@ -60,7 +60,7 @@ def union(domains: Sequence[Domain]) -> Domain:
 
 
 def out_of_distribution(measures: Mapping[str, float], domain: Domain) -> list[str]:
-    """One sentence a measure that lies outside the range and its slack; empty for a familiar image."""
+    """One sentence per measure outside the training range and its slack; empty if there is none."""
     found = []
     for name, value in measures.items():
         low, high = domain[name]

@@ -1,4 +1,4 @@
-"""``model.pt``: weights, network, labels, preparation, training domain and origin of a model in one file."""
+"""``model.pt``: weights, network, labels, preprocessing, training domain and provenance of a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ORIGIN = (
     *("commit", "code_digest", "config_digest", "data_digest", "lock_digest"),
     *("fold", "seed", "versions", "precision"),
 )
-"""What of ``provenance.json`` travels with the weights: nothing that differs between two equal trainings."""
+"""Keys of ``provenance.json`` saved with the weights: those that are equal for equal trainings."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Model:
     """A trained model.
 
     Attributes:
-        net: in evaluation mode, on the device it was loaded to.
+        net: network in evaluation mode.
         config: labels, grid, method and recipe.
         domain: ranges of the training images, see `cyclemix.inference.domain`.
-        origin: what made it, see ``ORIGIN``.
+        origin: provenance, see ``ORIGIN``.
     """
 
     net: nn.Module
@@ -42,7 +42,7 @@ class Model:
 
 
 def save_model(path: Path, model: Model, step: int, val_dice: float) -> None:
-    """Write ``model.pt``, whole or not at all; equal models are equal bytes."""
+    """Write ``model.pt`` atomically; equal models give equal bytes."""
     clipped = list(CLIP_PERCENT) if model.config.grid.preparation == "default" else None
     content = {
         "config": model.config.model_dump(),
@@ -57,10 +57,10 @@ def save_model(path: Path, model: Model, step: int, val_dice: float) -> None:
 
 
 def load_model(path: Path, device: torch.device) -> Model:
-    """Read a ``model.pt``; no code in it is run.
+    """Read a ``model.pt`` without running code in it.
 
     Raises:
-        ConfigError: damaged, not a file that `save_model` wrote, or of another way to prepare images.
+        ConfigError: damaged, not written by `save_model`, or of another preprocessing version.
         FileNotFoundError: no such file.
     """
     try:
@@ -79,7 +79,7 @@ def load_model(path: Path, device: torch.device) -> Model:
     version = saved["preparation"]["version"]
     if version != VERSION:
         raise ConfigError(
-            f"{path}: trained on images prepared in way {version}, this cyclemix prepares in way {VERSION}; "
+            f"{path}: trained with preprocessing version {version}, this cyclemix has version {VERSION}; "
             f"use the version that trained it (commit {saved['origin'].get('commit')}) or train it again"
         )
     config = validate(RunConfig, saved["config"], str(path))
@@ -89,10 +89,10 @@ def load_model(path: Path, device: torch.device) -> Model:
 
 
 def find_models(place: Path) -> list[Path]:
-    """The ``model.pt`` of a file, a run's folder, or every run in a method's folder (an ensemble).
+    """Path of one ``model.pt``, given itself or its run's folder, or of all runs in a folder (an ensemble).
 
     Raises:
-        ConfigError: none is there.
+        ConfigError: no model was found.
     """
     if place.is_file():
         return [place]

@@ -10,16 +10,15 @@ from cyclemix.config.models import Inference
 
 
 def clean(labels: np.ndarray, inference: Inference) -> np.ndarray:
-    """Post-process (D,H,W) labels as ``inference`` says."""
+    """Post-process (D,H,W) labels according to ``inference``."""
     return keep_largest(labels) if inference.largest_component else labels
 
 
 def keep_largest(labels: np.ndarray) -> np.ndarray:
-    """Keep the largest component of each structure in the volume; its other voxels become background.
+    """Keep the largest 6-connected component of each structure; its other voxels become background.
 
-    Components are voxels of one value that share faces. Slice by slice instead, a distractor in an apical
-    slice can be larger than the heart; benchmarks/NOTES.md has the numbers. Of components of one size the one
-    with the first voxel in row-major order stays.
+    3D components, because in an apical slice a distractor can be larger than the heart (numbers in
+    benchmarks/NOTES.md). Ties: the component with the first voxel in row-major order.
 
     Args:
         labels: (D,H,W) uint8, background 0.

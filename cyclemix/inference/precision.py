@@ -1,4 +1,4 @@
-"""What ``precision: auto`` comes to: bf16 on CUDA, and on CPUs where it is measured to be faster."""
+"""Resolve ``precision: auto``: bf16 on CUDA, and on CPUs where it is measured to be faster."""
 
 from __future__ import annotations
 
@@ -22,17 +22,12 @@ from cyclemix.provenance.digests import hardware
 log = logging.getLogger(__name__)
 
 FASTER = 1.25
-"""bf16 is taken where it is at least this many times as fast as fp32: less does not pay for its rounding."""
+"""Smallest speedup over fp32 for which bf16 is used on a CPU."""
 REPEATS = 7
 
 
 def resolve(device: torch.device, precision: str) -> str:
-    """``fp32``, ``tf32`` or ``bf16``, for a training, a prediction or a validation as a whole.
-
-    Args:
-        precision: as the recipe has it. ``tf32`` is fp32 on a CPU, which has no TF32; any other value but
-            ``auto`` is returned as it is.
-    """
+    """``fp32``, ``tf32`` or ``bf16`` for a recipe's precision; on a CPU ``tf32`` becomes ``fp32``."""
     if precision == "tf32" and device.type == "cpu":
         return "fp32"
     if precision != "auto":
@@ -43,13 +38,13 @@ def resolve(device: torch.device, precision: str) -> str:
 
 
 def _remembered_speedup() -> float:
-    """How many times as fast bf16 is on this processor with this torch, measured once per user."""
-    # Virtual machines hide the processor's model, not what it can do.
+    """Speedup of bf16 over fp32 on this processor with this torch, measured once per user."""
+    # With the CPU capability, because virtual machines may hide the processor's model.
     key = f"{hardware()['cpu']}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
     path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cyclemix" / "precision.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Others wait here: they would measure beside this measurement.
+        # Concurrent measurements would disturb each other.
         with locks.exclusive_file(path):
             known = _read(path)
             if key not in known:
@@ -60,9 +55,9 @@ def _remembered_speedup() -> float:
     except OSError as error:
         speedup = measure_speedup()
         log.warning(
-            "the measured precision cannot be kept in %s (%s), so each run measures it anew: bf16 is %.2f "
-            "times as fast as fp32 here. Set training.precision to fp32 or bf16, or XDG_CACHE_HOME to a "
-            "folder that can be written",
+            "the measured speed of bf16 cannot be saved in %s (%s), so each run measures it again: bf16 is "
+            "%.2f times as fast as fp32 here. Set training.precision to fp32 or bf16, or XDG_CACHE_HOME to a "
+            "writable folder",
             path,
             error.strerror,
             speedup,
@@ -71,7 +66,7 @@ def _remembered_speedup() -> float:
 
 
 def _read(path: Path) -> dict[str, float]:
-    """The measurements kept so far; a file that is not ours is measured anew."""
+    """Saved measurements; empty if the file is missing or invalid."""
     try:
         found: Any = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
@@ -82,10 +77,10 @@ def _read(path: Path) -> dict[str, float]:
 
 
 def measure_speedup(clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds of a small convolution, forward and backward, in fp32 over those in bf16, both in turn.
+    """Time of a small convolution, forward and backward, in fp32 over that in bf16.
 
     Args:
-        clock: seconds; the median of `REPEATS` differences per precision counts.
+        clock: time in seconds; medians of `REPEATS` alternating measurements are compared.
     """
     device = torch.device("cpu")
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Predictions of a fold's evaluated cases as NIfTI files in the upstream images' geometry."""
+"""Predictions of a fold's evaluated cases as NIfTI files in the geometry of the upstream images."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def run(
     execution: Training,
     output: Path,
 ) -> None:
-    """Write the labels of every evaluated case into ``output``, and their record.
+    """Write the predicted labels of every evaluated case into ``output``, and their record.
 
-    ``{case}.nii.gz`` (uint8) is what ``inference`` makes, ``as_predicted/{case}.nii.gz`` the network's own
-    labels: one view, no post-processing.
+    ``{case}.nii.gz`` (uint8) has the ``inference`` settings applied; ``as_predicted/{case}.nii.gz`` is the
+    network's output for one view without post-processing.
 
     Args:
         model: ``model.pt``.
-        index: ``index_{part}.csv`` that lists the evaluated cases.
+        index: ``index_{part}.csv`` of the evaluated cases.
         evaluate_on: ``val`` or ``test``.
 
     Raises:
-        ConfigError: the index holds no case of the fold's evaluated subjects.
-        ValueError: the model, the index or a case is not what the stage before wrote; ``output`` holds
-            volumes that are no predictions.
+        ConfigError: the index has no case of the fold's evaluated subjects.
+        ValueError: the model, the index or a case was changed after the stage that wrote it; ``output`` has
+            volumes that are not predictions.
     """
     subjects = pick_fold(folds, fold)[evaluate_on]
     cases = read_index(index)

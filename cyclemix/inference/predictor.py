@@ -1,4 +1,4 @@
-"""Applying a network to a volume: what validation, prediction and `segment` share."""
+"""Applying a network to a volume, shared by validation, prediction and `segment`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cyclemix.inference.postprocess import clean
 from cyclemix.ops.precision import autocast
 
 CHUNK = 32
-"""Slices a forward pass; bounds memory, does not change results."""
+"""Slices per forward pass; bounds memory, does not change results."""
 
 
 @torch.no_grad()
@@ -28,8 +28,8 @@ def probabilities(
     Args:
         net: network in evaluation mode, on the device of ``image``.
         image: (D,1,H,W) float32.
-        test_time_augmentation: mean over the flips and, for square slices, the quarter turns (8 views).
-        precision: ``fp32``, ``tf32`` or ``bf16``; None = as the caller's autocast has it.
+        test_time_augmentation: mean over flips and, for square slices, quarter turns (8 views).
+        precision: ``fp32``, ``tf32`` or ``bf16``; None = the caller's autocast.
 
     Returns:
         (D,C,H,W) float32, summing to 1 over C.
@@ -42,7 +42,7 @@ def probabilities(
 def _both(
     net: nn.Module, image: Tensor, test_time_augmentation: bool, precision: str | None
 ) -> tuple[Tensor, Tensor]:
-    """Probabilities of the image as it is, and the mean over all views; equal without augmentation."""
+    """Probabilities of the original view, and their mean over all views; equal without augmentation."""
     turns = (0, 1) if image.shape[-1] == image.shape[-2] else (0,)
     views: list[tuple[int, tuple[int, ...]]] = [
         (turn, flip) for turn in turns for flip in ((), (2,), (3,), (2, 3))
@@ -93,7 +93,7 @@ def segment_volume(
         precision: ``fp32``, ``tf32`` or ``bf16``.
 
     Returns:
-        (D,H',W') uint8 twice: as predicted (one view, no post-processing), and as ``inference`` says.
+        (D,H',W') uint8 twice: of one view without post-processing, and with the ``inference`` settings.
     """
     parts = [
         [

@@ -1,4 +1,4 @@
-"""Files of torch's format, read only where every byte of their contents is what was written."""
+"""Files in torch's format, with verified checksums."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, ValueError, RuntimeError, EOFError)
-"""What zipfile and torch raise at bytes that they cannot make sense of."""
+"""Exceptions of zipfile and torch for damaged files."""
 
 
 class Damaged(ValueError):
@@ -21,33 +21,35 @@ class Damaged(ValueError):
 
 
 def to_bytes(content: Any) -> memoryview:
-    """What `torch.save` makes of ``content``; equal contents are equal bytes, no file name enters them."""
+    """The bytes of `torch.save`; equal contents give equal bytes, independent of any file name."""
     stream = io.BytesIO()
     torch.save(content, stream)
     return stream.getbuffer()
 
 
 def load(path: Path, device: torch.device) -> Any:
-    """Read a file; no code in it is run.
+    """Read a file without running code in it (``weights_only``).
 
-    torch does not compare the checksums of the zip archive that its files are, so that a flipped bit would be
-    a changed weight; they are compared here.
+    torch does not verify the checksums of its zip archive, so that a flipped bit would change a weight; they
+    are verified here.
 
     Raises:
-        Damaged: says what is wrong, in one line.
+        Damaged: one line with the reason.
         OSError: no such file, or unreadable.
     """
     stream = io.BytesIO(path.read_bytes())
     try:
         with zipfile.ZipFile(stream) as archive:
-            # torch reads nothing of a member that is marked as a folder, and leaves its weights as they are.
+            # torch silently skips members that are marked as folders.
             folders = (info.filename for info in archive.infolist() if info.external_attr)
             wrong = archive.testzip() or next(folders, None)
         if wrong is None:
             stream.seek(0)
             return torch.load(stream, map_location=device, weights_only=True)
-    except UnpicklingError as error:  # torch's own message advises to read it all the same
-        raise Damaged("it holds more than weights, numbers and texts, which is not read") from error
+    except UnpicklingError as error:  # torch's own message advises to disable weights_only
+        raise Damaged(
+            "it contains objects other than tensors, numbers and text, which are not loaded"
+        ) from error
     except BROKEN as error:
         raise Damaged(str(error).partition("\n")[0]) from error
-    raise Damaged(f"{wrong} in it does not match its checksum")
+    raise Damaged(f"its member {wrong} does not match its checksum")

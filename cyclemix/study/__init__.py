@@ -1,1 +1,1 @@
-"""A study as a whole: its plan, its rows, its sweeps."""
+"""A whole study: its plan, its rows, its sweeps, its cost."""

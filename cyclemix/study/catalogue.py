@@ -1,7 +1,4 @@
-"""The rows that a study may name: a list, JSON, or one row with all its settings; sources and departures.
-
-Needs no torch.
-"""
+"""The rows of ``methods.yaml``: as a list, as JSON, or one row with all settings; sources and deviations."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from cyclemix.study.method_schema import check_block, load_method_schemas
 NO_SOURCE = "no published code was read"
 
 DEVIATIONS = re.compile(r"\bDeviations?(?: from [^:]*)?:\s(.*?)(?:\n\s*\n|\Z)", re.DOTALL)
-"""The part of a docstring that says where a file departs from its source: up to the next blank line."""
+"""The ``Deviations`` paragraph of a docstring, up to the next blank line."""
 
 
 def listing(file: Path) -> str:
@@ -42,10 +39,10 @@ def as_json(file: Path) -> str:
 
 
 def details(file: Path, label: str) -> str:
-    """What a row is, what it changes, and every setting of its method with default and description.
+    """A row's description and changes, and every setting of its method with default and description.
 
     Raises:
-        ConfigError: no such label, or a block that its method does not take.
+        ConfigError: unknown label, or invalid block.
     """
     blocks, root = load_methods(file), file.resolve().parent.parent
     if label not in blocks:
@@ -72,14 +69,14 @@ def details(file: Path, label: str) -> str:
 
 
 def source_words(block: MethodBlock) -> str:
-    """The published code that a row was compared with, or that there is none."""
+    """The published code that a row was compared with."""
     return f"none ({NO_SOURCE})" if block.source == "none" else block.source.words
 
 
 def departures(root: Path) -> dict[str, list[str]]:
-    """Where each method and network departs from its source, by ``methods/NAME`` or ``networks/NAME``.
+    """Deviations of methods and networks from their sources, by ``methods/NAME`` or ``networks/NAME``.
 
-    Read from the ``Deviations`` part of the files' docstrings; files without one are left out.
+    Read from the ``Deviations`` paragraphs of the files' docstrings; files without one are omitted.
 
     Args:
         root: the project's folder.
@@ -90,7 +87,7 @@ def departures(root: Path) -> dict[str, list[str]]:
 
 
 def _deviations(path: Path) -> list[str]:
-    """The bullets, or the prose, of every ``Deviations`` part of a file, each on one line."""
+    """The bullets, or the text, of every ``Deviations`` paragraph of a file, one line each."""
     items = []
     for text in _docstrings(path):
         for match in DEVIATIONS.finditer(text):
@@ -108,7 +105,7 @@ def _docstrings(path: Path) -> list[str]:
 
 
 def _settings(schema: Mapping[str, Any], block: MethodBlock) -> list[str]:
-    """``key = value`` and the description of every setting; for a value that the row changes, the default."""
+    """``key = value`` and description of every setting, with the default where the row changes it."""
     rows = list(_flat(schema, schema.get("$defs", {})))
     if not rows:
         return ["    none"]
@@ -123,7 +120,7 @@ def _settings(schema: Mapping[str, Any], block: MethodBlock) -> list[str]:
 def _flat(
     schema: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, Any, str]]:
-    """Dotted key, default and description of every setting, those of nested models included."""
+    """Dotted key, default and description of every setting, including nested models."""
     for key, value in schema.get("properties", {}).items():
         reference = str(value.get("$ref", "")).rpartition("/")[2]
         if reference in definitions:

@@ -1,8 +1,8 @@
-"""Take over finished runs of other results folders: clusters, colleagues, interrupted weeks.
+"""Copy finished runs from other results folders, e.g. of a cluster, into one.
 
-A run is taken over only if every file of it is what its records say, and only if it fits what is there: equal
-configuration of the row, equal code, equal data. What was left out (images always, models and predictions
-unless asked for) is noted in ``collected.json``, so that `cyclemix verify` does not miss it.
+A run is copied only if its files match its records, and if row configuration, code and data equal those of
+the runs already there. ``collected.json`` lists what was not copied (images always; models and predictions
+unless requested), so that `cyclemix verify` does not expect it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ON_REQUEST = {"models": "model.pt", "predictions": "predictions/**/*.nii.gz"}
 
 @dataclass
 class Collected:
-    """Outcome of `run`: runs by folder below the results folder, and one message per run that was refused."""
+    """Outcome of `run`: copied and present runs by folder, and one message per refused run."""
 
     taken: list[str] = field(default_factory=list)
     present: list[str] = field(default_factory=list)
@@ -41,15 +41,15 @@ class Collected:
 
 
 def run(sources: Sequence[Path], into: Path, also: Sequence[str] = ()) -> Collected:
-    """Copy the finished runs of ``sources`` into the results folder ``into``; a second call changes nothing.
+    """Copy the finished runs of ``sources`` into the results folder ``into``; idempotent.
 
     Args:
         sources: results folders.
-        into: results folder, made where there is none.
-        also: ``models``, ``predictions``: what is copied beside configuration, scores and records.
+        into: results folder, created if missing.
+        also: ``models`` and/or ``predictions``, copied in addition to configuration, scores and records.
 
     Raises:
-        ValueError: a source has no finished run, or ``also`` names something else.
+        ValueError: a source without finished runs, or an unknown name in ``also``.
     """
     unknown = sorted(set(also) - set(ON_REQUEST))
     if unknown:
@@ -71,7 +71,7 @@ def run(sources: Sequence[Path], into: Path, also: Sequence[str] = ()) -> Collec
 
 
 def _finished(results: Path) -> list[Path]:
-    """Folders of the runs that were scored."""
+    """Folders of the evaluated runs."""
     found = sorted(path.parent for path in results.glob("runs/*/*/fold*_seed*/metrics.csv"))
     if not found:
         raise ValueError(f"{results}: expected a results folder, found no runs/*/*/fold*_seed*/metrics.csv")
@@ -79,7 +79,7 @@ def _finished(results: Path) -> list[Path]:
 
 
 def _take(source: Path, folder: Path, into: Path, also: Sequence[str]) -> bool:
-    """Check and copy one run; False where the same is there already."""
+    """Check and copy one run; False if it is already there."""
     name = folder.relative_to(source)
     target = into / name
     files = list(_files(folder, also))
@@ -114,7 +114,7 @@ def _files(folder: Path, also: Sequence[str]) -> Iterator[Path]:
 
 
 def _check_equal(path: Path, other: Path, what: str) -> None:
-    """Refuse a JSON file that differs from the one that is there; names the keys."""
+    """Raise ValueError, naming the keys, if a JSON file differs from the existing one."""
     if not other.is_file():
         return
     ours, theirs = (dict(_flat(json.loads(file.read_text()))) for file in (other, path))
@@ -125,7 +125,7 @@ def _check_equal(path: Path, other: Path, what: str) -> None:
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves of nested mappings by dotted key; lists are leaves."""
+    """Values of nested mappings by dotted key; lists are values."""
     if isinstance(value, dict):
         for name, item in value.items():
             yield from _flat(item, f"{key}.{name}" if key else str(name))
@@ -134,7 +134,7 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _check_row(source: Path, folder: Path, into: Path, target: Path) -> None:
-    """Refuse a run whose code or data differ from those of the runs that are there."""
+    """Raise ValueError if code or data of a run differ from those of the existing runs."""
     made = rows.made_from(source, folder)
     for other in sorted(target.parent.parent.glob("*/fold*_seed*")):
         if other == target:
@@ -157,7 +157,7 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def _copy_run(folder: Path, target: Path, files: Sequence[Path]) -> None:
-    """The run's folder under its name only when whole; files that were added later one by one."""
+    """Copy a new run's folder atomically; add files to an existing one one by one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as scratch:
         for path in files:
@@ -173,9 +173,9 @@ def _copy_run(folder: Path, target: Path, files: Sequence[Path]) -> None:
 
 
 def described(plan: Plan, dataset: str, results: Path) -> dict[str, Any]:
-    """The study as ``tabulate`` and ``figures`` take it, with the runs that ``results`` holds.
+    """The study as read by ``tabulate`` and ``figures``, with the seeds that have runs in ``results``.
 
-    A row takes the seeds of its runs; a row without any is ``n/a``, not run yet.
+    A row without runs is ``n/a``, not run yet.
     """
     study: dict[str, Any] = json.loads(plan.table_json(dataset))
     for label, row in study["methods"].items():

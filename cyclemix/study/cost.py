@@ -1,4 +1,4 @@
-"""What a study costs: its trainings, an estimate of their hours from measured speeds, and how far it is."""
+"""Cost and progress of a study: number of trainings, and hours estimated from measured speeds."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cyclemix.files.layout import run_dir
 from cyclemix.study.plan import Plan
 
 SPEEDS = Path("benchmarks/results/throughput.csv")
-"""Images per second by row on one thread of a CPU, from benchmarks/throughput.py."""
+"""Images per second by row on one CPU thread, from benchmarks/throughput.py."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """A row's measured training speed and what it was measured with."""
+    """A row's measured training speed and the settings of the measurement."""
 
     images_per_s: float
     image_px: int
@@ -28,21 +28,21 @@ class Speed:
     processor: str
 
     def seconds(self, images: int, crop_px: int, base_filters: int) -> float:
-        """Seconds for so many images: proportional to pixels, and to the square of filters (convolutions)."""
+        """Estimated seconds: proportional to images, pixels, and the square of filters (convolutions)."""
         work = (crop_px / self.image_px) ** 2 * (base_filters / self.base_filters) ** 2
         return images * work / self.images_per_s
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Trainings of a study on one data set, or on all.
+    """Progress of a study's trainings on one data set.
 
     Attributes:
         trainings: rows x folds x seeds.
-        done: finished ones; running: those that a process works on now.
-        seconds: estimate of all trainings on one core; left: of those that are not done.
-        unknown: labels of rows without a measured speed, which the estimates leave out.
-        measured_over_estimated: seconds of finished trainings over their estimates, 1 where none is finished.
+        done: finished trainings; running: trainings in progress.
+        seconds: estimate for all trainings on one core; left: for the unfinished ones.
+        unknown: labels of rows without a measured speed, not in the estimates.
+        measured_over_estimated: seconds of finished trainings over their estimates (median); 1 if none.
     """
 
     trainings: int
@@ -55,7 +55,7 @@ class Progress:
 
 
 def load_speeds(folder: Path) -> dict[str, Speed]:
-    """The newest measurement of each row on one CPU thread, by label; none where the file is not there."""
+    """The newest measurement of each row on one CPU thread, by label; empty if the file is missing."""
     path, found = folder / SPEEDS, {}
     if path.is_file():
         with path.open(newline="") as stream:
@@ -68,7 +68,7 @@ def load_speeds(folder: Path) -> dict[str, Speed]:
 
 
 def progress(plan: Plan, dataset: str, speeds: dict[str, Speed]) -> Progress:
-    """How far the trainings on a data set are, by the files of the results folder."""
+    """Progress of the trainings on a data set, from the files of the results folder."""
     done, running, total, left, ratios, unknown = 0, 0, 0.0, 0.0, [], []
     runs = list(_runs(plan, dataset))
     for label, folder in runs:
@@ -99,11 +99,11 @@ def _runs(plan: Plan, dataset: str) -> Iterator[tuple[str, Path]]:
 
 
 def describe(plan: Plan, cores: int, now: float | None = None) -> list[str]:
-    """Lines for people: trainings, hours and the expected end.
+    """Report lines: trainings, hours and the expected end.
 
     Args:
-        cores: trainings that run side by side, one core each.
-        now: seconds since the epoch; None = the clock.
+        cores: number of parallel trainings, one core each.
+        now: current time, seconds since the epoch; None = the clock.
     """
     speeds = load_speeds(plan.folder)
     found = {dataset: progress(plan, dataset, speeds) for dataset in plan.study.datasets}

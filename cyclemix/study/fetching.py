@@ -1,4 +1,4 @@
-"""What a study will fetch: upstream files that it needs and that are not in its results folder yet."""
+"""Upstream files that a study needs and that are not in its results folder yet."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from cyclemix.study.plan import Plan
 
 
 def announce(plan: Plan) -> list[str]:
-    """One line per source with files to fetch: how many, and how many megabytes by the manifests.
+    """One line per source with files to fetch: their number, and megabytes according to the manifests.
 
-    A file of the manifest's size counts as fetched; `download` compares checksums.
+    A file of the size in the manifest counts as fetched; `download` verifies checksums.
     """
     parts: dict[str, set[str]] = {}
     for dataset in plan.study.datasets:

@@ -1,4 +1,4 @@
-"""Is a method block one that its method can take? Asked of ``methods.schema.json``, so without torch."""
+"""Validation of method blocks against ``methods.schema.json``, without importing torch."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def load_method_schemas(folder: Path) -> dict[str, Any]:
 
 
 def check_block(label: str, block: MethodBlock, schemas: Mapping[str, Any], folder: Path) -> None:
-    """Refuse a block whose method does not exist, or whose supervision or settings the method does not take.
+    """Validate method, supervision and settings of a block.
 
     Raises:
-        ConfigError: names the label, the key, what was expected and what is there.
+        ConfigError: names the label, the key, the expected and the actual value.
     """
     known, where = schemas["methods"], f"config/methods.yaml: {label}"
     if block.method not in known:
@@ -53,11 +53,7 @@ def check_block(label: str, block: MethodBlock, schemas: Mapping[str, Any], fold
 
 
 def check_network(label: str, network: str, method: str, schemas: Mapping[str, Any]) -> None:
-    """Refuse a network that the row's method cannot train.
-
-    Raises:
-        ConfigError: names the label, the key, what was expected and what is there.
-    """
+    """Raise ConfigError, naming the allowed ones, for a network that the row's method cannot train."""
     allowed = schemas["methods"][method]["networks"]
     if network not in allowed:
         raise ConfigError(
@@ -66,7 +62,7 @@ def check_network(label: str, network: str, method: str, schemas: Mapping[str, A
 
 
 def _numbers(value: Any) -> Any:
-    """``value`` with texts such as ``1e-4``, which YAML does not take for numbers, as numbers."""
+    """``value`` with strings such as ``1e-4``, which YAML does not parse as numbers, as numbers."""
     if isinstance(value, dict):
         return {key: _numbers(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -80,7 +76,7 @@ def _numbers(value: Any) -> Any:
 
 
 def _describe(error: ValidationError) -> str:
-    """One line: the key's path, what was expected, what is there."""
+    """One line: path of the key, expected and actual value."""
     path = [str(part) for part in error.absolute_path]
     schema: Any = error.schema
     found: Any = error.instance
@@ -94,7 +90,7 @@ def _describe(error: ValidationError) -> str:
 
 
 def _expected(schema: Mapping[str, Any]) -> str:
-    """What a schema asks for, in words."""
+    """Description of the values that a schema allows."""
     if "enum" in schema or "const" in schema:
         return "one of " + ", ".join(map(str, schema.get("enum", [schema.get("const")])))
     if "anyOf" in schema:

@@ -1,6 +1,6 @@
-"""A study as a whole: which rows run on which data, checked before any job starts.
+"""The plan of a study: which rows run on which data, validated before any job starts.
 
-The Snakefile builds one `Plan` and its rules ask it; nothing here needs torch.
+The Snakefile builds one `Plan`, which its rules query. Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from cyclemix.study.method_schema import check_block, check_network, load_method
 from cyclemix.study.sweep import Point, points_of
 
 SHOWN_ONLY = {"title", "terms", "table_order", "cardiac_frames", "group_table", "grid"}
-"""Keys of a data set that neither raw nor prepared files depend on."""
+"""Keys of a data set without influence on raw and prepared files."""
 
 OWN_IDENTITY = {"label", "folder", "source", "merge", "official"}
-"""Keys that name a data set or list its subjects; the lists count part by part."""
+"""Keys that name a data set or list its subjects; the lists enter digests per part."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A validated study with the data sets and method blocks that it names.
+    """A validated study with its data sets and method blocks.
 
     Attributes:
         study: the study file with all overrides.
-        datasets: data sets by label, and the sources of views.
-        blocks: method blocks by label, those of the study only.
-        folder: the project's folder, which holds ``config/``.
-        points: the rows of the study's sweep of annotations by label; they are among its methods.
+        datasets: data sets by label, including the sources of views.
+        blocks: the study's method blocks by label.
+        folder: the project's folder, which contains ``config/``.
+        points: rows of the study's annotation sweep by label; also among its methods.
     """
 
     study: Study
@@ -52,7 +52,7 @@ class Plan:
         return self.folder / "config" / "datasets" / f"{label}.yaml"
 
     def reason(self, dataset: str, label: str) -> str | None:
-        """Why a row is ``n/a`` on a data set, None where it runs."""
+        """Why a row is ``n/a`` on a data set; None if it runs."""
         return supports(self.datasets[dataset], self.blocks[label].supervision, self.study.protocol)
 
     def labels(self, dataset: str) -> list[str]:
@@ -60,13 +60,13 @@ class Plan:
         return [label for label in self.study.methods if self.reason(dataset, label) is None]
 
     def shown(self, dataset: str) -> list[str]:
-        """Rows that the figures compare: those with all annotations, where there are any."""
+        """Rows compared in the figures: those with all annotations, if any."""
         labels = self.labels(dataset)
         whole = [label for label in labels if label not in self.points or self.points[label].whole]
         return whole or labels
 
     def swept(self, dataset: str) -> bool:
-        """Whether the study sweeps the annotations of a data set."""
+        """Whether rows of the annotation sweep run on a data set."""
         return any(label in self.points for label in self.labels(dataset))
 
     def training(self, label: str) -> Training:
@@ -74,12 +74,12 @@ class Plan:
         return training_of(self.study, label, self.blocks[label])
 
     def shortened(self, label: str) -> dict[str, int] | None:
-        """``{"from": own steps, "to": steps}`` of a row that `at_most_steps` shortens, None for others."""
+        """``{"from": own steps, "to": steps}`` of a row shortened by `at_most_steps`, else None."""
         own, most = self.training(label).max_steps, self.study.at_most_steps
         return {"from": own, "to": most} if most is not None and most < own else None
 
     def seeds(self, label: str) -> list[int]:
-        """The row's seeds; each is one training per fold."""
+        """The row's seeds; one training per seed and fold."""
         return self.study.row_seeds.get(label, self.study.seeds)
 
     def inference(self, label: str) -> Inference:
@@ -87,11 +87,11 @@ class Plan:
         return inference_of(self.study, label, self.blocks[label])
 
     def grid(self, dataset: str, label: str) -> Grid:
-        """The grid that a row trains on: its own, else the study's, else the data set's."""
+        """The training grid of a row: its own, else the study's, else the data set's."""
         return self.blocks[label].grid or self.study.grid or self._own_grid(self.datasets[dataset])
 
     def _own_grid(self, spec: DatasetSpec) -> Grid:
-        """The data set's grid; `auto` is looked up where it was kept, or derived from the files and kept."""
+        """The data set's grid; `auto` is derived from the files once and saved."""
         if isinstance(spec.grid, Grid):
             return spec.grid
         if spec.label not in self._derived:
@@ -103,7 +103,7 @@ class Plan:
 
     @cached_property
     def _derived(self) -> dict[str, Grid]:
-        """Grids of data sets with `auto`, by label, as they are asked for."""
+        """Cache of grids of data sets with `auto`, by label."""
         return {}
 
     @cached_property
@@ -113,14 +113,14 @@ class Plan:
         return {grid.name: grid for grid in grids}
 
     def train_parts(self, dataset: str, label: str) -> list[str]:
-        """Parts of the source whose cases a training reads; never ``test``'s."""
+        """Parts of the source whose cases a training reads; never ``test``."""
         parts = list(self.study.protocol.parts)
         if self.blocks[label].supervision == "scribble+masks":
             parts.append("masks")
         return self._source_parts(dataset, parts)
 
     def evaluated_part(self, dataset: str) -> str:
-        """The part of the source that holds the evaluated cases."""
+        """The part of the source with the evaluated cases."""
         parts = self._source_parts(dataset, [self.study.protocol.evaluated_part])
         if len(parts) > 1:
             key = f"{self.dataset_file(dataset)}: merge.{self.study.protocol.evaluated_part}"
@@ -133,7 +133,7 @@ class Plan:
         return list(dict.fromkeys(name for part in parts for name in source_parts(spec, part)))
 
     def part_digest(self, source: str, part: str) -> str:
-        """Digest of what the raw and prepared files of a part depend on in the data set's YAML file."""
+        """Digest of the data set's settings that the raw and prepared files of a part depend on."""
         spec = self.datasets[source]
         values = spec.model_dump(mode="json", exclude=SHOWN_ONLY | OWN_IDENTITY)
         values["label_geometry"] = {
@@ -145,7 +145,7 @@ class Plan:
         return digest({"spec": values, "subjects": official})
 
     def split_digest(self, dataset: str) -> str:
-        """Digest of what the folds depend on."""
+        """Digest of the settings that the folds depend on."""
         spec, protocol = self.datasets[dataset], self.study.protocol
         return digest(
             {
@@ -157,18 +157,18 @@ class Plan:
         )
 
     def row_json(self, label: str) -> str:
-        """The row's block as ``cyclemix resolve`` takes it: without texts, and what other arguments carry."""
+        """The row's block for ``cyclemix resolve``, without texts and what other arguments pass."""
         values = self.blocks[label].model_dump(mode="json", include={"method", "supervision", "config"})
         return compact({**values, "summary": ""})
 
     def split_json(self) -> str:
-        """The protocol as ``cyclemix split`` takes it, without what changes no fold."""
+        """The protocol for ``cyclemix split``, without settings that do not change folds."""
         protocol = self.study.protocol
         used = {"kind", "folds", "seed"} if protocol.kind == "kfold" else {"kind"}
         return compact(protocol.model_dump(mode="json", include=used))
 
     def table_json(self, dataset: str, labels: Iterable[str] | None = None) -> str:
-        """The study as ``cyclemix tabulate`` and ``figures`` take it, rows that do not run included.
+        """The study for ``cyclemix tabulate`` and ``figures``, including rows that do not run.
 
         Args:
             labels: the rows; None = all.
@@ -207,20 +207,20 @@ def compact(values: Any) -> str:
 
 
 def digest(values: Any) -> str:
-    """16 hex digits of what can be written as JSON."""
+    """Digest of a JSON-serialisable value, 16 hex digits."""
     return hashlib.sha256(compact(values).encode()).hexdigest()[:16]
 
 
 def plan(values: Mapping[str, Any], folder: Path, where: str = "study") -> Plan:
-    """Check a study and everything that it names.
+    """Validate a study with its data sets and method blocks.
 
     Args:
-        values: the study file's content with all overrides.
-        folder: the project's folder, which holds ``config/`` and ``workflow/schemas/``.
-        where: what messages about the study's own keys open with.
+        values: content of the study file with all overrides.
+        folder: the project's folder, which contains ``config/`` and ``workflow/schemas/``.
+        where: prefix of messages about the study's own keys.
 
     Raises:
-        ConfigError: names the file, the key, what was expected and what is there.
+        ConfigError: names the file, the key, the expected and the actual value.
     """
     study = validate(Study, dict(values), where)
     known = load_methods(folder / "config" / "methods.yaml")
@@ -255,7 +255,7 @@ def plan(values: Mapping[str, Any], folder: Path, where: str = "study") -> Plan:
 
 
 def _check_subjects(plan: Plan, dataset: str, where: str) -> None:
-    """Refuse more training subjects than the official list has; folds are counted when they are drawn."""
+    """Raise ConfigError for more training subjects than the official list has; k-fold is checked later."""
     spec = plan.datasets[dataset]
     listed = spec.official.get("train", [])
     if plan.study.protocol.kind != "official":
@@ -270,7 +270,7 @@ def _check_subjects(plan: Plan, dataset: str, where: str) -> None:
 
 
 def _datasets(study: Study, folder: Path, where: str) -> dict[str, DatasetSpec]:
-    """The study's data sets by label, and the sources of views."""
+    """The study's data sets by label, including the sources of views."""
     known = {path.stem: path for path in sorted((folder / "config" / "datasets").glob("*.yaml"))}
     found: dict[str, DatasetSpec] = {}
     for label in study.datasets:

@@ -1,4 +1,4 @@
-"""The rows that a sweep of annotations adds: methods trained on fewer subjects or less of each scribble."""
+"""Rows of an annotation sweep: methods trained on fewer subjects or on parts of each scribble."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cyclemix.config.study import MethodBlock, Study
 
 @dataclass(frozen=True)
 class Point:
-    """One amount of annotation for one method.
+    """One annotation budget for one method.
 
     Attributes:
         method: label of the row in ``config/methods.yaml``.
         subjects: training subjects; None = all.
-        fraction: part of each scribble, 0 to 1.
+        fraction: kept fraction of each scribble, 0 to 1.
     """
 
     method: str
@@ -25,12 +25,12 @@ class Point:
 
     @property
     def whole(self) -> bool:
-        """Whether this is the row itself, with all annotations."""
+        """Whether this is the unchanged row with all annotations."""
         return self.subjects is None and self.fraction == 1
 
     @property
     def label(self) -> str:
-        """Label of the point's row: letters, digits and underscores after the method's own."""
+        """Label of the row, e.g. ``cyclemix_5subjects_50pct``."""
         words = [self.method]
         if self.subjects is not None:
             words.append(f"{self.subjects}subject{'' if self.subjects == 1 else 's'}")
@@ -39,7 +39,7 @@ class Point:
         return "_".join(words)
 
     def block(self, whole: MethodBlock) -> MethodBlock:
-        """The row's block: that of the method with less to learn from."""
+        """The row's block: the method's with this annotation budget."""
         if self.whole:
             return whole
         few = (
@@ -52,13 +52,13 @@ class Point:
 
 
 def points_of(study: Study, blocks: Mapping[str, MethodBlock], where: str) -> dict[str, Point]:
-    """Every point of the study's sweep by its row's label, in the order of tables; empty without a sweep.
+    """Points of the study's sweep by row label, in table order; empty without a sweep.
 
-    Dense labels stay whole: their methods are swept over subjects alone.
+    Methods with dense labels are swept over subjects only.
 
     Args:
         blocks: all known rows by label.
-        where: opens messages.
+        where: prefix of messages.
 
     Raises:
         ConfigError: a method without a block, or a point with the label of another row.

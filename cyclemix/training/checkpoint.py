@@ -1,4 +1,4 @@
-"""Checkpoints: the last two, written whole or not at all, refused when they belong to another training."""
+"""The last two checkpoints: written atomically, rejected when they belong to another training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PREVIOUS = "checkpoint.previous.pt"
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write ``checkpoint.pt``; the one before becomes ``checkpoint.previous.pt``."""
+    """Write ``checkpoint.pt``; the previous one becomes ``checkpoint.previous.pt``."""
     current, content = folder / NAME, torch_file.to_bytes(state)
     with replacing(current) as partial:
         partial.write_bytes(content)
@@ -27,10 +27,11 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load(folder: Path, digest: str, device: torch.device) -> dict[str, Any] | None:
-    """The newest intact checkpoint of this training, or None where there is none.
+    """The newest intact checkpoint of this training, None if there is none.
 
     Args:
-        digest: of configuration, data and code; a checkpoint with another one is passed over with a warning.
+        digest: digest of configuration, data and code; a checkpoint with another digest is ignored with a
+            warning.
     """
     for name in (NAME, PREVIOUS):
         path = folder / name
@@ -39,10 +40,10 @@ def load(folder: Path, digest: str, device: torch.device) -> dict[str, Any] | No
         try:
             state: dict[str, Any] = torch_file.load(path, device)
         except (torch_file.Damaged, OSError) as error:
-            log.warning("%s cannot be read (%s); looking for the one before", path, error)
+            log.warning("%s cannot be read (%s); trying the previous checkpoint", path, error)
             continue
         if state.get("digest") == digest:
             return state
-        log.warning("%s belongs to another configuration, data or code; this training starts afresh", path)
+        log.warning("%s belongs to another configuration, data or code; training starts from step 0", path)
         return None
     return None

@@ -1,4 +1,4 @@
-"""One optimizer step, one validation, one checkpoint: what the loop in `train` is made of."""
+"""The parts of the loop in `train`: optimizer step, validation, checkpoint state."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Pending:
-    """What a step leaves on the device for the next `Engine.check`.
+    """Results of a step on the device, not yet checked by `Engine.check`.
 
     Attributes:
-        values: (T+1,) weighted loss terms and the gradient's norm before clipping.
-        image_sums: (B,) sum of each augmented image, which is finite where the image is.
-        index: (B,) the batch's slices.
+        values: (T+1,) weighted loss terms and the gradient norm before clipping.
+        image_sums: (B,) sum of each augmented image, finite if and only if the image is.
+        index: (B,) slices of the batch.
     """
 
     values: Tensor
@@ -42,7 +42,7 @@ class Pending:
 
 @dataclass
 class State:
-    """How far a training is; goes into the checkpoint whole."""
+    """Progress of a training, saved in the checkpoint."""
 
     digest: str
     step: int = 0
@@ -63,11 +63,11 @@ class Engine:
 
     Args:
         settings: the resolved configuration.
-        seed: of the weights, the draws, the augmentation and the method.
-        slices: what it trains on; everything lives on their device.
+        seed: seed of weights, batches, augmentation and method.
+        slices: training slices; their device is used for everything.
 
     Attributes:
-        precision: ``fp32``, ``tf32`` or ``bf16``, what ``auto`` came to when the training began.
+        precision: ``fp32``, ``tf32`` or ``bf16``; ``auto`` is resolved once, when the training starts.
     """
 
     def __init__(self, settings: RunConfig, seed: int, slices: Slices) -> None:
@@ -75,7 +75,7 @@ class Engine:
         self.device = device = slices.image.device
         self.precision = resolve(device, self.recipe.precision)
         num_classes = len(settings.classes) + 1
-        # Layers draw their weights from the global generator; the fork leaves it as it was.
+        # Layers are initialised by the global generator; the fork restores its state.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = build_network(self.recipe, num_classes).to(device)
@@ -100,7 +100,7 @@ class Engine:
         return "cpu" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device)
 
     def step(self, state: State) -> None:
-        """Draw, augment, take one optimizer step and average the weights; never waits for the device."""
+        """Draw and augment a batch, take one optimizer step, average the weights; without synchronisation."""
         self.parts.train()
         batch = self._draw(state.step)
         image_sums = batch.image.flatten(1).sum(1)
@@ -121,7 +121,7 @@ class Engine:
         state.pending.append(Pending(torch.cat([values.detach(), norm[None]]), image_sums, batch.index))
 
     def _clip_gradient(self) -> Tensor:
-        """The gradient's norm, after which it is no larger than the recipe allows."""
+        """Clip the gradient as the recipe says; returns its norm before clipping."""
         limit = self.recipe.gradient_clip
         if limit is not None:
             return nn.utils.clip_grad_norm_(self.parts.parameters(), limit, foreach=True)
@@ -148,7 +148,7 @@ class Engine:
         return torch.randint(count, (self.recipe.batch_size,), generator=self.generator, device=self.device)
 
     def check(self, state: State) -> None:
-        """Add up the terms since the last look and stop at the first step with a value that is not finite.
+        """Add up the loss terms since the last check and stop at the first value that is not finite.
 
         Raises:
             FloatingPointError: names the step; the input, loss term or gradient; and the cases.
@@ -168,7 +168,7 @@ class Engine:
         state.pending.clear()
 
     def _explain(self, step: Pending, values: Tensor, sums: Tensor) -> str:
-        """What of a step is not finite: the input, else a term, else the gradient."""
+        """Describe the first value of a step that is not finite: input, loss term or gradient."""
         index = step.index.cpu()
         cases = sorted({self.slices.case[int(i)] for i in index[~sums.isfinite()]})
         if cases:
@@ -183,7 +183,7 @@ class Engine:
         )
 
     def validate(self, state: State, volumes: list[Volume]) -> dict[str, float]:
-        """Score the averaged weights on the prepared grid, keep them when best, add a row to the history."""
+        """Dice of the averaged weights on the prepared grid; keep the best weights, extend the history."""
         net = self.average if self.recipe.ema_decay else self.net.eval()
         scores = []
         for volume in volumes:
@@ -210,7 +210,7 @@ class Engine:
         return row
 
     def state_dict(self, state: State) -> dict[str, Any]:
-        """All that `load_state_dict` needs to go on as if nothing had happened."""
+        """Everything that `load_state_dict` needs to resume exactly."""
         return {
             "digest": state.digest,
             "precision": self.precision,
@@ -222,13 +222,13 @@ class Engine:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> State:
-        """Load a state_dict and return the state it holds, with this resumption noted."""
+        """Load a state_dict; returns its state, with this resumption recorded."""
         self.parts.load_state_dict(saved["parts"])
         self.average.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.generator.set_state(saved["generator"].cpu())
         if saved["precision"] != self.precision:
-            log.info("going on in %s, in which this training began", saved["precision"])
+            log.info("continuing in %s, the precision with which this training started", saved["precision"])
             self.precision = saved["precision"]
         state = State(digest=saved["digest"], **saved["state"])
         state.resumed_at_steps = [*state.resumed_at_steps, state.step]

@@ -11,13 +11,13 @@ from cyclemix.config.models import Recipe
 
 
 def make_optimizer(recipe: Recipe, parts: nn.Module) -> torch.optim.Optimizer:
-    """AdamW or Adam over all trainable parts, one fused step for all of them."""
+    """AdamW or Adam over the parameters of all parts, with fused steps."""
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
     return kind(parts.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Learning rate of the step after ``step`` steps."""
+    """Learning rate of step ``step``, counted from 0."""
     peak, progress = recipe.learning_rate, step / recipe.max_steps
     if recipe.schedule == "constant":
         return peak

@@ -1,4 +1,4 @@
-"""One ``config.json`` per data set and row: all that determines a model, defaults filled in."""
+"""One ``config.json`` per data set and row: all settings that determine a model, with defaults filled in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALLOWED = {
     "scribble+masks": ("scribble+masks",),
     "full": ("full",),
 }
-"""What may supervise a method, by what it was made for: dense labels are scribbles without gaps."""
+"""Allowed supervision by the method's own: a scribble method can also train on dense labels."""
 
 
 def run(
@@ -30,7 +30,7 @@ def run(
     output: Path,
     at_most_steps: int | None = None,
 ) -> None:
-    """Write ``config.json``, unless it holds the same already.
+    """Write ``config.json`` unless it is unchanged.
 
     Args:
         dataset_file: ``config/datasets/<label>.yaml``.
@@ -39,10 +39,10 @@ def run(
         training: the row's recipe.
         grid: the row's grid.
         output: ``config.json``.
-        at_most_steps: a longer training is shortened to this, with its schedule and its method's milestones.
+        at_most_steps: limit of ``max_steps``; schedule and the method's milestones shrink in proportion.
 
     Raises:
-        ConfigError: unknown method, refused settings, or a supervision that the method cannot use.
+        ConfigError: unknown method, invalid settings, or a supervision or network that the method cannot use.
     """
     dataset = load_dataset(dataset_file)
     method = methods.load(block.method)

@@ -34,16 +34,16 @@ def load_slices(
     masks: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> Slices:
-    """Slices that carry at least one label; the others can teach a supervised term nothing.
+    """Training slices with at least one labelled pixel; unlabelled slices are skipped.
 
-    A case without a scribble lends its dense labels to rows that learn from scribbles.
+    Scribble-supervised rows use the dense labels of cases without a scribble.
 
     Args:
-        masks: cases that lend their dense masks alone, never their images.
-        seed: decides which part of a scribble is kept where ``training.scribble_fraction`` is below 1.
+        masks: cases of which only the dense masks are used, unpaired; None = none.
+        seed: selects the part of each scribble kept where ``training.scribble_fraction`` is below 1.
 
     Raises:
-        ConfigError: a case lacks the labels, or no slice of any case has one.
+        ConfigError: a case lacks the labels, or no slice has any.
     """
     images, targets, names = [], [], []
     counts = {"scribbled_cases": 0, "dense_cases": 0, "unmarked_slices": 0}
@@ -78,7 +78,7 @@ def load_slices(
 
 
 def _load_masks(cases: pd.DataFrame, device: torch.device) -> Tensor:
-    """Slices of the masks that show a structure."""
+    """Mask slices with at least one structure, (M,H,W) uint8."""
     masks = [load_mask(Path(str(path))) for path in cases["path"]]
     shown = [mask[((mask > BACKGROUND) & (mask != UNLABELLED)).any(axis=(1, 2))] for mask in masks]
     if not any(map(len, shown)):

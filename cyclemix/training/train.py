@@ -1,4 +1,4 @@
-"""The one training loop: device-resident slices, any method, checkpoints, best model on validation."""
+"""The training loop of all methods: data on the device, checkpoints, model selection on validation Dice."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from cyclemix.training.slices import Volume, load_slices, load_volumes
 log = logging.getLogger(__name__)
 
 CHECK_EVERY = 25
-"""Steps between looks at the loss terms: reading them waits for the device, so not at every step."""
+"""Steps between checks of the loss terms, each of which synchronises with the device."""
 
 
 class Reporter(Protocol):
-    """Where a training tells how it goes (the MLflow mirror); must never raise."""
+    """Receives parameters, metrics and final status of a training (the MLflow mirror); must never raise."""
 
     def params(self, values: dict[str, Any]) -> None: ...
     def metrics(self, values: dict[str, float], step: int) -> None: ...
@@ -48,7 +48,7 @@ class Reporter(Protocol):
 
 
 class Interrupted(SystemExit):
-    """SIGTERM came: the checkpoint is written, the same command resumes."""
+    """SIGTERM was received and a checkpoint written; the same command resumes."""
 
 
 def run(
@@ -66,16 +66,15 @@ def run(
     Args:
         config: ``config.json``.
         folds: ``folds.json``.
-        index: ``index_{part}.csv`` of the parts that hold this fold's training and validation subjects.
-        execution: device, checkpoint interval, jobs per GPU; its recipe is not read.
-        reporter: told parameters, curves and the end.
-
-    Writes ``model.pt``, ``history.csv``, ``provenance.json`` and ``checkpoint.pt`` to ``output_dir``.
+        index: ``index_{part}.csv`` of the parts with this fold's training and validation subjects.
+        output_dir: receives ``model.pt``, ``history.csv``, ``provenance.json`` and ``checkpoint.pt``.
+        execution: device, checkpoint interval, jobs per GPU; its recipe is not used.
+        reporter: receives parameters, metrics and final status.
 
     Raises:
-        ConfigError: the fold does not exist or its cases lack what the method needs.
-        ValueError: the index or a case is not what `prepare` wrote.
-        FloatingPointError: a loss term became NaN or infinite; names step, term and cases.
+        ConfigError: the fold does not exist, or its cases lack labels that the method needs.
+        ValueError: the index or a case was changed after `prepare`.
+        FloatingPointError: a value became NaN or infinite; names step, term and cases.
     """
     settings = load_run_config(config)
     train_cases, val_cases, mask_cases = _cases(settings, folds, index, fold, seed)
@@ -115,9 +114,9 @@ def run(
 def _cases(
     settings: RunConfig, folds: Path, index: Sequence[Path], fold: int, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
-    """Rows of the prepared index for the fold's training and validation subjects, and for unpaired masks.
+    """Rows of the prepared index: training, validation, and unpaired masks (None unless used).
 
-    In rows that learn from scribbles a training case without one counts with its dense labels.
+    Scribble-supervised rows include training cases with dense labels only.
     """
     lists = pick_fold(folds, fold)
     cases = read_index(index)
@@ -143,37 +142,33 @@ def _cases(
 
 
 def _check_classes(settings: RunConfig, train: pd.DataFrame, folds: Path, fold: int) -> None:
-    """Refuse a class that no training case labels: no supervised term would ever speak of it.
-
-    Raises:
-        ConfigError: names the fold, the structures and the remedy.
-    """
-    # The index counts slices of the scribble, or of the dense label where a case has no scribble.
+    """Raise ConfigError for a class that no training case labels; names the fold and the structures."""
+    # The index counts slices of the scribble, or of the dense label of a case without scribble.
     kind = "dense label" if settings.supervision == "full" else "scribble"
     columns = {name: f"slices_with_{name}" for name in settings.classes}
     absent = [name for name, column in columns.items() if column in train and not (train[column] > 0).any()]
     if absent:
         raise ConfigError(
             f"{folds}: fold {fold}: no {kind} of the {len(train)} training cases marks {', '.join(absent)}, "
-            f"so {settings.label} could never learn it; add strokes, another fold, or take it out of "
-            "`classes`"
+            f"so {settings.label} cannot learn it; add strokes, use another fold, or remove it from `classes`"
         )
 
 
 def _masks(cases: pd.DataFrame, fold: dict[str, list[str]], train: pd.DataFrame, folds: Path) -> pd.DataFrame:
-    """Cases that lend their masks: none of a scribbled patient, by whatever name."""
+    """Cases with unpaired masks: those of ``masks`` subjects, except patients of the training cases."""
     check_known(fold["masks"], set(cases["subject"]), folds, "the prepared index")
     rows = cases[cases["subject"].isin(fold["masks"]) & cases["supervision"].isin(("full", "both"))]
     rows = rows[~rows["person"].isin(train["person"])]
     if rows.empty:
         raise ConfigError(
-            f"{folds}: no prepared subject lends a mask; expected some under `masks` that do not train"
+            f"{folds}: no prepared subject provides a mask; expected subjects under `masks` that are not "
+            "training subjects"
         )
     return rows
 
 
 def _digest(origin: dict[str, Any], fold: int, seed: int) -> str:
-    """What a checkpoint must share with a training to be resumed by it."""
+    """Digest that a checkpoint must share with the training that resumes it."""
     keys = ("config_digest", "data_digest", "code_digest")
     return hashlib.sha256(json.dumps([origin[key] for key in keys] + [fold, seed]).encode()).hexdigest()
 
@@ -202,7 +197,7 @@ def _loop(
     execution: Training,
     reporter: Reporter,
 ) -> None:
-    """Steps until ``max_steps``, with validations, checks and checkpoints between them."""
+    """Train until ``max_steps``, with validations, checks and checkpoints."""
     recipe, stop = engine.recipe, _SigtermFlag()
     started, saved_at = time.monotonic() - state.seconds, time.monotonic()
     bar = tqdm(total=recipe.max_steps, initial=state.step, unit="step", disable=None)
@@ -223,7 +218,7 @@ def _loop(
                 checkpoint.save(folder, engine.state_dict(state))
                 saved_at = time.monotonic()
             if stop.raised and not last:
-                log.warning("SIGTERM: checkpoint at step %d; the same command goes on from it", state.step)
+                log.warning("SIGTERM: checkpoint at step %d; the same command resumes from it", state.step)
                 raise Interrupted(128 + signal.SIGTERM)
 
 
@@ -240,7 +235,7 @@ def _validate(engine: Engine, state: State, volumes: list[Volume], reporter: Rep
 
 
 class _SigtermFlag:
-    """Within a ``with`` block SIGTERM sets `raised` and the loop ends after its step."""
+    """Context manager: SIGTERM sets `raised`, upon which the loop ends after its step."""
 
     def __init__(self) -> None:
         self.raised = False
@@ -276,7 +271,7 @@ def _finish(engine: Engine, state: State, cases: Iterable[str], folder: Path, or
 
 
 def _record(folder: Path, origin: dict[str, Any], inputs: Sequence[str | Path]) -> None:
-    """Write ``provenance.json``, last, so that it covers the others."""
+    """Write ``provenance.json``, after the other files, which it covers."""
     outputs = [folder / "model.pt", folder / "history.csv"]
     records.write(folder / records.NAME, {"stage": "train", **origin}, inputs, outputs)
 

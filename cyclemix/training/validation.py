@@ -9,7 +9,7 @@ from cyclemix.config.labels import UNLABELLED
 
 
 def volume_dice(prediction: Tensor, truth: Tensor, num_classes: int) -> Tensor:
-    """Dice of classes 1..num_classes-1 over a volume, (num_classes-1,); both empty = 1; 255 is left out.
+    """Dice of classes 1..num_classes-1 over a volume, (num_classes-1,); both empty = 1; 255 is ignored.
 
     Args:
         prediction, truth: (D,H,W) integers.

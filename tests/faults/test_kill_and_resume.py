@@ -116,7 +116,7 @@ def interrupted_by_sigterm(project: Project) -> None:
     assert process.returncode == 1, said
     assert "Will exit after finishing currently running jobs" in said
     log = (project.folder / "results/logs/train/phantom_unet_pce_fold0_seed0.log").read_text()
-    assert re.search(r"SIGTERM: checkpoint at step \d+; the same command goes on from it", log), log
+    assert re.search(r"SIGTERM: checkpoint at step \d+; the same command resumes from it", log), log
     assert not (project.folder / RUN / "model.pt").exists()
     project.snakemake(*ONE_CORE, "models", "--rerun-incomplete", config=STUDY)  # no lock is left
 

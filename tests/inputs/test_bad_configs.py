@@ -40,7 +40,7 @@ STUDIES: dict[str, tuple[bytes | str, str]] = {
     ),
     "true or yes instead of a number": (
         GOOD + "training: {max_steps: yes}\n",
-        r"training\.max_steps: expected a number, true and false are none, got True",
+        r"training\.max_steps: expected a number, not a boolean, got True",
     ),
     "block instead of a value": (GOOD + "seeds: {a: 1}\n", r"seeds: Input should be a valid list"),
     "value instead of a block": (GOOD + "training: 50\n", r"training: Input should be .*Training, got 50"),
@@ -59,25 +59,25 @@ STUDIES: dict[str, tuple[bytes | str, str]] = {
     "empty list": (GOOD.replace("[phantom]", "[]"), r"datasets: Value should have at least 1 item"),
     "duplicated key": (
         GOOD + "seeds: [1]\nseeds: [2]\n",
-        r"not valid YAML: key 'seeds' is there twice; keep one\n.*line 4",
+        r"not valid YAML: duplicate key 'seeds'; keep one\n.*line 4",
     ),
     "duplicated key inside a block": (
         GOOD + "training: {max_steps: 5, max_steps: 6}\n",
-        r"not valid YAML: key 'max_steps' is there twice; keep one",
+        r"not valid YAML: duplicate key 'max_steps'; keep one",
     ),
     "tab characters": (
         GOOD + "training:\n\tmax_steps: 5\n",
-        r"not valid YAML: .*line 4.*indent with spaces, YAML takes no tabs",
+        r"not valid YAML: .*line 4.*indent with spaces, YAML does not allow tabs",
     ),
     "YAML alias bomb": (
         LAUGHS,
-        r"its aliases \(\*\) stand for more than 100000 values; write out what is meant",
+        r"its aliases \(\*\) expand to more than 100000 values; write the values out",
     ),
     "alias inside itself": (
         "a: &a [*a]\n",
-        r"an alias \(\*\) stands for something that holds it; write it out",
+        r"an alias \(\*\) refers to a value that contains it; write it out",
     ),
-    "nested too deeply": ("a: " + "[" * 5000, r"not valid YAML: nested too deeply; write it flatter"),
+    "nested too deeply": ("a: " + "[" * 5000, r"not valid YAML: nested too deeply; use fewer levels"),
     "not UTF-8": (GOOD.encode() + b"results: r\xe9sultats\n", r"not UTF-8 text \(.*\); save it as UTF-8"),
     "empty file": ("# nothing here\n", r"the file is empty; expected a mapping \(key: value\)"),
     "list instead of a mapping": ("- datasets\n", r"expected a mapping, got list"),

@@ -255,7 +255,7 @@ CASES: dict[str, tuple[Action, str]] = {
     ),
     "class never scribbled": (
         training(no_strokes_of_lv),
-        r"folds\.json: fold 0: no scribble of the 1 training cases marks LV, so row could never learn it;",
+        r"folds\.json: fold 0: no scribble of the 1 training cases marks LV, so row cannot learn it;",
     ),
     "truncated index": (
         index('case,subject,"grou'),

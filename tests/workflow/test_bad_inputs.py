@@ -50,5 +50,5 @@ def test_a_study_file_that_names_a_key_twice_is_refused(clean_project: Project, 
     path.write_text("datasets: [phantom]\nmethods: [unet_pce]\nseeds: [1]\nseeds: [2]\n")
     done = clean_project.snakemake("--dry-run", "--configfile", str(path), config=(), check=False)
     assert done.returncode != 0
-    assert f"{path}: not valid YAML: key 'seeds' is there twice; keep one" in done.stdout
+    assert f"{path}: not valid YAML: duplicate key 'seeds'; keep one" in done.stdout
     assert "Traceback" not in done.stdout

@@ -49,7 +49,7 @@ def test_a_model_of_another_preparation_is_refused(tmp_path: Path) -> None:
     saved["preparation"]["version"] = -1
     torch.save(saved, path)
     with pytest.raises(
-        ConfigError, match=r"prepared in way -1, .* the version that trained it \(commit abc\)"
+        ConfigError, match=r"preprocessing version -1, .* the version that trained it \(commit abc\)"
     ):
         load_model(path, CPU)
 

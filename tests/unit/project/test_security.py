@@ -58,7 +58,7 @@ def test_a_checkpoint_with_code_in_it_is_passed_over(
     torch.save({"digest": "d", "state": Trap(sprung)}, tmp_path / checkpoint.NAME)
     assert checkpoint.load(tmp_path, "d", CPU) is None
     assert not sprung.exists()
-    text = "checkpoint.pt cannot be read (it holds more than weights, numbers and texts, which is not read)"
+    text = "checkpoint.pt cannot be read (it contains objects other than tensors, numbers and text, which"
     assert text in caplog.text
 
 

@@ -92,7 +92,7 @@ def test_a_resumed_training_keeps_the_precision_that_it_began_with(
     caplog.set_level("INFO")
     after.load_state_dict(saved_and_loaded(before, state))
     assert (before.precision, after.precision) == ("bf16", "bf16")
-    assert "going on in bf16" in caplog.text
+    assert "continuing in bf16" in caplog.text
 
 
 @pytest.mark.parametrize("method", ["unet_pce", "cyclemix"])

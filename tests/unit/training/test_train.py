@@ -273,5 +273,5 @@ def test_a_scribbled_patient_lends_no_mask_by_whatever_name() -> None:
     fold = {"train": ["a"], "val": ["b"], "masks": ["c", "d"], "test": []}
     lent = train._masks(cases, fold, cases[cases["subject"] == "a"], Path("folds.json"))
     assert list(lent["subject"]) == ["d"]
-    with pytest.raises(ConfigError, match=r"folds.json: no prepared subject lends a mask"):
+    with pytest.raises(ConfigError, match=r"folds.json: no prepared subject provides a mask"):
         train._masks(cases, {**fold, "masks": ["c"]}, cases[cases["subject"] == "a"], Path("folds.json"))
