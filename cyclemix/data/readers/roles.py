@@ -40,6 +40,9 @@ def role_of_name(name: str, image_words: bool) -> tuple[str, str, str, str]:
     match = _END.fullmatch(name)
     if match and (match["rest"] is None or match["affix"] != match["word"]):  # `p1_gt`, `gt`; not `lengt`
         kind = ROLE[match["word"].lower()]
+        inner = _END.fullmatch(match["rest"] or "") if kind == "label" else None
+        if inner and inner["rest"] and ROLE[inner["word"].lower()] == "scribble":  # `p1_scribble.seg`
+            return "scribble", "", inner["rest"], inner["affix"] + match["affix"]
         if image_words or kind != "image" or match["rest"] is None:
             return kind, "", match["rest"] or "", match["affix"]
     match = _START.fullmatch(name)
