@@ -1,6 +1,6 @@
 """Prepared cases on disk: one compressed ``.npz`` a case, written whole or not at all.
 
-The image is stored as float16 (a z-score inside +-10 keeps three decimals), rounded to 1/64 of a standard
+The image is stored as float16 (a z-score inside +-16 keeps 1/64), rounded to 1/64 of a standard
 deviation so that it compresses; that is far below the noise of any scan.
 """
 
