@@ -1,4 +1,4 @@
-"""The command line: stages.py has one subcommand per stage, commands.py what people type."""
+"""The command line: stages.py has one subcommand per stage, images.py and studies.py what people type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cyclemix.cli.commands import commands
+from cyclemix.cli import images, studies
 from cyclemix.cli.options import spread
 from cyclemix.cli.stages import stages
 
@@ -28,7 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(commands)
+app.add_typer(images.commands)
+app.add_typer(studies.commands)
 app.add_typer(stages)
 
 
