@@ -1,15 +1,15 @@
-"""The MLflow mirror: what the stages call to show their work in an MLflow store.
+"""Mirror of the results files in an MLflow store, called by the stages.
 
-Files are the truth. The mirror shows them: live while a run trains (:class:`RunMirror`), and completely
-after each stage (:func:`mirror_evaluation`, :func:`mirror_summary`, :func:`mirror_figures`) or for a whole
-results folder (:func:`sync`), which adds what an outage left out and replaces what no longer agrees with the
-files. Nothing in here stops or slows a stage: a failure is one warning in the log.
+The files are authoritative. They are mirrored live during training (:class:`RunMirror`), after each stage
+(:func:`mirror_evaluation`, :func:`mirror_summary`, :func:`mirror_figures`), or for a whole results folder
+(:func:`sync`), which adds what an outage left out and replaces runs that differ from the files. A failure
+never stops or slows a stage: it is one warning in the log.
 
-Who calls what: ``track-init`` -> :func:`init`; ``train`` -> ``with open_run(...) as reporter``;
-``evaluate`` and ``run-figures`` -> :func:`mirror_evaluation`; ``tabulate`` -> :func:`mirror_summary`;
-``figures`` -> :func:`mirror_figures`; ``track-sync`` -> :func:`sync`.
+Callers: ``track-init`` -> :func:`init`; ``train`` -> ``with open_run(...) as reporter``; ``evaluate`` and
+``run-figures`` -> :func:`mirror_evaluation`; ``tabulate`` -> :func:`mirror_summary`; ``figures`` ->
+:func:`mirror_figures`; ``track-sync`` -> :func:`sync`.
 
-MLflow is imported in ``cyclemix/tracking/store.py`` and ``model.py`` alone.
+MLflow is imported only in ``cyclemix/tracking/store.py`` and ``model.py``.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ log = logging.getLogger(__name__)
 Reader = Callable[[], list[RunRecord]]
 
 MOST_FAILURES = 3
-"""Failures in a row after which :func:`sync` ends."""
+"""Consecutive failures after which :func:`sync` stops."""
 
 
 def _mirrored(what: str, action: Callable[[], Any]) -> bool:
-    """Run ``action``; a failure becomes one warning, because the mirror must never end a stage."""
+    """Run ``action``; a failure is logged as one warning, because the mirror must never end a stage."""
     try:
         action()
     except Exception as error:  # noqa: BLE001 - the mirror must not end a stage
@@ -64,8 +64,8 @@ def _mirrored(what: str, action: Callable[[], Any]) -> bool:
 def init(results: str | Path, tracking: Tracking, datasets: Sequence[str], output: str | Path) -> None:
     """Create or upgrade the store and its experiments, then write the sentinel ``output`` (JSON).
 
-    Runs once, alone, before any training: processes that create one sqlite store at the same time lose runs.
-    A server that cannot be reached is a warning; the first run that reaches it then makes the experiments.
+    Must run once before any training: processes that create one sqlite store concurrently lose runs. An
+    unreachable server is a warning; the first run that reaches it creates the experiments.
     """
     experiments: dict[str, str] = {}
 
@@ -83,8 +83,8 @@ def open_run(results: str | Path, tracking: Tracking, config: str | Path, fold: 
     """The reporter for one training; use it as a context manager, or call ``close`` at the end.
 
     Args:
-        config: the method's ``config.json``; its digest, with data set, label, fold and seed, is the run's
-            identity, so a resumed training continues its run.
+        config: the method's ``config.json``; its digest, data set, label, fold and seed identify the run, so
+            that a resumed training continues it.
     """
     path = Path(config)
     key = from_files.run_key(path, fold, seed)
@@ -98,10 +98,9 @@ def open_run(results: str | Path, tracking: Tracking, config: str | Path, fold: 
 
 
 def mirror_evaluation(results: str | Path, tracking: Tracking, run_dir: str | Path) -> bool:
-    """Mirror one evaluated run from its folder: all that :func:`.files.read_run` finds.
+    """Mirror one evaluated run from its folder, see :func:`.from_files.read_run`; False on a failure.
 
-    Call it after ``evaluate``, and again after ``run-figures``: every PNG of the folder is an artifact.
-    False on a failure.
+    Called after ``evaluate``, and again after ``run-figures``: every PNG of the folder is an artifact.
     """
     folder = Path(run_dir)
     return _mirrored(
@@ -112,7 +111,7 @@ def mirror_evaluation(results: str | Path, tracking: Tracking, run_dir: str | Pa
 def mirror_summary(results: str | Path, tracking: Tracking, dataset: str) -> bool:
     """Mirror ``summary.csv`` as one run per method with its best model, and the tables as artifacts.
 
-    Call it after ``tabulate``. False on a failure.
+    Called after ``tabulate``. False on a failure.
     """
 
     def write() -> None:
@@ -125,7 +124,7 @@ def mirror_summary(results: str | Path, tracking: Tracking, dataset: str) -> boo
 
 
 def mirror_figures(results: str | Path, tracking: Tracking, dataset: str) -> bool:
-    """Add the figures of a data set to its report run; False on a failure. Call it after ``figures``."""
+    """Add the figures of a data set to its report run; False on a failure. Called after ``figures``."""
     return _mirrored(
         f"figures of {dataset}",
         lambda: Store(results, tracking).sync(from_files.read_report(Path(results), dataset)),
@@ -133,13 +132,13 @@ def mirror_figures(results: str | Path, tracking: Tracking, dataset: str) -> boo
 
 
 def sync(results: str | Path, tracking: Tracking) -> None:
-    """Bring the store into agreement with every finished run, summary and report under ``results``.
+    """Synchronise the store with every finished run, summary and report under ``results``; idempotent.
 
-    Makes the store where it is missing. A run that cannot be mirrored is a warning and the next one follows;
-    doing it twice adds nothing. Nothing else may create the store at the same time.
+    Creates a missing store; no other process may create it at the same time. A run that cannot be mirrored
+    is skipped with a warning.
 
     Raises:
-        ValueError: no run is there, the store cannot be reached, or something could not be mirrored.
+        ValueError: there is no run, the store cannot be reached, or a run could not be mirrored.
     """
     folder, uri = Path(results), without_password(layout.tracking_uri(results, tracking.uri))
     datasets = sorted({path.parent.parent.name for path in folder.glob("runs/*/*/config.json")})
@@ -149,21 +148,22 @@ def sync(results: str | Path, tracking: Tracking) -> None:
         store = Store(results, tracking, create=True)
         for dataset in datasets:
             store.experiment(dataset)
-    except Exception as error:  # noqa: BLE001 - whatever it is, a person has to hear of it
+    except Exception as error:  # noqa: BLE001 - re-raised as a readable message
         raise ValueError(
-            f"{uri}: no MLflow store answers ({first_line(error)}); {remedy(uri, error)}"
+            f"{uri}: MLflow store not reachable ({first_line(error)}); {remedy(uri, error)}"
         ) from None
     items = [item for dataset in datasets for item in _readers(folder, dataset)]
     failed, written = _sync_all(store, items)
     if failed:
         raise ValueError(
-            f"{uri}: {failed} of {len(items)} could not be mirrored; fix what the warnings name, then rerun"
+            f"{uri}: {failed} of {len(items)} could not be mirrored; fix the problems listed above, then "
+            "rerun"
         )
-    log.info("%s: %d runs written, the others agreed with the files", uri, written)
+    log.info("%s: %d runs written, all other runs were up to date", uri, written)
 
 
 def _readers(results: Path, dataset: str) -> Iterator[tuple[str, Reader]]:
-    """What is there to mirror of a data set: a name and what reads it."""
+    """Everything to mirror of a data set: name and reader."""
     for run_dir in from_files.finished_runs(results, dataset):
         yield str(run_dir), partial(lambda folder: [from_files.read_run(results, folder)], run_dir)
     if (layout.table_dir(results, dataset) / "summary.csv").is_file():
@@ -173,7 +173,7 @@ def _readers(results: Path, dataset: str) -> Iterator[tuple[str, Reader]]:
 
 
 def _sync_all(store: Store, items: Sequence[tuple[str, Reader]]) -> tuple[int, int]:
-    """Numbers of items that failed or were not tried, and of runs that were written."""
+    """Numbers of items that failed or were not tried, and of runs written."""
     changed: list[bool] = []
     done, failures = 0, 0
     for name, read in items:

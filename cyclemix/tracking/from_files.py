@@ -1,7 +1,7 @@
-"""What the MLflow mirror shows of a results folder: parameters, tags, metrics and artifacts of its runs.
+"""Parameters, tags, metrics and artifacts of a results folder's runs for the MLflow mirror.
 
-The files are the truth. Everything here is a pure function of them, so a run can be mirrored after each
-stage, after an outage, or anew into an empty store, and always looks the same.
+Everything here is a pure function of the files, so a run can be mirrored after each stage, after an outage,
+or into an empty store, with the same result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cyclemix.provenance.digests import file_digest
 from cyclemix.tracking.record import BestModel, RunKey, RunRecord, finite, flatten, rounded
 
 SHOWN = ("dice", "hd95_mm")
-"""Measures that become metrics, each a chart of its own in the UI; the others stay in the CSV artifacts."""
+"""Measures mirrored as metrics, each a chart in the UI; all others are only in the CSV artifacts."""
 
 
 def run_key(config: Path, fold: int, seed: int) -> RunKey:
@@ -34,7 +34,7 @@ def run_key(config: Path, fold: int, seed: int) -> RunKey:
 def read_history(path: Path) -> tuple[dict[str, dict[int, float]], dict[int, float]]:
     """Metrics by key and step, and the seconds at each step, of a ``history.csv``.
 
-    ``images`` is left out: it is a multiple of the step.
+    The column ``images``, a multiple of the step, is omitted.
 
     Raises:
         ValueError: the file has no ``step`` column.
@@ -55,10 +55,10 @@ def read_history(path: Path) -> tuple[dict[str, dict[int, float]], dict[int, flo
 
 
 def read_scores(path: Path, prefix: str) -> dict[str, float]:
-    """Scores of a ``metrics.csv``: frames averaged a patient, then patients.
+    """Scores of a ``metrics.csv``, averaged over each patient's frames, then over patients.
 
-    Keys: ``{prefix}/dice_{structure}``, ``{prefix}/dice_mean`` (structures weigh equally), ``hd95_mm_..``
-    likewise, and ``{prefix}/missed`` (structures that a prediction left out, counted over all cases).
+    Keys: ``{prefix}/dice_{structure}``, ``{prefix}/dice_mean`` (mean over structures), ``hd95_mm_..``
+    likewise, and ``{prefix}/missed`` (number of structures missing in predictions, over all cases).
     """
     table = pd.read_csv(path, dtype={"case": str, "subject": str})
     names = [name for name in SHOWN if name in table.columns]
@@ -76,10 +76,10 @@ def read_scores(path: Path, prefix: str) -> dict[str, float]:
 
 
 def evaluated_on(folds: Path, fold: int, metrics: Path) -> str:
-    """``test`` or ``val``: which of the fold's lists the subjects of a ``metrics.csv`` stand in.
+    """``test`` or ``val``: the list of the fold that contains the subjects of a ``metrics.csv``.
 
     Raises:
-        ValueError: in neither.
+        ValueError: neither contains all of them.
     """
     scored = set(pd.read_csv(metrics, usecols=["subject"], dtype=str)["subject"])
     lists = pick_fold(folds, fold)
@@ -93,13 +93,13 @@ def evaluated_on(folds: Path, fold: int, metrics: Path) -> str:
 
 
 def read_run(results: Path, run_dir: Path) -> RunRecord:
-    """The record of a training from its folder ``.../{method}/fold{F}_seed{S}`` and the config above it.
+    """The record of a training from its folder ``.../{method}/fold{F}_seed{S}`` and ``../config.json``.
 
-    Whatever of the folder's files exists is shown. Scores of test subjects go under ``test/``, of validation
-    subjects under ``val_native/``, because ``val/`` holds the curves on the training grid.
+    Missing files are skipped. Scores of test subjects have the prefix ``test/``, of validation subjects
+    ``val_native/``, because ``val/`` are the curves on the training grid.
 
     Raises:
-        ValueError: the folder's name or its config is not a run's, or a file does not hold what it should.
+        ValueError: not the folder of a run, or a file with unexpected content.
     """
     match = re.fullmatch(r"fold(\d+)_seed(\d+)", run_dir.name)
     config = run_dir.parent / "config.json"
@@ -118,7 +118,7 @@ def read_run(results: Path, run_dir: Path) -> RunRecord:
     if metrics.is_file():
         part = evaluated_on(layout.data_dir(results, key.dataset) / "folds.json", int(match[1]), metrics)
         prefix = {"test": "test", "val": "val_native"}[part]
-        # at step 0: the UI draws bars for a metric without later steps
+        # at step 0: the UI draws metrics without later steps as bars
         record.metrics |= {name: {0: value} for name, value in read_scores(metrics, prefix).items()}
         record.tags["evaluated_on"] = part
     files = [config, history, metrics, run_dir / "provenance.json", *sorted(run_dir.glob("*.png"))]
@@ -127,10 +127,7 @@ def read_run(results: Path, run_dir: Path) -> RunRecord:
 
 
 def finished_runs(results: Path, dataset: str, label: str = "*") -> list[Path]:
-    """Folders of the trainings that ended with the configuration that now lies above them.
-
-    One whose ``config.json`` has changed since is left out: it waits to be trained again.
-    """
+    """Folders of finished trainings, except those whose ``config.json`` has changed since."""
     pattern = f"runs/{dataset}/{label}/fold*_seed*/provenance.json"
     return [path.parent for path in sorted(results.glob(pattern)) if _current(path)]
 
@@ -140,12 +137,12 @@ def _current(origin: Path) -> bool:
     try:
         values = json.loads(origin.read_text())
     except json.JSONDecodeError:
-        return True  # damaged: reading the run says so
+        return True  # damaged: reported when the run is read
     return config.is_file() and values.get("config_digest") == file_digest([config])
 
 
 def best_model(results: Path, dataset: str, label: str) -> BestModel | None:
-    """The method's model with the highest validation Dice, the first of equals; None where none is kept."""
+    """The method's model with the highest validation Dice (the first of ties); None if there is no model."""
     found = []
     for folder in finished_runs(results, dataset, label):
         values = json.loads((folder / "provenance.json").read_text())
@@ -162,7 +159,7 @@ def run_params(config: Path, key: RunKey) -> dict[str, str]:
 
 
 def provenance_tags(values: Mapping[str, Any]) -> dict[str, str]:
-    """A provenance as tags, without the hashes of files; the commit also as the version that MLflow shows."""
+    """A provenance as tags, without file hashes; the commit also as MLflow's source version."""
     short = {name: value for name, value in values.items() if name not in ("inputs", "outputs", "checksum")}
     tags = {f"provenance.{name}": text for name, text in flatten(short).items()}
     commit = values.get("commit")
@@ -172,7 +169,7 @@ def provenance_tags(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def early_provenance(config: Path) -> dict[str, Any]:
-    """What a training's ``provenance.json`` will hold, as far as it is known before the data are read."""
+    """The part of a training's ``provenance.json`` that is known before the data are read."""
     values = json.loads(config.read_text())
     known = digests.collect(config, [], modules_of(values["method"], values["training"]["network"]))
     return {name: value for name, value in known.items() if name != "data_digest"}
@@ -188,9 +185,9 @@ def _add_provenance(record: RunRecord, path: Path) -> None:
 
 
 def read_summary(results: Path, dataset: str) -> list[RunRecord]:
-    """One record a method from ``summary.csv``: ``cv/dice_mean``, ``cv/dice_std``, ``cv/dice_LV``, ...
+    """One record per method from ``summary.csv``: ``cv/dice_mean``, ``cv/dice_std``, ``cv/dice_LV``, ...
 
-    They are what a person compares: the chart page shows ten runs, and a study has more trainings than that.
+    For comparison in the UI, whose chart page shows ten runs, fewer than a study has trainings.
     """
     path = layout.table_dir(results, dataset) / "summary.csv"
     table, records = pd.read_csv(path), []
@@ -198,7 +195,7 @@ def read_summary(results: Path, dataset: str) -> list[RunRecord]:
     for method, rows in table.groupby("method", sort=False):
         scores = _summary_scores(rows)
         if not scores:
-            continue  # an n/a row: nothing was trained
+            continue  # n/a row
         record = RunRecord(RunKey(dataset, str(method), stage="summary"))
         record.metrics = {name: {0: value} for name, value in scores.items()}
         first = rows.iloc[0]
@@ -215,7 +212,7 @@ def read_summary(results: Path, dataset: str) -> list[RunRecord]:
 
 
 def _colours(path: Path, table: pd.DataFrame) -> dict[str, str]:
-    """The figures' colour of each method; MLflow's own, drawn from run ids, may fall together."""
+    """The figures' colour of each method; MLflow's colours, drawn from run ids, may coincide."""
     from cyclemix.report.plots.style import method_colours  # matplotlib, which no training needs
 
     rows = table.drop_duplicates("method")
@@ -238,7 +235,7 @@ def _summary_scores(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def read_report(results: Path, dataset: str) -> RunRecord:
-    """The record that carries a data set's tables and figures as artifacts (stage ``report``)."""
+    """The record with a data set's tables and figures as artifacts (stage ``report``)."""
     record = RunRecord(RunKey(dataset, "comparison", stage="report"))
     tables, figures = layout.table_dir(results, dataset), layout.figure_dir(results, dataset)
     record.artifacts = [(path, "tables") for path in sorted(tables.glob("*")) if path.is_file()]

@@ -1,8 +1,7 @@
-"""The live mirror of a training: what training tells piles up in memory, and a thread sends it.
+"""The live mirror of a training: metrics are queued and sent by a background thread.
 
-Training never waits for the store: a call stores a row and returns, the thread sends what has piled up, and
-an outage is one warning. What is lost in an outage comes back from the files after the evaluation
-(:func:`cyclemix.tracking.api.mirror_evaluation`).
+Training never waits for the store, and an outage is one warning. Points lost in an outage are restored from
+the files after the evaluation (:func:`cyclemix.tracking.api.mirror_evaluation`).
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ from cyclemix.tracking.uri import first_line
 log = logging.getLogger(__name__)
 
 LEAST_WAIT_SECONDS, MOST_WAIT_SECONDS, WAIT_SHARE = 2.0, 60.0, 0.01
-"""How long ``close`` waits for a store that answers: this share of the training's time, within the bounds.
-For one that does not, and for a training that was killed, the least."""
+"""How long ``close`` waits for the store: this share of the training's time, within the bounds; the minimum
+if the last call failed or the training was killed."""
 
 RETRY_SECONDS = 30.0
 """Pause after a failed call."""
 
 MOST_PENDING = 20_000
-"""Points kept during an outage; older ones are dropped (the files have them)."""
+"""Points queued during an outage; older ones are dropped (they are in the files)."""
 
 Point = tuple[str, int, float, int]
 
 
 class StoreLike(Protocol):
-    """What the mirror needs of :class:`cyclemix.tracking.store.Store`."""
+    """Interface of :class:`cyclemix.tracking.store.Store` used by the live mirror."""
 
     client: Any
 
@@ -48,7 +47,7 @@ class StoreLike(Protocol):
 
 @dataclass
 class _Pending:
-    """What training told and the store has not got yet."""
+    """Values not yet sent to the store."""
 
     points: list[Point] = field(default_factory=list)
     params: dict[str, str] = field(default_factory=dict)
@@ -63,42 +62,41 @@ class _Pending:
 
 
 class RunMirror:
-    """Reporter of one training: ``params``, ``tags``, ``metrics``, ``close``; none of them raises or waits.
+    """Reporter of one training: ``params``, ``tags``, ``metrics``, ``close``; none of them raises or blocks.
 
-    A run with the key's tags is continued: points at steps that it holds are skipped, so a training that
-    resumes from a checkpoint adds nothing twice. A training that starts again at or before the run's first
-    step replaces it.
+    A run with the key's tags is continued: points at steps that it has are skipped, so a resumed training
+    adds nothing twice. A training that restarts at or before the run's first step replaces the run.
     """
 
     def __init__(self, key: RunKey, connect: Callable[[], StoreLike]) -> None:
-        """Start the thread; ``connect`` opens the store there."""
+        """Start the thread, in which ``connect`` opens the store."""
         self.key = key
         self._started = time.monotonic()
-        self._told = threading.Condition()
+        self._queued = threading.Condition()
         self._pending = _Pending()
         self._sender = _Sender(key, connect)
         self._thread = threading.Thread(target=self._work, name=f"mirror {key.name}", daemon=True)
         self._thread.start()
-        atexit.register(self.close, "KILLED")  # for a process that ends without a word
+        atexit.register(self.close, "KILLED")  # for a process that exits without `close`
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Parameters, nested ones flattened; floats are rounded to six digits."""
-        self._tell(_Pending(params=flatten(values)))
+        self._queue(_Pending(params=flatten(values)))
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Tags, e.g. the provenance."""
-        self._tell(_Pending(tags=flatten(values)))
+        self._queue(_Pending(tags=flatten(values)))
 
     def metrics(self, values: Mapping[str, Any], step: int) -> None:
-        """A row of the history; columns become keys as :func:`cyclemix.tracking.record.metric_key` says."""
+        """A row of the history; for the keys see :func:`cyclemix.tracking.record.metric_key`."""
         now = int(time.time() * 1000)
         points = [(name, int(step), value, now) for name, value in finite(values).items()]
-        self._tell(_Pending(points))
+        self._queue(_Pending(points))
 
     def close(self, status: str = "FINISHED") -> None:
-        """Send the rest and end the run as ``FINISHED``, ``FAILED`` or ``KILLED``; later calls do nothing."""
+        """Send the queue, end the run as ``FINISHED``, ``FAILED`` or ``KILLED``; later calls do nothing."""
         atexit.unregister(self.close)
-        self._tell(_Pending(status=status))
+        self._queue(_Pending(status=status))
         answers = status == "FINISHED" and not self._sender.failing
         share = WAIT_SHARE * (time.monotonic() - self._started) if answers else 0.0
         self._thread.join(min(MOST_WAIT_SECONDS, max(LEAST_WAIT_SECONDS, share)))
@@ -114,15 +112,15 @@ class RunMirror:
         else:
             self.close("FAILED" if issubclass(kind, Exception) else "KILLED")
 
-    def _tell(self, news: _Pending) -> None:
-        with self._told:  # held for as long as it takes to join two lists
+    def _queue(self, news: _Pending) -> None:
+        with self._queued:
             self._pending.add(news)
-            self._told.notify()
+            self._queued.notify()
 
     def _work(self) -> None:
         while True:
-            with self._told:
-                self._told.wait_for(lambda: self._pending != _Pending())
+            with self._queued:
+                self._queued.wait_for(lambda: self._pending != _Pending())
                 news, self._pending = self._pending, _Pending()
             self._sender.send(news)
             if news.status is not None:
@@ -130,7 +128,7 @@ class RunMirror:
 
 
 class _Sender:
-    """The thread's side: what waits to be sent, and the state of the store as far as it is known."""
+    """The thread's side: values to send, and the known state of the run in the store."""
 
     def __init__(self, key: RunKey, connect: Callable[[], StoreLike]) -> None:
         self.key, self._connect = key, connect
@@ -142,14 +140,14 @@ class _Sender:
         self._forget()
 
     def _forget(self) -> None:
-        """Know no run."""
+        """Reset the known state of the run."""
         self._run_id: str | None = None
-        self._first: int | None = None  # the first step that the run held when it was found
-        self._last: dict[str, int] = {}  # the last one, by key
+        self._first: int | None = None  # first step of the run when it was found
+        self._last: dict[str, int] = {}  # last step by key
         self._known: dict[str, str] = {}  # its parameters
 
     def send(self, news: _Pending) -> None:
-        """Send ``news`` and what waits; after a failure only when the pause is over, or at the end."""
+        """Send ``news`` and pending values; after a failure only after a pause, or at the end."""
         self._pending.add(news)
         if news.status is None and time.monotonic() < self._retry_at:
             return
@@ -161,7 +159,7 @@ class _Sender:
             self._retry_at = time.monotonic() + RETRY_SECONDS
             if not self._warned:
                 self._warned = True
-                text = "MLflow mirror of %s: %s; training goes on, the files are complete"
+                text = "MLflow mirror of %s: %s; training continues, the files are complete"
                 log.warning(text, self.key.name, first_line(error))
 
     def _send(self) -> None:
@@ -183,7 +181,7 @@ class _Sender:
             self._store.client.set_terminated(self._run_id, status)
 
     def _open(self, store: StoreLike) -> None:
-        """Find the run to write to and what it holds already, or create it."""
+        """Find the run and its points, or create it."""
         runs = store.find(self.key)
         if not runs:
             self._run_id = store.create(self.key)

@@ -1,4 +1,4 @@
-"""The best model of a method in the store: an MLflow model that segments NIfTI files, with all it needs."""
+"""The best model of a method in the store: a self-contained MLflow model that segments NIfTI files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOADER = "cyclemix.tracking.segmenter"
-"""Module of the bundled package that MLflow loads the model with."""
+"""Loader module in the bundled package."""
 
 REQUIREMENTS = (
     "connected-components-3d",
@@ -38,25 +38,25 @@ REQUIREMENTS = (
     "torch",
     "tqdm",
 )
-"""What the bundled modules import, and what loads them."""
+"""Requirements of the bundled modules and of loading them."""
 
 
 def requirements() -> list[str]:
-    """Pins of the versions in use, without a build's suffix such as ``+cpu``."""
+    """Pins of the installed versions, without build suffixes such as ``+cpu``."""
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS]
 
 
 def networks() -> list[str]:
-    """Modules of the networks, which are loaded by name."""
+    """Modules of all networks, which are loaded by name."""
     return [f"cyclemix.networks.{name}" for name in registry.names()]
 
 
 def save(folder: Path, best: BestModel, **ids: Any) -> None:
-    """Write the MLflow model: weights, what of the package it needs, pins, signature, an input example.
+    """Write the MLflow model: weights, required modules of the package, pins, signature, an input example.
 
     Args:
         folder: a folder that does not exist.
-        ids: fields of :class:`mlflow.models.Model` that name run and logged model.
+        ids: fields of :class:`mlflow.models.Model` that identify run and logged model.
     """
     import mlflow.pyfunc
     from mlflow.models import Model, ModelSignature
@@ -75,7 +75,7 @@ def save(folder: Path, best: BestModel, **ids: Any) -> None:
         ),
     )
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of MLflow about itself
+        warnings.simplefilter("ignore")  # MLflow's internal warnings
         for source in sources("cyclemix.tracking", LOADER, *networks()):
             copy = Path(scratch) / source.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def save(folder: Path, best: BestModel, **ids: Any) -> None:
 
 
 def sync(client: MlflowClient, run: Run, best: BestModel) -> bool:
-    """Make ``best`` the logged model of a summary run; True where it was not. Others of the method go."""
+    """Make ``best`` the method's only logged model, that of a summary run; True if it was not."""
     digest = file_digest([best.path])
     found = False
     for logged in _logged(client, run, best):

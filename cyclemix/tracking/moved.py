@@ -1,7 +1,6 @@
-"""Artifact locations of a store whose results folder was moved or copied.
+"""Correct artifact locations of a store whose results folder was moved or copied.
 
-MLflow stores absolute locations of artifacts in its database. After a results folder was moved or copied they
-name the old folder, so that new artifacts would be written there.
+MLflow stores absolute locations in its database; uncorrected, new artifacts would go to the old folder.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ LOCATIONS = (
 
 
 def repoint(database: Path, artifacts: Path) -> list[Path]:
-    """Make the experiments of a store name the artifacts folder beside it.
+    """Point the experiments of a store to the artifacts folder beside it.
 
-    Safe with several processes and without effect where all locations are right. Experiments whose artifacts
-    were placed elsewhere on purpose (not in a folder ``mlflow/artifacts``) are left as they are.
+    Safe with several processes, no effect if all locations are correct. Experiments with artifacts outside of
+    a folder ``mlflow/artifacts`` are not changed.
 
     Args:
         database: the sqlite file.
-        artifacts: folder of the artifacts, absolute; an experiment's lie in a folder of its name.
+        artifacts: folder of the artifacts, absolute, with one folder per experiment.
 
     Returns:
-        The earlier artifacts folders, each once.
+        The previous artifacts folders, each once.
 
     Raises:
-        sqlite3.Error: the file is no store of MLflow, is locked or cannot be written.
+        sqlite3.Error: the file is not an MLflow store, is locked or read-only.
     """
     with sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True) as reading:
         if not _misplaced(reading, artifacts):
@@ -59,7 +58,7 @@ def repoint(database: Path, artifacts: Path) -> list[Path]:
 
 
 def _misplaced(connection: sqlite3.Connection, artifacts: Path) -> list[tuple[int, str, str]]:
-    """Experiments whose location is another folder's: id, location, right location."""
+    """Experiments with a wrong location: id, location, correct location."""
     found = []
     rows = connection.execute("select experiment_id, name, artifact_location from experiments")
     for identity, name, old in rows.fetchall():

@@ -1,4 +1,4 @@
-"""What a mirrored run is: its identity, names and values, and how a store's run differs from the files."""
+"""A mirrored run: identity, names and values, and the differences between store and files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 TAG_LIMIT = 5000
-"""Longest tag or parameter value sent (MLflow refuses longer than 8000 and 6000 characters)."""
+"""Longest tag or parameter value sent (MLflow's limits are 8000 and 6000 characters)."""
 
 
 @dataclass(frozen=True)
 class RunKey:
-    """Identity of a mirrored run; found again by these tags, so nothing is logged twice.
+    """Identity of a mirrored run; runs are found by these tags, so nothing is logged twice.
 
     A training is also identified by its config digest; summaries are per method, reports per data set.
     """
@@ -51,7 +51,7 @@ class RunKey:
 
 @dataclass(frozen=True)
 class BestModel:
-    """The model of a method that did best on its validation subjects."""
+    """The model of a method with the highest validation Dice."""
 
     method: str
     path: Path  # model.pt
@@ -62,7 +62,7 @@ class BestModel:
 
 @dataclass
 class RunRecord:
-    """All that one run shows in the store."""
+    """Content of one run in the store."""
 
     key: RunKey
     params: dict[str, str] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class RunRecord:
 
 
 def rounded(value: Any) -> str:
-    """A parameter as text: floats to six significant digits, because the compare page prints them raw."""
+    """A parameter as text; floats with six significant digits."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)[:TAG_LIMIT]
@@ -105,12 +105,12 @@ def metric_key(column: str) -> str:
 
 
 def mlflow_name(name: str) -> str:
-    """``name`` with each character that MLflow refuses in a metric key replaced by ``_``."""
+    """``name`` with characters that are invalid in metric keys replaced by ``_``."""
     return re.sub(r"[^\w./ :-]", "_", name)
 
 
 def finite(values: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers of ``values`` as floats, under their metric keys; the rest is left out."""
+    """The finite numbers of ``values`` as floats by metric key; everything else is omitted."""
     kept = {}
     for column, value in values.items():
         if isinstance(value, bool) or not isinstance(value, Real):
@@ -130,7 +130,7 @@ def end_ms(record: RunRecord) -> int | None:
 def contradicts(
     record: RunRecord, params: Mapping[str, str], there: Mapping[str, Sequence[tuple[int, float]]]
 ) -> bool:
-    """True where the store holds another value, a point twice, or a step that the record does not know."""
+    """True if the store has another value, a duplicate point, or a step that is not in the record."""
     if any(params.get(name, value) != value for name, value in record.params.items()):
         return True
     for key, points in there.items():
@@ -145,7 +145,7 @@ def contradicts(
 def missing_points(
     record: RunRecord, there: Mapping[str, Sequence[tuple[int, float]]]
 ) -> list[tuple[str, int, float, int]]:
-    """The record's points that the store lacks, with their time of day in ms."""
+    """Points of the record missing in the store, with Unix time in ms."""
     started = time.time() if record.started is None else record.started
     points = []
     for key, steps in record.metrics.items():

@@ -1,6 +1,6 @@
-"""What `mlflow.pyfunc` runs when it predicts with a logged model, found by name (``loader_module``).
+"""Loader module (``loader_module``) of logged models for `mlflow.pyfunc`.
 
-It lies in the package that is logged with the weights, so a machine without this project can load the model.
+It is logged with the weights, so that the model can be loaded without this project.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ class Segmenter:
 
         Args:
             model_input: column ``image``, paths of short-axis stacks (.nii or .nii.gz).
-            params: ``output_dir`` (made where missing; "segmentations"), ``test_time_augmentation``,
+            params: ``output_dir`` (created if missing; default "segmentations"), ``test_time_augmentation``,
                 ``largest_component`` (both True) and ``device`` ("auto").
 
         Returns:
             ``image`` as given, and ``segmentation``, the absolute path of the uint8 labels in its geometry.
 
         Raises:
-            DataError: an image that cannot be trusted.
-            ConfigError: two images of one name.
+            DataError: invalid image.
+            ConfigError: two images with the same name.
         """
         given = dict(params or {})
         folder = Path(given.pop("output_dir", "segmentations")).absolute()

@@ -1,4 +1,4 @@
-"""One MLflow store: its experiments and runs, and how a run is brought into agreement with the files."""
+"""One MLflow store: its experiments and runs, and their synchronisation with the files."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LIMITS = {"metrics": 1000, "params": 100, "tags": 100}
-"""Most items that MLflow takes in one call."""
+"""MLflow's limits on items per call."""
 
 FILES_TAG = "files_digest"
-"""Tag that tells which contents of a run's files were uploaded."""
+"""Tag with the digest of the uploaded artifacts."""
 
 NOTE = """Compare methods: search `tags.stage = 'summary'`, chart view, `cv/dice_mean`.
 
@@ -41,15 +41,15 @@ Metrics: `train/` and `val/` are curves over steps (validation on the training g
 `val_native/` where the study evaluates on validation cases) is the final evaluation on the native grid, means
 over patients; `cv/` are the values of `summary.csv`.
 
-The files under `results/` are the truth; this store mirrors them.
+The files under `results/` are authoritative; this store mirrors them.
 """
 
 
 def import_mlflow() -> type[MlflowClient]:
-    """The client class, with time limits so short that a dead server costs seconds, not minutes.
+    """The client class, with short timeouts, so that an unreachable server costs seconds, not minutes.
 
-    No call is repeated by MLflow itself: a run whose creation timed out may exist all the same, so that it
-    has to be looked for before it is created again.
+    MLflow's own retries are disabled: a run whose creation timed out may exist, so it must be searched for
+    before it is created again.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -58,25 +58,25 @@ def import_mlflow() -> type[MlflowClient]:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient
 
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # what fails we tell once ourselves
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # failures are reported here
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # we warn once ourselves
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # failures are reported here
     return MlflowClient
 
 
 class Store:
-    """One MLflow store; every call names its experiment, so no run lands in ``Default``."""
+    """One MLflow store."""
 
     def __init__(self, results: str | Path, tracking: Tracking, create: bool = False) -> None:
         """Connect.
 
         Args:
-            create: make a sqlite store that is not there, upgrade one of an older MLflow; only for a process
-                that is alone with the store (several that create one at the same time lose runs).
+            create: create a missing sqlite store, upgrade one of an older MLflow; only without concurrent
+                processes (several that create one store lose runs).
 
         Raises:
-            RuntimeError: a sqlite store that is not there.
+            RuntimeError: missing sqlite store.
         """
         self.uri = layout.tracking_uri(results, tracking.uri)
         self.prefix = tracking.experiment_prefix
@@ -88,7 +88,7 @@ class Store:
             if create and not ready:
                 _create(database)
             elif not ready:
-                raise RuntimeError(f"{database}: no MLflow store; `cyclemix track-sync` makes it anew")
+                raise RuntimeError(f"{database}: no MLflow store; `cyclemix track-sync` creates it again")
         self.client = import_mlflow()(tracking_uri=self.uri)
         if database is not None and create and ready:
             _upgrade(self.uri)
@@ -97,7 +97,7 @@ class Store:
                 log.warning("%s: moved or copied from %s; artifacts now lie beside it", database, folder)
 
     def experiment(self, dataset: str) -> str:
-        """Id of the experiment ``{prefix}-{dataset}``, created where it is missing."""
+        """Id of the experiment ``{prefix}-{dataset}``, created if missing."""
         if dataset not in self._experiments:
             self._experiments[dataset] = self._experiment(f"{self.prefix}-{dataset}", dataset)
         return self._experiments[dataset]
@@ -107,10 +107,10 @@ class Store:
 
         found = self.client.get_experiment_by_name(name)
         if found is None:
-            # a server decides itself where its artifacts go
+            # a server chooses its own artifact location
             location = (self._artifacts / name).as_uri() if sqlite_file(self.uri) else None
             tags = {
-                "mlflow.experimentKind": "custom_model_development",  # else the UI opens in its GenAI mode
+                "mlflow.experimentKind": "custom_model_development",  # avoids the UI's GenAI mode
                 "mlflow.note.content": NOTE.format(dataset=dataset),
             }
             try:
@@ -124,7 +124,7 @@ class Store:
         return found.experiment_id
 
     def find(self, key: RunKey) -> list[Run]:
-        """The runs with the key's tags, newest first: one, or more where an answer was lost in an outage."""
+        """The runs with the key's tags, newest first; more than one if a response was lost in an outage."""
         wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in key.tags.items())
         return list(self.client.search_runs([self.experiment(key.dataset)], wanted, max_results=100))
 
@@ -138,7 +138,7 @@ class Store:
         return run.info.run_id
 
     def retire(self, run_id: str) -> None:
-        """Move a run to MLflow's bin (``mlflow gc`` empties it)."""
+        """Mark a run as deleted (``mlflow gc`` removes it)."""
         self.client.delete_run(run_id)
 
     def log(
@@ -162,7 +162,7 @@ class Store:
                 self.client.log_batch(run_id, **chunk)
 
     def history(self, run: Run, keys: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
-        """Mirrored (step, value) points of those ``keys`` that the run has."""
+        """(step, value) points of those ``keys`` that the run has."""
         present = [key for key in keys if key in run.data.metrics]
         return {
             key: [(m.step, m.value) for m in self.client.get_metric_history(run.info.run_id, key)]
@@ -170,17 +170,17 @@ class Store:
         }
 
     def sync(self, shown: RunRecord) -> bool:
-        """Make the store show a record, adding only what is missing; True where something was.
+        """Synchronise the store with a record, adding only what is missing; True if anything was written.
 
-        A run whose parameters or points contradict the record is replaced; its other tags (notes a person
-        wrote) move on to the new one.
+        A run whose parameters or points contradict the record is replaced; user tags (notes) are copied to
+        the new run.
         """
         runs = self.find(shown.key)
         there = self.history(runs[0], shown.metrics) if runs else {}
         right = bool(runs) and not record.contradicts(shown, runs[0].data.params, there)
         wrong = runs[1:] if right else runs
         for old in wrong:
-            log.info("run %s no longer agrees with the files and is replaced", old.info.run_id)
+            log.info("run %s differs from the files and is replaced", old.info.run_id)
             self.retire(old.info.run_id)
         if right:
             run = runs[0]
@@ -209,7 +209,7 @@ class Store:
         return bool(points or params or tags)
 
     def _log_dataset(self, run_id: str, dataset: str, digest: str) -> None:
-        """Show the training data's digest in the run's ``Datasets`` column."""
+        """Log the digest of the training data as an MLflow dataset of the run."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         source = json.dumps({"uri": f"results/data/{dataset}"})
@@ -217,7 +217,7 @@ class Store:
         self.client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
 
     def _sync_files(self, run: Run, shown: RunRecord) -> bool:
-        """Upload the record's artifacts unless these very contents are there; the tag comes last."""
+        """Upload the artifacts unless they are there with the same digest; sets the digest tag last."""
         if not shown.artifacts:
             return False
         run_id, digest = run.info.run_id, file_digest([path for path, _ in shown.artifacts])
@@ -243,7 +243,7 @@ class Store:
 
 
 def _others(tags: Mapping[str, str], shown: RunRecord) -> dict[str, str]:
-    """Those of a run's tags that a person set."""
+    """The tags of a run that a user set."""
     generated = {FILES_TAG, *shown.tags}
     return {
         name: value
@@ -253,9 +253,9 @@ def _others(tags: Mapping[str, str], shown: RunRecord) -> dict[str, str]:
 
 
 def _create(database: Path) -> None:
-    """Make the tables beside the store's place and rename: MLflow can never use a half-made store again.
+    """Create the tables in a temporary file and rename it: MLflow cannot use a half-created store.
 
-    A file that is there already holds what is not ours to replace; MLflow adds its tables or refuses.
+    An existing file is not replaced; MLflow adds its tables or refuses it.
     """
     if database.is_file() and database.stat().st_size:
         return
@@ -269,7 +269,7 @@ def _create(database: Path) -> None:
 
 
 def _upgrade(uri: str) -> None:
-    """Bring an older sqlite store to the installed MLflow's schema."""
+    """Upgrade a sqlite store to the schema of the installed MLflow."""
     from mlflow.store.db import utils
 
     engine = utils.create_sqlalchemy_engine_with_retry(uri)

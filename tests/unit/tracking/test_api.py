@@ -119,7 +119,7 @@ def test_a_store_that_is_not_there_is_one_warning(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert not api.mirror_evaluation(tmp_path, TRACKING, make_run(tmp_path))
     (message,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert "no MLflow store; `cyclemix track-sync` makes it anew" in message
+    assert "no MLflow store; `cyclemix track-sync` creates it again" in message
     assert not (tmp_path / "mlflow").exists()
 
 
@@ -147,7 +147,7 @@ def test_no_secret_of_the_environment_or_the_address_is_written_anywhere(
     with api.open_run(results, nowhere, write_config(results), 0, 8) as mirror:
         mirror.metrics({"loss": 1.0}, 1)
     api.init(results, nowhere, ["mscmr"], results / "runs" / "sentinel.json")
-    with pytest.raises(ValueError, match=r"http://\*\*\*@127.0.0.1:9: no MLflow store answers") as refused:
+    with pytest.raises(ValueError, match=r"http://\*\*\*@127.0.0.1:9: MLflow store not reachable") as refused:
         api.sync(results, nowhere)
     assert "hunter2" not in str(refused.value) + caplog.text
     written = [path for path in results.rglob("*") if path.is_file()]
@@ -255,7 +255,7 @@ def test_sync_makes_a_deleted_store_anew(results: Path, repository: Path) -> Non
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        assert f"{written} runs written, the others agreed with the files" in done.stderr
+        assert f"{written} runs written, all other runs were up to date" in done.stderr
     (run,) = runs_of(results)
     assert run.data.metrics["test/dice_mean"] == pytest.approx(0.7)
 
@@ -294,7 +294,7 @@ def test_sync_goes_on_after_a_damaged_file_and_says_so(
     write_training(results, seed=2)
     (layout.run_dir(results, "mscmr", "cyclemix", 0, 0) / "history.csv").write_text("damaged\n1\n")
     (layout.run_dir(results, "mscmr", "cyclemix", 0, 2) / "model.pt").unlink()
-    with pytest.raises(ValueError, match=r"1 of 5 could not be mirrored; fix what the warnings name"):
+    with pytest.raises(ValueError, match=r"1 of 5 could not be mirrored; fix the problems listed above"):
         api.sync(results, TRACKING)
     assert "expected a column 'step', got ['damaged']" in caplog.text
     assert sorted(run.data.tags["seed"] for run in runs_of(results)) == ["1", "2"]
@@ -440,7 +440,7 @@ def test_sixteen_trainings_at_once_lose_no_run_and_no_metric(results: Path, repo
 @pytest.mark.parametrize(
     ("damage", "advice"),
     [
-        ("locked", r"database is locked\); another program holds the file: end it .* then repeat"),
+        ("locked", r"database is locked\); another program has locked the file: end it .* then repeat"),
         ("damaged", r"file is not a database\); move the file away and repeat"),
     ],
 )

@@ -107,7 +107,7 @@ def test_an_outage_is_one_warning_and_loses_nothing(caplog: pytest.LogCaptureFix
     mirror.close("KILLED")  # tries once more
     assert [step for _, step in store.points] == list(range(50))
     assert store.calls[-1] == ("end", "KILLED")
-    assert len([r for r in caplog.records if "training goes on" in r.getMessage()]) == 1
+    assert len([r for r in caplog.records if "training continues" in r.getMessage()]) == 1
 
 
 def test_a_run_whose_creation_was_not_answered_is_looked_for_before_it_is_created_again(

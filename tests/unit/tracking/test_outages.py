@@ -120,12 +120,12 @@ def test_a_full_server_is_one_warning(full: str, tmp_path: Path, caplog: pytest.
             mirror.metrics({"loss": 1.0}, step)
     (message,) = warnings_of(caplog)
     assert "507" in message
-    assert "training goes on, the files are complete" in message
+    assert "training continues, the files are complete" in message
 
 
 def test_sync_says_that_its_server_is_full(full: str, tmp_path: Path) -> None:
     make_run(tmp_path)
-    with pytest.raises(ValueError, match=r"no MLflow store answers \(.*507"):
+    with pytest.raises(ValueError, match=r"MLflow store not reachable \(.*507"):
         api.sync(tmp_path, Tracking(uri=full))
 
 
