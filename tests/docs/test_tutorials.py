@@ -14,6 +14,7 @@ from studies import SMALL, Project, copy_of_project, with_few_hearts
 SMALLER = {
     "docs/tutorials/get-started.md": SMALL,
     "docs/tutorials/own-images.md": SMALL[:2],
+    "docs/how-to/paint.md": [],
 }
 """What each page's studies are cut down by; as pasted they take minutes."""
 
@@ -31,6 +32,10 @@ MADE = {
         "results/runs/my_scans/cyclemix/fold0_seed0/model.pt",
         "results/tables/my_scans/comparison.html",
         "segmented/volumes.csv",
+    ],
+    "docs/how-to/paint.md": [
+        "config/datasets/painted_scans.yaml",
+        "results/check/painted_scans/overlays.html",
     ],
 }
 """What the page says is there afterwards."""
