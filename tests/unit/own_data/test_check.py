@@ -214,7 +214,8 @@ def test_command_writes_its_report_and_says_by_its_status_whether_all_is_well(tm
     arguments = ["check", str(spec_file), "--results", str(results), "--json"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0
-    assert json.loads(done.stdout)["grid"] == {"spacing_mm": 1.0, "crop_px": 32}
+    expected = {"spacing_mm": 1.0, "crop_px": 32, "preparation": "default"}
+    assert json.loads(done.stdout)["grid"] == expected
     assert (results / "check" / "own" / "overlays.html").read_text().startswith("<!doctype html>")
     assert json.loads((results / "check" / "own" / "report.json").read_text())["warnings"] == 0
     (tmp_path / "scans" / "images" / "a1.nii.gz").write_bytes(b"")
