@@ -34,29 +34,26 @@ run: install ## the default study from scratch: tables, figures, results/report.
 	@echo "Report:   $(REPORT)"
 	@echo "MLflow:   make ui, then http://127.0.0.1:5000"
 
-# After a crash or a kill: give the lock back, then go on from the checkpoints.
 resume: install ## after a crash: unlock, then continue from the checkpoints
 	$(BIN)/snakemake --unlock $(ARGS)
 	$(MAKE) run
 
-# A file's tests stay together, so that they share what they set up.
+# --dist loadfile: the tests of a file share fixtures.
 test: install-dev ## all tests except those of the other test targets
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-unit: install-dev ## the fast tests, without workflows; prints the slowest ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n $(WORKERS) --dist loadfile --durations 15 $(ARGS)
 
-# An hour of random kills, deletions and flipped bits; e.g. ARGS='--minutes 10 --seed 1'.
 test-studies: install-dev ## every shipped study on all its cases and rows, in small; needs the mirror
 	CYCLEMIX_ALL_STUDIES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/workflow/test_shipped_studies.py $(ARGS)
 
-soak: install-dev ## an hour of random kills, deletions and flipped bits
+soak: install-dev ## an hour of random kills, deletions and flipped bits; shorter: ARGS='--minutes 10'
 	$(BIN)/python tests/faults/soak.py $(ARGS)
 
 test-browser: install-browser ## MLflow, report and tables in headless Chromium (installed with apt if missing)
 	CYCLEMIX_NEED_BROWSER=1 $(BIN)/python -m pytest tests/browser $(ARGS)
 
-# The pictures of the README, taken by the tests of the finished default study.
 screenshots: install-browser ## renew docs/img from the finished default study
 	@test -f results/report.html || $(MAKE) run
 	CYCLEMIX_NEED_BROWSER=1 CYCLEMIX_STUDY=results CYCLEMIX_PICTURES=docs/img $(BIN)/python -m pytest tests/browser
@@ -70,7 +67,7 @@ $(VENV)/.installed-browser: envs/requirements-browser.lock $(VENV)/.installed
 	$(PIP) -r envs/requirements-browser.lock
 	@touch $@
 
-# With root (or sudo without a password) and apt the cluster is a must; else the tests say why they are skipped.
+# With root (or passwordless sudo) and apt the cluster tests are required; otherwise they are skipped with a reason.
 AS_ROOT = $(shell if ! command -v apt-get > /dev/null; then :; elif [ "$$(id -u)" = 0 ]; then echo env; elif sudo -n true 2> /dev/null; then echo sudo env; fi)
 
 test-cluster: install-dev ## studies on a real SLURM on this host
@@ -79,11 +76,9 @@ test-cluster: install-dev ## studies on a real SLURM on this host
 
 install: $(VENV)/.installed ## .venv with the package and the locked dependencies
 
-# The mirror against a real MLflow server, which needs the whole of MLflow.
 test-server: install-dev install-ui ## the mirror against a real MLflow server
 	$(BIN)/python -m pytest tests/server $(ARGS)
 
-# Every command of the documentation, and the tutorials for real, in small; then the site.
 test-docs: install-dev install-docs ## every command of the pages, the tutorials in small, the site
 	$(BIN)/python -m pytest tests/docs -n $(WORKERS) --dist loadfile $(ARGS)
 
@@ -146,11 +141,11 @@ lock: install ## renew the locks after an edit of dependencies
 	$(PIP) uv
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python envs/lock.py $(UPGRADE)
 
-# Known vulnerabilities of the locked packages; a report, so it never fails for what it finds.
+# A report: findings are no failure.
 audit: $(VENV)/.installed-audit ## known vulnerabilities of the locked packages
 	$(BIN)/python envs/audit.py $(VENV)/audit/bin/pip-audit
 
-# Apart from the project's packages, so that the auditor's own do not count.
+# A separate environment, so that the auditor's own packages are not audited.
 $(VENV)/.installed-audit: | $(BIN)/python
 	$(BIN)/python -m venv $(VENV)/audit
 	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
@@ -159,9 +154,9 @@ $(VENV)/.installed-audit: | $(BIN)/python
 ui: install-ui ## the MLflow interface on http://127.0.0.1:5000
 	$(BIN)/mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///results/mlflow/mlflow.db
 
-# For clusters: clients speak HTTP only, also for artifacts, so they need not see these folders. Anyone who reaches
-# the port may read and write: docs/how-to/mlflow.md. One worker: sqlite has one writer, and the supervisor of several
-# kills those that a busy machine keeps from answering for 5 s.
+# For clusters: clients use HTTP only, also for artifacts, and need no access to these folders. Anyone who reaches the
+# port can read and write: docs/how-to/mlflow.md. One worker: sqlite has one writer, and the supervisor of several
+# workers kills those that do not answer for 5 s on a busy machine.
 mlflow-server: install-ui ## an MLflow server for several machines
 	@mkdir -p $(MLFLOW_DIR)
 	$(BIN)/mlflow server --host $(MLFLOW_HOST) --port $(MLFLOW_PORT) --workers 1 \

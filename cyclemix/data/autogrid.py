@@ -1,11 +1,11 @@
-"""The numbers that ``grid: auto`` stands for: derived from the images once, then kept.
+"""Derive the numbers of ``grid: auto`` from the images, once.
 
-``spacing_mm`` is the median in-plane pixel size, so that most images are hardly resampled. ``crop_px`` is the
-smallest multiple of 16 whose square, centred as crops are, holds every dense structure and every stroke,
-those of the background too, with `MARGIN` to spare, and at least `LEAST_VIEW` of a usual image.
+``spacing_mm`` is the median in-plane pixel size. ``crop_px`` is the smallest multiple of 16 whose centred
+square contains all dense structures and all strokes, including background strokes, enlarged by `MARGIN`, and
+at least `LEAST_VIEW` of the median image.
 
-What was derived is written to ``grid.json`` and read from there ever after: cases that come or go must not
-move all others to another grid. Delete the file to derive the numbers anew.
+The numbers are saved in ``grid.json`` and read from there afterwards, so that adding or removing cases does
+not change the grid. Delete the file to derive them again.
 """
 
 from __future__ import annotations
@@ -41,32 +41,32 @@ from cyclemix.files.parallel import parallel
 logger = logging.getLogger(__name__)
 
 MARGIN = 1.15
-"""The square's side over the least one that holds all labels: new images are not centred better."""
+"""Side of the square over the smallest that contains all labels: new images may be less centred."""
 
 LEAST_VIEW = 0.75
-"""The square's side is at least this part of the median image's shorter side."""
+"""Smallest side of the square, as a fraction of the median image's shorter side."""
 
 STEP_PX = 16
-"""Sides that four poolings divide."""
+"""Multiple of the crop's side: divisible by four poolings."""
 
 
 @dataclass(frozen=True)
 class Extent:
-    """What of a case a grid depends on."""
+    """The properties of a case that the grid depends on."""
 
     spacing_mm: tuple[float, float]
     """Pixel size (dy,dx)."""
     size_mm: tuple[float, float]
     """Height and width of a slice."""
     reach_mm: float
-    """From the slice's middle to the farthest edge of what is labelled, by rows or columns; 0 = nothing."""
+    """Largest distance along rows or columns from the slice's centre to a labelled pixel's edge; 0 = none."""
 
 
 def measure(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Extent:
     """The extent of a case, from its header and its labels.
 
     Raises:
-        DataError: a file that cannot be read; names it.
+        DataError: an unreadable file; names it.
     """
     axis = spec.slice_axis
     header = read_geometry(spec, raw_dir, entry)
@@ -81,7 +81,7 @@ def measure(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Exten
 
 
 def informative(classes: np.ndarray, kind: Kind) -> np.ndarray:
-    """Pixels (D,H,W) that a crop should hold: the structures; of scribbles the background strokes too."""
+    """Pixels (D,H,W) that a crop should contain: structures, and background strokes of scribbles."""
     marked = classes != UNLABELLED
     return marked if kind == "scribble" else marked & (classes != BACKGROUND)
 
@@ -89,7 +89,7 @@ def informative(classes: np.ndarray, kind: Kind) -> np.ndarray:
 def extent_of(
     shape_yx: tuple[int, int], spacing_yx: tuple[float, float], marks: Sequence[np.ndarray]
 ) -> Extent:
-    """The extent of slices (H,W) with marked pixels, bool (D,H,W), on them."""
+    """The extent of slices of shape (H,W) with marked pixels, bool (D,H,W)."""
     reach = 0.0
     for marked in marks:
         for axis in (0, 1):
@@ -103,7 +103,7 @@ def extent_of(
 
 
 def derive(setting: AutoGrid, extents: Sequence[Extent]) -> Grid:
-    """The grid for cases of these extents, at least one; their order does not matter."""
+    """The grid for one or more cases, independent of their order."""
     spacing = setting.spacing_mm
     if spacing == "auto":
         pixels = median(math.sqrt(extent.spacing_mm[0] * extent.spacing_mm[1]) for extent in extents)
@@ -119,11 +119,11 @@ def derive(setting: AutoGrid, extents: Sequence[Extent]) -> Grid:
 
 
 def resolve(spec: DatasetSpec, data_dir: Path, threads: int = 4) -> Grid:
-    """The grid of a data set: its YAML's numbers, or those kept in ``data_dir``, or derived now and kept.
+    """The grid of a data set: from its YAML file, from ``grid.json`` in ``data_dir``, or derived and saved.
 
     Raises:
-        DataError: `auto`, nothing kept, and a case that cannot be read.
-        ConfigError: no cases, or a ``grid.json`` that is no grid.
+        DataError: a case that cannot be read, when the grid is derived.
+        ConfigError: no cases, or an invalid ``grid.json``.
     """
     if isinstance(spec.grid, Grid):
         return spec.grid
@@ -144,7 +144,7 @@ def resolve(spec: DatasetSpec, data_dir: Path, threads: int = 4) -> Grid:
 
 
 def keep(spec: DatasetSpec, data_dir: Path, grid: Grid, cases: int) -> Grid:
-    """Write ``grid.json`` into ``data_dir`` and say what it holds."""
+    """Write ``grid.json`` into ``data_dir`` and log it."""
     content = {"setting": spec.grid.model_dump(), **grid.model_dump(), "derived_from_cases": cases}
     path = data_dir / "grid.json"
     write_text(path, json.dumps(content, indent=1) + "\n")
@@ -156,10 +156,10 @@ def keep(spec: DatasetSpec, data_dir: Path, grid: Grid, cases: int) -> Grid:
 
 
 def kept_grid(setting: AutoGrid, data_dir: Path) -> Grid | None:
-    """The grid that ``grid.json`` holds for ``setting``; None where there is none.
+    """The grid in ``grid.json`` if it was derived for ``setting``, else None.
 
     Raises:
-        ConfigError: the file is no grid.
+        ConfigError: invalid file.
     """
     path = data_dir / "grid.json"
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Which cases a data set has and which files they need: from the manifests, or from what lies in a folder."""
+"""The cases of a data set and their files, from manifests or from a folder."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ TOKENS = {
     "part": r".+?",
     "folder": r".+?",
 }
-"""What each placeholder stands for; ``view`` is a frame whose name may hold underscores."""
+"""Regular expressions of the placeholders; ``view`` is a frame whose name may contain underscores."""
 
 
 @dataclass(frozen=True, order=True)
 class Identity:
-    """What an image's path says: whose it is, which frame, and the folders that ``{folder}`` stands for."""
+    """Subject, frame and value of ``{folder}``, from an image's path."""
 
     subject: str
     frame: str = ""
@@ -35,22 +35,20 @@ class Identity:
 
 
 def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, Any]]:
-    """Cases of a part in the order of their names, as ``raw_{part}.json`` lists them.
+    """Cases of a part, sorted by name, as listed in ``raw_{part}.json``.
 
     Args:
         spec: the data set.
         part: an official list, or ``all``.
-        raw_dir: where downloaded (or generated) files lie.
+        raw_dir: folder of downloaded (or generated) files.
 
     Returns:
         Dicts with case, subject, frame, part, image, label, scribble; the last three relative to ``raw_dir``
-        or absolute (a ``root`` outside the results), None where the case has no such file. Where the slices
-        do not lie along the third axis, slice_axis as well; where the image's header places label and
-        scribble, label_geometry: the reason.
+        or absolute (a ``root`` outside the results), None for missing files. Also slice_axis unless it is 3,
+        and label_geometry, the reason, if the image's header is used for label and scribble.
 
     Raises:
-        ConfigError: a part that the data set does not list, a subject without images, labels that should be
-            there and are not.
+        ConfigError: unknown part, a subject without images, or missing labels.
     """
     if part != "all" and part not in spec.official:
         raise ConfigError(
@@ -66,7 +64,7 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
         if folders.setdefault(case, identity.folder) != identity.folder:
             raise ConfigError(
                 f"{spec.label}: two images are named {case}, in {folders[case]} and in {identity.folder}; "
-                f'tell them apart by the folder, case: "{{folder}}_{spec.case}"'
+                f'distinguish them by the folder, case: "{{folder}}_{spec.case}"'
             )
         official = None if {case, subject} & {*spec.exclude} else spec.part_of(subject)
         if official is not None and part in (official, "all"):
@@ -80,7 +78,7 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
     if unknown := {*spec.exclude} - folders.keys() - subjects:
         raise ConfigError(
             f"{spec.label}: exclude names {', '.join(sorted(unknown))}, neither a case nor a subject here; "
-            "take it out or correct it"
+            "remove or correct it"
         )
     if unknown := spec.label_geometry.keys() - folders.keys() - {"all"}:
         raise ConfigError(
@@ -92,7 +90,7 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
 
 
 def images_of(spec: DatasetSpec) -> dict[str, Path]:
-    """Every image of a data set's own folder that the patterns cover, `exclude`d or not, by case."""
+    """Every image of a data set's own folder that matches the patterns, also `exclude`d ones, by case."""
     places = _Places.of(spec, Path())
     pattern, folder = places.pattern("image")
     return {
@@ -102,7 +100,7 @@ def images_of(spec: DatasetSpec) -> dict[str, Path]:
 
 
 def expand(spec: DatasetSpec, pattern: str, identity: Identity, part: str) -> str:
-    """Fill a pattern's placeholders in."""
+    """Fill in the placeholders of a pattern."""
     names = {"subject": identity.subject, "folder": identity.folder}
     names |= {"frame": identity.frame, "view": identity.frame}
     names["case"] = _case_in_files(spec).format(**names)
@@ -110,34 +108,34 @@ def expand(spec: DatasetSpec, pattern: str, identity: Identity, part: str) -> st
 
 
 def case_name(spec: DatasetSpec, identity: Identity) -> str:
-    """The case's name; of ``{folder}`` it takes the folders joined by hyphens."""
+    """The case's name; folders of ``{folder}`` are joined by hyphens."""
     folder = identity.folder.replace("/", "-")
     frame = identity.frame
     return spec.case.format(subject=identity.subject, frame=frame, view=frame, folder=folder)
 
 
 def subject_name(spec: DatasetSpec, identity: Identity) -> str:
-    """The subject's name, with the folder in front where the case's has it too."""
+    """The subject's name, prefixed by the folder if the case's name is."""
     folder = identity.folder.replace("/", "-")
     return f"{folder}_{identity.subject}" if "{folder}" in spec.case else identity.subject
 
 
 def _case_in_files(spec: DatasetSpec) -> str:
-    """What {case} stands for in patterns: its own name, whose folders stand in front of the file's."""
+    """Value of {case} in patterns: without the folder, which precedes the file name there."""
     return spec.case.removeprefix("{folder}_")
 
 
 def part_of_case(spec: DatasetSpec, case: str) -> str | None:
-    """The official list of a case's subject, ``all`` without lists, None where no list names the subject."""
+    """The official list of a case's subject, else None; ``all`` for a data set without lists."""
     hit = match(spec, "{case}").fullmatch(case)
     return spec.part_of(hit["subject"] if hit else case)
 
 
 def match(spec: DatasetSpec, pattern: str) -> re.Pattern[str]:
-    """Regular expression for the file of a pattern, with groups ``subject`` and perhaps ``frame``.
+    """Regular expression of a pattern's file, with the group ``subject`` and possibly ``frame``.
 
     Raises:
-        ConfigError: an unknown placeholder, or none that tells the subject.
+        ConfigError: an unknown placeholder, or no {case} or {subject}.
     """
     text, seen = "", set()
     for i, piece in enumerate(
@@ -163,7 +161,7 @@ def match(spec: DatasetSpec, pattern: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True)
 class _Places:
-    """Where a data set's files are: manifests, an own folder (``root``) or the download folder."""
+    """Location of a data set's files: manifests, own folder (``root``) or download folder."""
 
     spec: DatasetSpec
     root: Path | None
@@ -178,7 +176,7 @@ class _Places:
         return cls(spec, root, raw_dir, remote_files(spec))
 
     def pattern(self, kind: str) -> tuple[str | None, Path | None]:
-        """The pattern of a kind of file and the folder it starts from; None = among the manifests' files."""
+        """The pattern of a kind of file and its base folder; None = the files of the manifests."""
         files = self.spec.files
         if self.root is not None:
             own = getattr(self.spec.root_files or files, kind)
@@ -187,7 +185,7 @@ class _Places:
         return getattr(files, kind), None if self.spec.upstream else (self.root or self.raw_dir)
 
     def identities(self) -> list[Identity]:
-        """Who every image is of, from the manifests or else from the folder."""
+        """Identities of all images, from the manifests or else from the folder."""
         spec = self.spec
         if spec.upstream:
             names, where, pattern = list(self.remote), "the manifests", spec.files.image
@@ -207,12 +205,12 @@ class _Places:
                 if spec.upstream and identity not in found:
                     raise ConfigError(
                         f"{spec.label}: {where} list {name}, but no image of it; add the image's line or "
-                        "take this one away"
+                        "remove this one"
                     )
         return sorted(found)
 
     def entry(self, identity: Identity, part: str) -> dict[str, Any]:
-        """One case of the receipt; files that are not there are None."""
+        """One case of the receipt; missing files are None."""
         case, subject = case_name(self.spec, identity), subject_name(self.spec, identity)
         entry: dict[str, Any] = {"case": case, "subject": subject, "frame": identity.frame, "part": part}
         if self.spec.slice_axis != 3:
@@ -231,10 +229,11 @@ class _Places:
 
 
 def _identities(spec: DatasetSpec, expression: re.Pattern[str], names: Iterable[str]) -> dict[Identity, str]:
-    """Who -> file name of those that the pattern matches.
+    """File name by identity, of the names that the pattern matches.
 
     Raises:
-        ConfigError: two files are one subject's frame, or a name holds what no table or reference can.
+        ConfigError: two files with the same identity, or a name with characters that tables or references
+            cannot contain.
     """
     found: dict[Identity, str] = {}
     for name in names:
@@ -258,7 +257,7 @@ def _identities(spec: DatasetSpec, expression: re.Pattern[str], names: Iterable[
 
 
 def _refuse_lookalike(path: Path) -> None:
-    """Refuse an absent file beside which one of the same name lies in other Unicode characters."""
+    """Refuse a missing file if its name exists in another Unicode normalisation."""
     if path.name.isascii() or not path.parent.is_dir():
         return
     same = unicodedata.normalize("NFC", path.name)
@@ -275,7 +274,7 @@ def _file(reference: str) -> str:
 
 
 def _check(spec: DatasetSpec, part: str, cases: Collection[Mapping[str, Any]]) -> None:
-    """Every listed subject has images, every image what its list promises."""
+    """Check that every listed subject has images, and every image the labels of its list."""
     wanted = spec.subjects if part == "all" else spec.official[part]  # type: ignore[index]
     missing = sorted(set(wanted) - {case["subject"] for case in cases} - {*spec.exclude})
     if missing:
@@ -288,10 +287,10 @@ def _check(spec: DatasetSpec, part: str, cases: Collection[Mapping[str, Any]]) -
         if not (case["label"] or case["scribble"]):
             raise ConfigError(
                 f"{spec.label}: case {case['case']} has neither a dense label nor a scribble; correct "
-                "the patterns of `files` or take its image away"
+                "the patterns of `files` or remove its image"
             )
         if case["part"] == "train" and not spec.upstream:
-            continue  # one's own training cases may be dense or scribbled, as they come
+            continue  # training cases of an own folder may be dense or scribbled
         for kind, parts in (("label", spec.dense), ("scribble", spec.scribbled)):
             if spec.official and case["part"] in parts and not case[kind]:
                 raise ConfigError(

@@ -1,4 +1,4 @@
-"""Load a data set's YAML file and say what it supports."""
+"""Load a data set's YAML file and determine which rows it supports."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["DatasetSpec", "cardiac_phase", "load_dataset", "source_parts", "supp
 
 
 def load_dataset(path: Path) -> DatasetSpec:
-    """Read ``config/datasets/<label>.yaml``; a view (``source:``) inherits what it does not say itself.
+    """Read ``config/datasets/<label>.yaml``; a view (``source:``) inherits missing keys from its source.
 
     Raises:
-        ConfigError: a wrong key or value, an absent source; names the file and the key.
+        ConfigError: an invalid key or value, or a missing source; names the file and the key.
     """
     path = Path(path)
     values = load_yaml(path)
@@ -45,19 +45,19 @@ def load_dataset(path: Path) -> DatasetSpec:
 
 
 def source_parts(spec: DatasetSpec, part: str) -> list[str]:
-    """Which parts of ``spec.data_label`` hold the subjects of ``part``; ``[part]`` but for a merging view."""
+    """Parts of ``spec.data_label`` with the subjects of ``part``; ``[part]`` unless a view merges lists."""
     if part == "all" or not spec.merge:
         return [part]
     return list(spec.merge.get(part, [part]))  # type: ignore[call-overload]
 
 
 def supports(spec: DatasetSpec, supervision: str, protocol: Protocol) -> str | None:
-    """Why the data set cannot train and score a row, or None where it can.
+    """Why the data set cannot train and score a row; None if it can.
 
     Args:
         spec: the data set.
         supervision: ``scribble``, ``scribble+masks`` or ``full``.
-        protocol: official lists or k-fold, and what is evaluated.
+        protocol: official lists or k-fold, and the evaluated part.
     """
     if protocol.kind == "kfold":
         return _supports_kfold(spec, supervision)
@@ -78,7 +78,7 @@ def supports(spec: DatasetSpec, supervision: str, protocol: Protocol) -> str | N
 
 
 def cardiac_phase(spec: DatasetSpec, subject: str, frame: str) -> Literal["ED", "ES"] | None:
-    """``ED`` or ``ES`` for a frame of a data set that names them, else None."""
+    """``ED`` or ``ES`` of a frame according to ``cardiac_frames``, else None."""
     frames = spec.cardiac_frames
     if frames is None:
         return None
@@ -101,7 +101,7 @@ def _supports_kfold(spec: DatasetSpec, supervision: str) -> str | None:
 
 
 def _merged(merge: Any, source: DatasetSpec, path: Path) -> dict[str, list[str]]:
-    """Lists of a view as unions of the source's."""
+    """Lists of a view as unions of its source's lists."""
     if not isinstance(merge, dict) or not all(isinstance(parts, list) for parts in merge.values()):
         raise ConfigError(f"{path}: merge: expected part: [parts of {source.label}], got {merge!r}")
     for parts in merge.values():
@@ -113,10 +113,10 @@ def _merged(merge: Any, source: DatasetSpec, path: Path) -> dict[str, list[str]]
 
 
 def _split(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The official lists that ``split_table`` holds; empty where the file names none.
+    """Official lists from ``split_table``; empty if there is none.
 
     Raises:
-        ConfigError: a table that cannot be used, or one beside `official`.
+        ConfigError: an invalid table, or both `split_table` and `official`.
     """
     name = values.get("split_table")
     if name in (None, "null"):

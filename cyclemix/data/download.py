@@ -1,7 +1,7 @@
 """Stage ``download``: fetch and verify the files of a part, or generate the phantom; write the receipt.
 
-A file is written beside its place, compared with the manifest's sha256 and only then renamed, so a killed
-download leaves nothing under a final name; files that are there and right are not fetched again.
+A file is written under a temporary name, verified against the manifest's sha256 and then renamed. Existing
+files that match are not fetched again.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ RETRIED_STATUS = (408, 425, 429)
 
 
 class DownloadError(ValueError):
-    """A file could not be had; the message names it, what was expected, what came and what to do."""
+    """A failed download; the message names the file, what was expected and found, and the remedy."""
 
 
 def run(dataset_file: Path, part: str, output: Path, mirror: str | None = None, threads: int = 4) -> None:
-    """Make every file of ``part`` lie verified under ``output``'s folder and write the receipt ``output``.
+    """Fetch and verify every file of ``part`` and write the receipt ``output``.
 
     Args:
         dataset_file: ``config/datasets/<label>.yaml``, not a view.
         part: an official list, or ``all``.
         output: ``raw_{part}.json``; files go to ``raw/`` beside it.
-        mirror: folder or URL that holds upstream files under ``<host>/<path>``; None = the original places.
-        threads: files fetched at once.
+        mirror: folder or URL with upstream files under ``<host>/<path>``; None = the original URLs.
+        threads: number of files fetched in parallel.
 
     Raises:
-        ConfigError: the data set, the part or the mirror is not there.
-        DownloadError: some file could not be had; the others were fetched nevertheless.
+        ConfigError: unknown data set, part or mirror.
+        DownloadError: at least one file failed; all other files were fetched.
     """
     spec = load_dataset(dataset_file)
     if spec.source:
@@ -67,7 +67,7 @@ def run(dataset_file: Path, part: str, output: Path, mirror: str | None = None, 
     raw_dir = output.parent / "raw"
     raw_dir.mkdir(parents=True, exist_ok=True)
     if removed := sweep(raw_dir):
-        logger.info("%s: removed %d half-written files of killed downloads", raw_dir, removed)
+        logger.info("%s: removed %d partial files of interrupted downloads", raw_dir, removed)
     if spec.kind == "phantom":
         generate(spec, part, raw_dir, threads)
     cases = list_cases(spec, part, raw_dir)
@@ -83,7 +83,7 @@ def run(dataset_file: Path, part: str, output: Path, mirror: str | None = None, 
 
 
 def generate(spec: DatasetSpec, part: str, raw_dir: Path, threads: int) -> None:
-    """Write the phantom's subjects of a part; equal seeds give equal bytes."""
+    """Write the phantom's subjects of a part, reproducibly from the seed."""
     subjects = spec.subjects if part == "all" else spec.official.get(part, [])  # type: ignore[call-overload]
 
     def write(name: str) -> None:
@@ -95,10 +95,10 @@ def generate(spec: DatasetSpec, part: str, raw_dir: Path, threads: int) -> None:
 
 
 def fetch(files: Iterable[RemoteFile], raw_dir: Path, mirror: str | None, threads: int, title: str) -> None:
-    """Fetch what is not there and verified, several files at once.
+    """Fetch missing and damaged files in parallel.
 
     Raises:
-        DownloadError: one line per file that could not be had.
+        DownloadError: one line per failed file.
     """
     files = list(files)
     if not files:
@@ -150,7 +150,7 @@ def _ensure(file: RemoteFile, raw_dir: Path, obtain: Callable[[RemoteFile, Path]
 
 
 def _pause(error: Exception, attempt: int) -> float:
-    """Seconds until the next try: twice the last pause, or what the server asks for in ``Retry-After``."""
+    """Seconds until the next try: exponential back-off, or the server's ``Retry-After`` if longer."""
     response = getattr(error, "response", None)
     asked = "" if response is None else response.headers.get("Retry-After", "")
     own = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
@@ -176,7 +176,7 @@ def _explain(file: RemoteFile, error: Exception) -> str:
 
 
 def _is_final(error: Exception) -> bool:
-    """True where another try cannot help."""
+    """True if a retry cannot help."""
     if isinstance(error, Wrong):
         return error.final
     response = getattr(error, "response", None)
@@ -185,7 +185,7 @@ def _is_final(error: Exception) -> bool:
 
 
 def _source(mirror: str | None) -> Callable[[RemoteFile, Path], str]:
-    """How a file is got: a function (file, path to write) -> where it came from."""
+    """A function that fetches a file to a path and returns its origin."""
     if mirror is None or "://" in mirror:
         if mirror is not None and not mirror.startswith(("http://", "https://")):
             shown = without_password(mirror)
@@ -203,7 +203,7 @@ def _address(file: RemoteFile, base: str | None) -> str:
 
 
 def _mirror_path(file: RemoteFile) -> str:
-    """``<host>/<path>`` of the original address."""
+    """``<host>/<path>`` of the original URL."""
     parts = urlsplit(file.url)
     return f"{parts.netloc}{parts.path}"
 
@@ -221,7 +221,7 @@ def _from_folder(origin: Path, path: Path) -> str:
 
 
 def _file_entry(raw_dir: Path, name: str, known: str | None) -> dict[str, Any]:
-    path = raw_dir / name  # an absolute name (a root outside the results) stays
+    path = raw_dir / name  # an absolute name (a root outside the results) is unchanged
     return {"path": name, "bytes": path.stat().st_size, "sha256": known or sha256(path)}
 
 

@@ -1,4 +1,4 @@
-"""Manifests: path, size and sha256 of every upstream file, and which of them a list of cases needs."""
+"""Manifests: path, size and sha256 of every upstream file, and selection of the files that cases need."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def remote_files(spec: DatasetSpec) -> dict[str, RemoteFile]:
     """Every file of the data set's manifests, by path.
 
     Raises:
-        ConfigError: a manifest is absent or lacks a column, or two name the same path.
+        ConfigError: a manifest is missing or lacks a column, or a path is listed twice.
     """
     files: dict[str, RemoteFile] = {}
     for upstream in spec.upstream:
@@ -48,7 +48,7 @@ def remote_files(spec: DatasetSpec) -> dict[str, RemoteFile]:
 
 
 def _rows(manifest: Path) -> Iterator[dict[str, str]]:
-    """The manifest's rows, each with a path, a number of bytes and a sha256."""
+    """The manifest's rows with path, bytes and sha256."""
     columns = ("path", "bytes", "sha256")
     try:
         table = list(csv.DictReader(io.StringIO(manifest.read_text("utf-8")), delimiter="\t"))
@@ -69,7 +69,7 @@ def _rows(manifest: Path) -> Iterator[dict[str, str]]:
 
 
 def needed_files(spec: DatasetSpec, cases: Iterable[Mapping[str, Any]]) -> list[RemoteFile]:
-    """The upstream files that ``cases`` refer to, in the order of their paths; none of an own ``root``."""
+    """Upstream files of ``cases``, sorted by path; without files of an own ``root``."""
     known = remote_files(spec)
     names = {str(case[kind]).partition("::")[0] for case in cases for kind in KINDS if case[kind]}
     return [known[name] for name in sorted(names & known.keys())]

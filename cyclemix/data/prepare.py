@@ -1,7 +1,7 @@
-"""Stage ``prepare``: check upstream cases, bring them to the training grid, normalise, store, index.
+"""Stage ``prepare``: check upstream cases, resample them to the training grid, normalise, store, index.
 
-Nothing is guessed: a file that cannot be trusted is refused by name, all of a part's refusals in one message.
-An intact prepared case made from the same files and settings is kept, so a killed stage resumes.
+Invalid files are refused by name, all of a part in one message. Intact prepared cases from the same files and
+settings are kept, so a killed stage resumes.
 """
 
 from __future__ import annotations
@@ -64,28 +64,28 @@ _Files = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class _Notes:
-    """What the index and the table of slices say of a case."""
+    """Entries of a case in the index and in the table of slices."""
 
     row: dict[str, Any]
     slices: dict[str, list[float]]
 
 
 def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, threads: int = 1) -> None:
-    """Prepare the cases of ``receipt`` beside ``output`` and write the index ``output`` in case order.
+    """Prepare the cases of ``receipt`` beside ``output`` and write the index ``output``, sorted by case.
 
-    ``scribbles_{part}.csv`` beside it says which fraction of each slice is labelled, by class;
-    ``provenance_{part}.json`` holds the hashes of what was read and written.
+    Also writes ``scribbles_{part}.csv``, the labelled fraction of each slice by class, and
+    ``provenance_{part}.json``, the hashes of inputs and outputs.
 
     Args:
         dataset_file: ``config/datasets/<label>.yaml``.
         part: the receipt's part.
-        receipt: ``raw_{part}.json``; its relative paths start at ``raw/`` beside it.
+        receipt: ``raw_{part}.json``; its relative paths refer to ``raw/`` beside it.
         grid: in-plane grid.
         output: ``prepared/{grid}/index_{part}.csv``.
-        threads: cases prepared at once.
+        threads: number of cases prepared in parallel.
 
     Raises:
-        DataError: one line a refused case; intact cases were stored nevertheless.
+        DataError: one line per refused case; valid cases are stored.
     """
     spec, content = load_dataset(dataset_file), read_receipt(receipt)
     if content.get("part") != part:
@@ -127,10 +127,10 @@ def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, 
 def prepare_case(
     spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], grid: Grid
 ) -> tuple[PreparedCase, _Notes]:
-    """One case on the grid, and what the tables say of it.
+    """One case on the grid, and its table entries.
 
     Raises:
-        DataError: what cannot be trusted, naming the file.
+        DataError: invalid file; names it.
     """
     native, spacing, header = read_native(spec, raw_dir, entry, "image")
     depth, height, width = native.shape
@@ -160,7 +160,7 @@ def prepare_case(
 def _read_label(
     spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], kind: Kind, geometry: Geometry
 ) -> np.ndarray:
-    """Class values on the native grid of the image."""
+    """Class values (D,H,W) on the native grid of the image."""
     where = reference_path(raw_dir, entry, kind)
     array, own = load_volume(raw_dir, entry, kind)
     header = Header(geometry.header)
@@ -168,22 +168,22 @@ def _read_label(
     array = move_slices(array, spec.slice_axis)
     classes = to_classes(array, spec, kind, where)
     if kind == "label" and not ((classes != BACKGROUND) & (classes != UNLABELLED)).any():
-        raise DataError(f"{where}: dense label without any structure; correct it or take the case away")
+        raise DataError(f"{where}: dense label without any structure; correct it or remove the case")
     return classes
 
 
 def normalise(
     native: np.ndarray, geometry: Geometry, grid: Grid, where: str, margin_px: int = 0
 ) -> np.ndarray:
-    """Resampled image with grey values scaled as the grid's preparation says; 0 outside the image.
+    """Resample the image and normalise intensities according to ``grid.preparation``; 0 outside the image.
 
     ``default``: clipped to percentiles of the crop, then a z-score of the crop. ``paper``: a z-score of the
-    whole native volume, as in CycleMix's released code (data/mscmr.py). That code then scales a second time,
-    in training by the first slice it ever sees, in inference each crop by its own values; not done here.
+    whole native volume, as in CycleMix's released code (data/mscmr.py). That code normalises a second time,
+    in training by the first slice it loads, in inference per crop; this is omitted here.
 
     Args:
         native: (D,H,W).
-        geometry: of the crop with its margin.
+        geometry: geometry of the crop including its margin.
         margin_px: pixels beyond each side of the crop.
 
     Returns:
@@ -218,7 +218,7 @@ def normalise(
 def _prepare_once(
     spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], files: _Files, grid: Grid, path: Path
 ) -> _Notes:
-    """Prepare a case unless an intact one from the same inputs is there; what the index says of it."""
+    """Prepare a case unless an intact one from the same inputs exists; returns its table entries."""
     inputs = _inputs_digest(spec, raw_dir, entry, files, grid)
     stored = stored_receipt(path)
     if stored is not None and stored.get("inputs") == inputs:
@@ -259,7 +259,7 @@ def _inputs_digest(
 def _row(
     case: PreparedCase, spec: DatasetSpec, native: np.ndarray, labels: Mapping[Kind, np.ndarray]
 ) -> dict[str, Any]:
-    """The case's line of the index; fractions are of the native volume's pixels."""
+    """The case's row of the index; fractions refer to the native volume's pixels."""
     scribble, marked = labels.get("scribble"), labels.get("scribble", labels.get("label"))
     kinds = {(True, True): "both", (True, False): "scribble", (False, True): "full", (False, False): "none"}
     dz, dy, dx = case.geometry.spacing_mm
@@ -284,7 +284,7 @@ def _row(
 
 
 def _check_other_parts(index: pd.DataFrame, output: Path) -> None:
-    """Refuse an image that another part of the data set holds too."""
+    """Refuse an image that is also in another part of the data set."""
     others = [path for path in sorted(output.parent.glob("index_*.csv")) if path != output]
     for path in others:
         other = read_index([path])
@@ -293,6 +293,6 @@ def _check_other_parts(index: pd.DataFrame, output: Path) -> None:
 
 
 def _slice_table(notes: list[_Notes]) -> pd.DataFrame:
-    """case, slice, background, classes...: fraction of the slice's pixels that the scribble labels."""
+    """Columns case, slice, background, classes...: labelled fraction of the slice's pixels."""
     tables = [pd.DataFrame({"case": n.row["case"], **n.slices}) for n in notes if n.slices]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["case", "slice"])

@@ -1,7 +1,7 @@
-"""Read untrusted files with bounded memory: streamed, and checked to the end.
+"""Read untrusted files with bounded memory: streamed, with checksums verified.
 
-No member of an archive is ever unpacked to disk, and nothing is allocated because a header says so: memory
-grows with the bytes that are there, up to ``LARGEST_BYTES``.
+Archive members are never unpacked to disk. Memory grows with the bytes actually read, up to
+``LARGEST_BYTES``, not with sizes declared in headers.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ import numpy as np
 GZIP_MAGIC = b"\x1f\x8b"
 
 LARGEST_BYTES = 2**31
-"""Uncompressed bytes of one volume that are read: a thousand slices of 512 x 512 pixels in double
+"""Limit of the uncompressed bytes of one volume: a thousand slices of 512 x 512 pixels in double
 precision."""
 
 SPARE_BYTES = 65536
-"""A volume may be followed by this much padding, which is checked and ignored."""
+"""Limit of trailing padding after a volume, which is ignored."""
 
 CHUNK_BYTES = 2**22
 
@@ -39,17 +39,17 @@ DAMAGED = (
     EOFError,
     ValueError,
     OverflowError,
-    RuntimeError,  # an encrypted member, or a compression that zipfile does not know
+    RuntimeError,  # an encrypted member, or a compression unknown to zipfile
     struct.error,
     zlib.error,
     lzma.LZMAError,
     zipfile.BadZipFile,
 )
-"""What the readers of the standard library raise on damaged files."""
+"""Exceptions of the standard library's readers for damaged files."""
 
 
 class DataError(ValueError):
-    """A file that cannot be used; the message names the file, what is wrong and what to do."""
+    """Invalid file; the message names the file, the problem and the remedy."""
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -59,22 +59,22 @@ def split_reference(reference: str) -> tuple[str, str]:
 
 
 def is_archive(path: str) -> bool:
-    """True for a zip; by its name where it is too damaged to tell."""
+    """True for a zip file; decided by name if it is too damaged to recognise."""
     return path.lower().endswith(".zip") or zipfile.is_zipfile(path)
 
 
 def read_start(where: str, size: int = 1024) -> bytes:
-    """The first ``size`` uncompressed bytes of a file or zip member, fewer where it is shorter.
+    """The first ``size`` uncompressed bytes of a file or zip member, or all if it is shorter.
 
     Raises:
-        DataError: absent, or damaged that early; names the file.
+        DataError: missing, or damaged there; names the file.
     """
     with _opened(where) as stream:
         return bytes(read_up_to(stream, size))
 
 
 def read_exactly(where: str, size: int) -> bytearray:
-    """The first ``size`` uncompressed bytes; what follows is read too, so that every checksum is compared.
+    """The first ``size`` uncompressed bytes; the rest is read too, so that all checksums are verified.
 
     Raises:
         DataError: damaged, shorter than ``size``, or longer by more than ``SPARE_BYTES``; names the file.
@@ -95,10 +95,10 @@ def read_exactly(where: str, size: int) -> bytearray:
 
 
 def check_stream(where: str) -> None:
-    """Compare the checksums of a file or zip member, up to ``LARGEST_BYTES`` of its uncompressed bytes.
+    """Verify the checksums of a file or zip member, up to ``LARGEST_BYTES`` of its uncompressed bytes.
 
     Raises:
-        DataError: damaged or cut off; names the file.
+        DataError: damaged or truncated; names the file.
     """
     with _opened(where) as stream:
         for _ in range(LARGEST_BYTES // CHUNK_BYTES):
@@ -107,14 +107,13 @@ def check_stream(where: str) -> None:
 
 
 def read_hdf5(path: Path, name: str) -> np.ndarray:
-    """An array of numbers of an HDF5 file, its own and wholly stored.
+    """A numeric array of an HDF5 file, not linked and completely stored.
 
-    HDF5 fills what was never written, or was lost, with zeros, which as a label is dense background; so
-    every chunk must be there.
+    HDF5 reads missing chunks as zeros, which in a label is background, so every chunk must exist.
 
     Raises:
-        DataError: the file is absent or damaged, has no such array, or the array is too large, incomplete,
-            linked from elsewhere or not of numbers; names file and array.
+        DataError: the file is missing or damaged, has no such array, or the array is too large, incomplete,
+            stored in another file or not numeric; names file and array.
     """
     where = f"{path}::{name}"
     if not path.is_file():
@@ -138,11 +137,7 @@ def read_hdf5(path: Path, name: str) -> np.ndarray:
 
 
 def check_size(size: int, where: str) -> None:
-    """Refuse what would not fit into memory.
-
-    Raises:
-        DataError: ``size`` bytes are more than ``LARGEST_BYTES``.
-    """
+    """Raise DataError for more than ``LARGEST_BYTES``."""
     if size > LARGEST_BYTES:
         raise DataError(
             f"{where}: its header promises {size / 1e9:.1f} GB, expected one volume of at most "
@@ -151,11 +146,7 @@ def check_size(size: int, where: str) -> None:
 
 
 def check_numbers(dtype: np.dtype, where: str) -> None:
-    """Refuse colours, complex values, texts: a voxel is one number.
-
-    Raises:
-        DataError: names ``where`` and the type.
-    """
+    """Raise DataError, naming ``where`` and the type, for colours, complex values or text."""
     if dtype.names or dtype.subdtype or dtype.kind not in "biuf":
         what = {"c": "complex values", "V": "colours or records (RGB)"}.get(dtype.kind, "no numbers")
         raise DataError(
@@ -181,7 +172,7 @@ def _check_stored(array: h5py.Dataset, where: str) -> None:
 
 @contextmanager
 def _opened(where: str) -> Iterator[IO[bytes]]:
-    """The uncompressed stream of a file or zip member; what is damaged is refused by name."""
+    """The uncompressed stream of a file or zip member; DataError, naming the file, if it is damaged."""
     path, member = split_reference(where)
     try:
         with ExitStack() as stack:
@@ -221,7 +212,7 @@ def _member(archive: zipfile.ZipFile, name: str, where: str) -> zipfile.ZipInfo:
 
 
 def read_up_to(stream: IO[bytes], size: int) -> bytearray:
-    """The next ``size`` bytes, fewer where the stream ends; memory grows with what comes."""
+    """The next ``size`` bytes, fewer at the end of the stream; read in chunks to bound memory."""
     content = bytearray()
     while len(content) < size:
         piece = stream.read(min(CHUNK_BYTES, size - len(content)))

@@ -1,4 +1,4 @@
-"""Read what the stages hand each other as JSON: receipts of downloads and ``folds.json``, checked first."""
+"""Read and check the JSON files that stages exchange: receipts of downloads and ``folds.json``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_receipt(path: Path) -> dict[str, Any]:
     """A ``raw_{part}.json``: part, files (path, bytes, sha256) and cases (case, subject, image, ...).
 
     Raises:
-        ConfigError: absent, cut off, not a receipt, or a case or file is listed twice; names the file.
+        ConfigError: missing, truncated, not a receipt, or a case or file is listed twice; names the file.
     """
     content = load_json(path, "run `download` for this part again")
     redo = "delete it and run `download` for this part again"
@@ -39,11 +39,11 @@ def read_receipt(path: Path) -> dict[str, Any]:
 
 
 def read_folds(path: Path) -> list[Fold]:
-    """The folds of a ``folds.json``; a list that is not there is empty.
+    """The folds of a ``folds.json``; missing lists are empty.
 
     Raises:
-        ConfigError: absent, cut off, not folds, or a subject stands in two lists of a fold (training subjects
-            and unpaired masks too); names file, fold and subjects.
+        ConfigError: missing, truncated, not folds, or a subject is in two lists of a fold (also in training
+            and unpaired masks); names file, fold and subjects.
     """
     content = load_json(path, "run `split` again")
     folds = content.get("folds") if isinstance(content, dict) else None
@@ -63,7 +63,7 @@ def read_folds(path: Path) -> list[Fold]:
         if twice := _twice([subject for subjects in lists.values() for subject in subjects]):
             places = [name for name in LISTS if twice[0] in lists[name]]
             raise ConfigError(
-                f"{path}: fold {number}: {', '.join(twice[:8])} stands twice (in {' and '.join(places)}), "
+                f"{path}: fold {number}: {', '.join(twice[:8])} is listed twice (in {' and '.join(places)}), "
                 "which would leak between training and test; correct the list or run `split` again"
             )
         made.append(lists)
@@ -74,7 +74,7 @@ def pick_fold(path: Path, fold: int) -> Fold:
     """One fold of a ``folds.json``.
 
     Raises:
-        ConfigError: as `read_folds`, or there is no such fold.
+        ConfigError: see `read_folds`, or the fold does not exist.
     """
     folds = read_folds(path)
     if not 0 <= fold < len(folds):
@@ -83,10 +83,10 @@ def pick_fold(path: Path, fold: int) -> Fold:
 
 
 def check_known(subjects: Collection[str], known: Collection[str], path: Path, where: str) -> None:
-    """Refuse subjects of a fold's list that no case belongs to: they would go missing in silence.
+    """Refuse subjects of a fold that have no case, as they would be silently missing.
 
     Raises:
-        ConfigError: names the subjects, the list and where they were looked for.
+        ConfigError: names the subjects, the list and ``where``.
     """
     unknown = sorted(set(subjects) - set(known))
     if unknown:
@@ -97,10 +97,10 @@ def check_known(subjects: Collection[str], known: Collection[str], path: Path, w
 
 
 def check_unchanged(raw_dir: Path, file: Mapping[str, Any]) -> None:
-    """A raw file must hold the bytes that its receipt tells.
+    """Compare a raw file with its receipt.
 
     Raises:
-        DataError: absent, or with other bytes.
+        DataError: missing, or changed.
     """
     path = raw_dir / file["path"]
     if path.is_file() and path.stat().st_size == file["bytes"]:

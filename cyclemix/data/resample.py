@@ -1,7 +1,7 @@
-"""In-plane resampling between the native grid and the training grid, exact to the half pixel.
+"""In-plane resampling from the native grid to the training grid.
 
-A prepared pixel i lies at native index ``origin + scale * i`` on each axis; the middle of the prepared square
-is the middle of the native slice. Every operation is a pair of small matrices, one an axis.
+Prepared pixel i is at native index ``origin + scale * i`` on each axis; the centres of the prepared square
+and the native slice coincide. Every operation is separable: one small matrix per axis.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def make_geometry(
     slice_axis: int = 3,
     margin_px: int = 0,
 ) -> Geometry:
-    """Geometry of a volume (D,H,W) with voxels (dz,dy,dx) mm on a grid, its crop wider by a margin."""
+    """Geometry of a volume (D,H,W) with voxels (dz,dy,dx) mm on a grid, its crop enlarged by a margin."""
     scale = grid.spacing_mm / spacing_mm[1], grid.spacing_mm / spacing_mm[2]
     last = grid.crop_px + 2 * margin_px - 1
     origin = tuple((n - 1) / 2 - s * last / 2 for n, s in zip(native_shape[1:], scale, strict=True))
@@ -31,15 +31,15 @@ def make_geometry(
 def image_to_grid(image: np.ndarray, geometry: Geometry, size: int) -> np.ndarray:
     """Linear interpolation with anti-aliasing: (D,H,W) -> (D,size,size) float32.
 
-    The kernel is a tent as wide as the coarser of both pixels, so shrinking averages instead of skipping.
-    Outside the image the nearest edge is repeated; ``outside`` tells where that is.
+    The kernel is a tent as wide as the larger of both pixels. Outside the image (see ``outside``) the nearest
+    edge is repeated.
     """
     rows, columns = (_tent(geometry, axis, size) for axis in (0, 1))
     return np.matmul(np.matmul(rows, image.astype(np.float32)), columns.T)
 
 
 def label_to_grid(label: np.ndarray, geometry: Geometry, size: int) -> np.ndarray:
-    """Nearest value: uint8 (D,H,W) -> (D,size,size); outside the image 255."""
+    """Nearest neighbour: uint8 (D,H,W) -> (D,size,size); 255 outside the image."""
     rows, columns = (_nearest(geometry, axis, size) for axis in (0, 1))
     out = label[:, np.clip(rows, 0, label.shape[1] - 1)][:, :, np.clip(columns, 0, label.shape[2] - 1)]
     out[:, outside(geometry, size)] = UNLABELLED
@@ -47,13 +47,13 @@ def label_to_grid(label: np.ndarray, geometry: Geometry, size: int) -> np.ndarra
 
 
 def scribble_to_grid(scribble: np.ndarray, geometry: Geometry, size: int) -> np.ndarray:
-    """Thin strokes: uint8 (D,H,W) -> (D,size,size); outside the image 255.
+    """Resampling that preserves thin strokes: uint8 (D,H,W) -> (D,size,size); 255 outside the image.
 
-    Picking the nearest value would break strokes one pixel wide. Here a prepared pixel takes the value that
-    covers most of its area, if that is at least ``min(1/2, 1 / (2 * scale))`` of it: half of what a one-pixel
-    stroke crossing it covers. A stroke of one native pixel therefore survives whole, one or two prepared
-    pixels wide; the edge of a broad one moves outwards by at most ``1/2 - 1/(2 * scale)`` prepared pixels; on
-    an equal grid nothing changes.
+    Nearest neighbour would interrupt strokes one pixel wide. Here a prepared pixel gets the value that covers
+    most of its area, if it covers at least ``min(1/2, 1 / (2 * scale))``, half of what a one-pixel stroke
+    covers. So a stroke one native pixel wide stays connected, one or two prepared pixels wide; the edge of a
+    wide stroke moves outwards by at most ``1/2 - 1/(2 * scale)`` prepared pixels; on an equal grid nothing
+    changes.
     """
     rows, columns = (_overlap(geometry, axis, size) for axis in (0, 1))
     best = np.zeros((len(scribble), size, size), np.float32)
@@ -70,7 +70,7 @@ def scribble_to_grid(scribble: np.ndarray, geometry: Geometry, size: int) -> np.
 
 
 def outside(geometry: Geometry, size: int) -> np.ndarray:
-    """(size,size) bool: centres of prepared pixels that lie outside the native slice."""
+    """(size,size) bool: prepared pixels with centres outside the native slice."""
     inside = []
     for axis in (0, 1):
         nearest = _nearest(geometry, axis, size)
@@ -87,7 +87,7 @@ def _nearest(geometry: Geometry, axis: int, size: int) -> np.ndarray:
 
 
 def _tent(geometry: Geometry, axis: int, size: int) -> np.ndarray:
-    """(size, n) weights of linear interpolation, widened where the prepared pixel is the coarser."""
+    """(size, n) weights of linear interpolation, widened if the prepared pixel is larger."""
     n = geometry.native_shape[1 + axis]
     at = np.clip(_positions(geometry, axis, size), 0, n - 1)
     width = max(1.0, geometry.scale_yx[axis])
@@ -96,7 +96,7 @@ def _tent(geometry: Geometry, axis: int, size: int) -> np.ndarray:
 
 
 def _overlap(geometry: Geometry, axis: int, size: int) -> np.ndarray:
-    """(size, n) fraction of a prepared pixel's extent that each native pixel covers."""
+    """(size, n) fraction of each prepared pixel's extent covered by each native pixel."""
     at, native = _positions(geometry, axis, size)[:, None], np.arange(geometry.native_shape[1 + axis])
     half = geometry.scale_yx[axis] / 2
     shared = np.minimum(at + half, native + 0.5) - np.maximum(at - half, native - 0.5)

@@ -1,6 +1,6 @@
 """The model of a data set's YAML file: files, label values, grid, official lists.
 
-A laboratory's own images need such a file and no code; the descriptions of the fields below are its manual.
+The descriptions of the fields below are the file's reference.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OfficialPart = Literal["train", "val", "masks", "test"]
 
 
 RESERVED_CLASSES = ("background", "unlabelled", "Avg")
-"""Names that mean something else in label tables and in the tables of scores."""
+"""Names with another meaning in label tables and in the tables of scores."""
 
 
 GridSetting = Annotated[
@@ -45,31 +45,29 @@ GridSetting = Annotated[
 class DatasetSpec(StrictModel):
     """A file of ``config/datasets``."""
 
-    label: str = Field(description="name of the data set (the file's own name)")
-    folder: str = Field(description="folder of the YAML file; relative paths start here")
+    label: str = Field(description="name of the data set (from the file name)")
+    folder: str = Field(description="folder of the YAML file; base of relative paths")
     title: str = Field(description="full name for tables and reports")
-    terms: str = Field(description="licence and citation duty, shown in the report")
+    terms: str = Field(description="licence and required citation, shown in the report")
     kind: Literal["files", "phantom"] = Field("files", description="files, or generated hearts")
     seed: int = Field(0, ge=0, description="seed of kind: phantom")
     source: str | None = Field(
-        None, description="data set whose files and prepared arrays this view shares; null = own"
+        None, description="data set whose files and prepared arrays this view uses; null = own"
     )
     merge: dict[OfficialPart, list[OfficialPart]] | None = Field(
-        None, description="views only: each list a union of the source's, e.g. train: [train, masks]"
+        None, description="views only: lists as unions of the source's, e.g. train: [train, masks]"
     )
-    upstream: list[Upstream] = Field(
-        default_factory=list, description="where the files are fetched; empty = root only"
-    )
+    upstream: list[Upstream] = Field(default_factory=list, description="download sources; empty = root only")
     root: str | None = Field(
         None,
-        description="folder that holds the files (absolute, ~ or relative to this YAML); null = fetch",
+        description="folder with the files (absolute, ~ or relative to this YAML); null = download",
     )
-    files: FilePatterns = Field(description="file patterns, below the download folder or root")
+    files: FilePatterns = Field(description="file patterns, relative to the download folder or root")
     root_files: RootPatterns | None = Field(
-        None, description="patterns below root where they differ from `files`"
+        None, description="patterns relative to root, if they differ from `files`"
     )
-    folders: dict[OfficialPart, str] = Field(default_factory=dict, description="what {part} stands for")
-    case: str = Field("{subject}", description="how a case is named: {subject}_{frame}, {subject}_DE")
+    folders: dict[OfficialPart, str] = Field(default_factory=dict, description="value of {part} per list")
+    case: str = Field("{subject}", description="case name: {subject}_{frame}, {subject}_DE")
     classes: list[str] = Field(min_length=1, description="structures; values after prepare: 1, 2, ...")
     table_order: list[str] = Field(
         default_factory=list, description="structures in the order of tables; empty = classes reversed"
@@ -78,24 +76,20 @@ class DatasetSpec(StrictModel):
         description="upstream value: a class, background or unlabelled; any other value is refused"
     )
     scribble_values: dict[int, str] = Field(
-        default_factory=dict, description="the same for scribbles; name the unlabelled value here"
+        default_factory=dict, description="the same for scribbles, including their unlabelled value"
     )
     slice_axis: Literal[1, 2, 3] = Field(
-        3, description="axis of the stored arrays along which the slices lie; 3 for nearly all files"
+        3, description="slice axis of the stored arrays; 3 for nearly all files"
     )
     label_geometry: dict[str, LabelGeometry] = Field(
         default_factory=dict,
-        description="by case, or `all`: whose header places its label and scribble, e.g. "
-        "case1: {use: image, reason: the export lost the orientation}; a case's own entry precedes `all`",
+        description="by case, or `all`: header with the geometry of label and scribble, e.g. "
+        "case1: {use: image, reason: the export lost the orientation}; a case's own entry overrides `all`",
     )
-    grid: GridSetting = Field(
-        description="in-plane grid that suits these images: numbers, or `auto` for one or both"
-    )
-    exclude: list[str] = Field(
-        default_factory=list, description="cases or subjects to leave out, whatever lies in the folder"
-    )
+    grid: GridSetting = Field(description="in-plane grid of these images: numbers, or `auto` for one or both")
+    exclude: list[str] = Field(default_factory=list, description="cases or subjects to leave out")
     subject_name: str | None = Field(
-        None, description="name of a subject that `official` gives as a number, e.g. patient{:03d}"
+        None, description="pattern of subject names given as numbers in `official`, e.g. patient{:03d}"
     )
     official: dict[OfficialPart, list[str]] = Field(
         default_factory=dict, description="official lists of subjects; empty = k-fold only"
@@ -103,23 +97,23 @@ class DatasetSpec(StrictModel):
     split_table: str | None = Field(
         None,
         description="CSV beside this file with columns subject, split (train, val, test or masks; empty = "
-        "left out) and perhaps group; instead of `official`",
+        "left out) and optionally group; instead of `official`",
     )
     scribbled_parts: list[str] | None = Field(
-        None, description="lists whose subjects have scribbles; null = all where files.scribble is given"
+        None, description="lists whose subjects have scribbles; null = all if files.scribble is given"
     )
     dense_parts: list[str] | None = Field(
-        None, description="lists whose subjects have dense labels; null = all where files.label is given"
+        None, description="lists whose subjects have dense labels; null = all if files.label is given"
     )
     same_person: list[list[str]] = Field(
         default_factory=list,
-        description="subjects that are one scan under several names; folds keep them together",
+        description="groups of subjects that are the same person; they stay in the same list of a fold",
     )
     group_table: str | None = Field(
-        None, description="TSV: first column the subject, column `group` its pathology"
+        None, description="TSV: subject in the first column, pathology in the column `group`"
     )
     cardiac_frames: CardiacFrames | None = Field(
-        None, description="names of ED and ES, for the ejection fraction"
+        None, description="names of the ED and ES frames, for the ejection fraction"
     )
 
     @model_validator(mode="before")
@@ -158,7 +152,7 @@ class DatasetSpec(StrictModel):
         return self
 
     def _check_classes(self) -> None:
-        """Names of structures become columns, rows and file names."""
+        """Class names are used as columns, rows and file names."""
         wrong = [name for name in self.classes if name in RESERVED_CLASSES or "/" in name or not name.strip()]
         twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
         if wrong or twice:
@@ -179,12 +173,12 @@ class DatasetSpec(StrictModel):
 
     @property
     def data_label(self) -> str:
-        """Whose folder under ``results/data`` holds raw and prepared files."""
+        """Name of the folder under ``results/data`` with raw and prepared files."""
         return self.source or self.label
 
     @property
     def structures(self) -> list[str]:
-        """Structures in the order of tables."""
+        """Structures in table order."""
         return list(self.table_order) or list(reversed(self.classes))
 
     @property
@@ -204,26 +198,26 @@ class DatasetSpec(StrictModel):
 
     @property
     def subjects(self) -> list[str]:
-        """Every subject of the official lists, sorted; empty where there are none."""
+        """All subjects of the official lists, sorted; empty without lists."""
         return sorted(s for members in self.official.values() for s in members)
 
     def part_of(self, subject: str) -> str | None:
-        """The official list that names ``subject``, None if none does; ``all`` where there are no lists."""
+        """The official list with ``subject``, else None; ``all`` for a data set without lists."""
         if not self.official:
             return "all"
         return next((part for part, members in self.official.items() if subject in members), None)
 
     def path(self, name: str) -> Path:
-        """``name`` as a path; relative ones start at the YAML file's folder."""
+        """``name`` as an absolute path; relative ones refer to the YAML file's folder."""
         return (Path(self.folder) / Path(name).expanduser()).resolve()
 
     def person(self, subject: str) -> str:
-        """One name for all subjects that are the same person's scan."""
+        """Common name of all subjects that are the same person."""
         return next((names[0] for names in self.same_person if subject in names), subject)
 
     @cached_property
     def groups(self) -> dict[str, str]:
-        """Pathology group by subject; empty where the data set names none."""
+        """Pathology group by subject; empty if there is no table."""
         if self.group_table is not None:
             rows = read_table(self.path(self.group_table), ("group",), "group_table")
             first = next(iter(rows[0]))
@@ -234,7 +228,7 @@ class DatasetSpec(StrictModel):
         return {}
 
     def header_wrong(self, case: str) -> str | None:
-        """Why the headers of a case's label and scribble are not used, None where they are."""
+        """Why the headers of a case's label and scribble are not used; None if they are."""
         setting = self.label_geometry.get(case) or self.label_geometry.get("all")
         return setting.reason if setting is not None and setting.use == "image" else None
 
@@ -247,10 +241,10 @@ class DatasetSpec(StrictModel):
 
 
 def read_table(path: Path, columns: tuple[str, ...], key: str) -> list[dict[str, str]]:
-    """Rows of a table with a header line; comma, semicolon or tab, as spreadsheets export it.
+    """Rows of a table with a header line, separated by comma, semicolon or tab.
 
     Raises:
-        ConfigError: no such file, no rows, or a column is not there; names the file and ``key``.
+        ConfigError: missing file, rows or column; names the file and ``key``.
     """
     if not path.is_file():
         raise ConfigError(f"{path}: no such table ({key}); correct the path, relative to the YAML file")

@@ -1,4 +1,4 @@
-"""The blocks inside a data set's YAML file: patterns, grid, frames, geometry of labels."""
+"""Blocks of a data set's YAML file: patterns, grid, frames, geometry of labels."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Kind = Literal["image", "label", "scribble"]
 
 
 class AutoGrid(StrictModel):
-    """A grid of which at least one number is derived from the images (`cyclemix.data.autogrid`)."""
+    """A grid with at least one number derived from the images (`cyclemix.data.autogrid`)."""
 
     spacing_mm: float | Literal["auto"] = Field(
         "auto", description="in-plane pixel size in mm; auto = the median of the images'"
     )
     crop_px: int | Literal["auto"] = Field(
         "auto",
-        description="side of the centred square crop, pixels; auto = covers all that is labelled",
+        description="side of the centred square crop, pixels; auto = contains all labels",
     )
 
     @model_validator(mode="after")
@@ -42,33 +42,33 @@ def _grid_kind(value: Any) -> str:
 
 
 class FilePatterns(StrictModel):
-    """Where a case's files lie.
+    """Paths of a case's files.
 
-    Placeholders: {case}, {subject}, {frame}, {view} (a frame whose name may hold underscores), {part} (the
+    Placeholders: {case}, {subject}, {frame}, {view} (a frame whose name may contain underscores), {part} (the
     part's folder), {folder} (any folders in between).
-    NIfTI (.nii, .nii.gz), MetaImage (.mha, .mhd) and NRRD (.nrrd, .nhdr) are recognised by the ending;
-    ``archive.zip::member`` reads a member of a zip, ``volume.h5::name`` an array of an HDF5 file.
+    NIfTI (.nii, .nii.gz), MetaImage (.mha, .mhd) and NRRD (.nrrd, .nhdr) are recognised by their extension;
+    ``archive.zip::member`` is a member of a zip, ``volume.h5::name`` an array of an HDF5 file.
     """
 
     image: str = Field(description="the image, e.g. images/{case}.nii.gz")
     label: str | None = Field(None, description="the dense label, e.g. labels/{case}_gt.nii.gz; null = none")
     scribble: str | None = Field(None, description="the scribble, e.g. labels/{case}_scr.nii.gz; null = none")
-    geometry: Kind = Field("image", description="whose NIfTI header holds the geometry of an HDF5 image")
+    geometry: Kind = Field("image", description="file whose NIfTI header has the geometry of an HDF5 image")
 
 
 class RootPatterns(StrictModel):
-    """Other places of the files inside ``root``; null = not there, taken from upstream."""
+    """Paths of the files in ``root`` if they differ from `files`; null = taken from upstream."""
 
-    image: str = Field(description="the image, below root")
-    label: str | None = Field(None, description="the dense label, below root")
-    scribble: str | None = Field(None, description="the scribble, below root")
+    image: str = Field(description="the image, relative to root")
+    label: str | None = Field(None, description="the dense label, relative to root")
+    scribble: str | None = Field(None, description="the scribble, relative to root")
 
 
 class Upstream(StrictModel):
-    """One place on the web."""
+    """One download source."""
 
     url: str = Field(description="base address, https; a file is url + path")
-    manifest: str = Field(description="TSV (path, bytes, sha256), beside this file or relative to it")
+    manifest: str = Field(description="TSV (path, bytes, sha256), relative to this file")
 
     @field_validator("url")
     @classmethod
@@ -82,20 +82,20 @@ class Upstream(StrictModel):
 
 
 class CardiacFrames(StrictModel):
-    """Which frame is end-diastole and which end-systole."""
+    """End-diastolic and end-systolic frames."""
 
     ED: str = Field(description="end-diastolic frame")
     ES: str | None = Field(None, description="end-systolic frame; null = the subject's other frame")
     exceptions: dict[str, str] = Field(
-        default_factory=dict, description="subject: its end-diastolic frame, where it is another one"
+        default_factory=dict, description="subject: its end-diastolic frame, if it differs from ED"
     )
 
 
 class LabelGeometry(StrictModel):
-    """Which header places a case's label and scribble."""
+    """Header that defines the geometry of a case's label and scribble."""
 
     use: Literal["header", "image"] = Field(
-        description="header: their own; image: the image's, whatever their own says. Shape and voxel sizes "
-        "must agree with the image's either way"
+        description="header: their own; image: the image's. Shape and voxel sizes must equal the image's in "
+        "either case"
     )
-    reason: str = Field(min_length=1, description="why, one sentence; logs and `cyclemix check` repeat it")
+    reason: str = Field(min_length=1, description="reason, one sentence, shown in logs and `cyclemix check`")

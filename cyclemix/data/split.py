@@ -1,4 +1,4 @@
-"""Stage ``split``: which subjects train, select and test in each fold; written to ``folds.json``."""
+"""Stage ``split``: subjects for training, validation and test per fold, written to ``folds.json``."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from cyclemix.files.atomic import write_text
 logger = logging.getLogger(__name__)
 
 VALIDATION_FRACTION = 0.15
-"""Part of the densely labelled subjects outside the test fold that selects the model in k-fold."""
+"""Fraction of the densely labelled subjects outside the test fold used for validation in k-fold."""
 
 Fold = dict[str, list[str]]
 LISTS = ("train", "val", "test", "masks")
 SEPARATE = (("train", "val"), ("train", "test"), ("val", "test"), ("masks", "val"), ("masks", "test"))
-"""Lists that no person may straddle; training subjects and unpaired masks may share one."""
+"""Pairs of lists that may not share a person; training subjects and unpaired masks may."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Subjects that must stay together (usually one) and which labels they have."""
+    """Subjects that must stay together (usually one), and their labels."""
 
     subjects: tuple[str, ...]
     group: str
@@ -43,16 +43,16 @@ class Person:
 def run(dataset_file: Path, protocol: Protocol, index: Path | None, output: Path) -> None:
     """Write ``folds.json``: ``{"dataset", "protocol", "folds": [{"train", "val", "test", "masks"}]}``.
 
-    Every list holds subjects; every subject of the data set stands in exactly one list of each fold.
+    Every subject of the data set is in exactly one list of each fold.
 
     Args:
         dataset_file: ``config/datasets/<label>.yaml``.
         protocol: official lists or k-fold.
-        index: ``index_all.csv``; names subjects and groups where the data set has no official lists.
+        index: ``index_all.csv``, source of subjects and groups for data sets without official lists.
         output: the file to write.
 
     Raises:
-        ConfigError: no lists, too few subjects, or a person on both sides of a fold.
+        ConfigError: no lists, too few subjects, or a person in two lists of a fold.
     """
     spec = load_dataset(dataset_file)
     if protocol.kind == "official":
@@ -60,7 +60,7 @@ def run(dataset_file: Path, protocol: Protocol, index: Path | None, output: Path
         settings: dict[str, Any] = {"kind": "official"}
     else:
         persons = _persons(spec, index)
-        # Official lists say who is scribbled; without them a study takes cases as they come.
+        # Official lists define who is scribbled; without them labels vary by case.
         folds = kfold(persons, protocol.folds, protocol.seed, spec.label, mixed=not spec.official)
         settings = {"kind": "kfold", "folds": protocol.folds, "seed": protocol.seed}
     for number, fold in enumerate(folds):
@@ -75,7 +75,7 @@ def official_fold(spec: DatasetSpec) -> Fold:
     """The data set's own lists.
 
     Raises:
-        ConfigError: it has none, or none to train or to select on.
+        ConfigError: no training or no validation list.
     """
     missing = [part for part in ("train", "val") if not spec.official.get(part)]
     if missing:
@@ -87,15 +87,15 @@ def official_fold(spec: DatasetSpec) -> Fold:
 
 
 def kfold(persons: Sequence[Person], folds: int, seed: int, label: str, mixed: bool = False) -> list[Fold]:
-    """Stratified k-fold by person.
+    """Stratified k-fold cross-validation by person.
 
-    Densely labelled persons rotate through the test folds, each group dealt out evenly. Of the others in the
-    fold some are drawn for validation, again evenly by group. Persons without dense labels always train.
-    Where the data set has scribbles, a person without any cannot train and validates instead; if ``mixed``,
-    such persons are only drawn for validation first, and those left over train on their dense labels.
+    Densely labelled persons rotate through the test folds, stratified by group. A fraction of the remaining
+    ones, again stratified, is drawn for validation. Persons without dense labels are always in training. If
+    the data set has scribbles, persons without scribbles are not in training but in validation; with
+    ``mixed``, they are drawn for validation first, and the rest are trained on their dense labels.
 
     Raises:
-        ConfigError: fewer densely labelled persons than folds, or nobody left to train or select on.
+        ConfigError: fewer densely labelled persons than folds, or an empty training or validation list.
     """
     rotating = [person for person in persons if person.dense]
     if len(rotating) < folds:
@@ -123,11 +123,7 @@ def kfold(persons: Sequence[Person], folds: int, seed: int, label: str, mixed: b
 
 
 def check_disjoint(fold: Fold, spec: DatasetSpec, where: str) -> None:
-    """Refuse a subject in two lists, and a person both in training and in selection or test.
-
-    Raises:
-        ConfigError: names the fold and the subjects.
-    """
+    """Raise ConfigError, naming fold and subjects, for a subject or a person in two separate lists."""
     lists = {name: set(fold[name]) for name in LISTS}
     for i, first in enumerate(LISTS):
         for second in LISTS[i + 1 :]:
@@ -142,7 +138,7 @@ def check_disjoint(fold: Fold, spec: DatasetSpec, where: str) -> None:
 
 
 def _persons(spec: DatasetSpec, index: Path | None) -> list[Person]:
-    """Everybody in the data set, in the order of names: from the official lists, else from the index."""
+    """All persons of the data set, sorted by name, from the official lists or else from the index."""
     subjects: dict[str, tuple[bool, bool]] = {}
     groups = dict(spec.groups)
     if spec.official:
@@ -155,7 +151,7 @@ def _persons(spec: DatasetSpec, index: Path | None) -> list[Person]:
 
         for row in read_index([index]).itertuples():
             name, labels = str(row.subject), str(row.supervision)
-            dense, scribbled = subjects.get(name, (True, True))  # a subject has what all its cases have
+            dense, scribbled = subjects.get(name, (True, True))  # labels that all cases of a subject have
             subjects[name] = (
                 dense and labels in ("full", "both"),
                 scribbled and labels in ("scribble", "both"),
@@ -176,7 +172,7 @@ def _persons(spec: DatasetSpec, index: Path | None) -> list[Person]:
 
 
 def _deal(persons: Iterable[Person], hands: int, rng: np.random.Generator) -> list[list[Person]]:
-    """Shuffle within groups and deal round-robin, one group after the other: hands differ by at most one."""
+    """Shuffle within groups and deal round-robin, group by group; sizes differ by at most one."""
     groups: dict[str, list[Person]] = defaultdict(list)
     for person in persons:
         groups[person.group].append(person)

@@ -1,7 +1,7 @@
-"""Prepared cases on disk: one compressed ``.npz`` a case, written whole or not at all.
+"""Prepared cases on disk: one compressed ``.npz`` per case, written atomically.
 
-The image is stored as float16 (a z-score inside +-16 keeps 1/64), rounded to 1/64 of a standard
-deviation so that it compresses; that is far below the noise of any scan.
+The image is stored as float16, rounded to 1/64 of a standard deviation (exact for z-scores within +-16) so
+that it compresses; the rounding is far below the noise of any scan.
 """
 
 from __future__ import annotations
@@ -27,25 +27,24 @@ logger = logging.getLogger(__name__)
 
 FORMAT = "cyclemix-case-2"
 IMAGE_STEP = 1.0 / 64.0
-"""Grey levels are rounded to this many standard deviations before compression."""
+"""Rounding of intensities before compression, in standard deviations."""
 
 VERSION = 2
-"""Raise it when prepared arrays change: stored ones are then made again."""
+"""Preprocessing version; increase it when prepared arrays change, so that stored ones are prepared again."""
 
 
 CLIP_PERCENT = (0.5, 99.5)
-"""Grey values outside these percentiles of the crop are clipped before mean and deviation are taken
-(``preparation: default``)."""
+"""Percentiles of the crop to which intensities are clipped before the z-score (``preparation: default``)."""
 
 REDO = "delete it and run `prepare` again"
 
 HEADER_BYTES = 4096
-"""More than the header of an array's file holds."""
+"""Upper bound of the size of an npy header."""
 
 MEMBERS = ("meta", "image", "scribble", "label")
 
 OPTIONAL = {"scribble", "label"}
-"""Arrays that a case may lack."""
+"""Optional arrays of a case."""
 
 TEXT_COLUMNS = dict.fromkeys(
     ("case", "subject", "person", "frame", "group", "supervision", "image_digest"), str
@@ -54,7 +53,7 @@ TEXT_COLUMNS = dict.fromkeys(
 
 @dataclass(frozen=True)
 class Geometry:
-    """All that brings a prediction home: native index = ``origin_yx`` + ``scale_yx`` * prepared index."""
+    """Mapping to the native grid: native index = ``origin_yx`` + ``scale_yx`` * prepared index."""
 
     native_shape: tuple[int, int, int]
     """(D,H,W) of the upstream volume."""
@@ -63,11 +62,11 @@ class Geometry:
     origin_yx: tuple[float, float]
     """Native (row, column), as floats, of the centre of prepared pixel (0,0)."""
     scale_yx: tuple[float, float]
-    """Native pixels a prepared pixel along (rows, columns)."""
+    """Native pixels per prepared pixel along (rows, columns)."""
     header: bytes
     """NIfTI-1 header block (348 bytes) of the upstream image."""
     slice_axis: int = 3
-    """Axis of the stored upstream array along which the slices lie."""
+    """Slice axis of the stored upstream array, 1 to 3."""
 
 
 @dataclass(frozen=True)
@@ -79,23 +78,23 @@ class PreparedCase:
     frame: str
     group: str
     image: np.ndarray
-    """float32, z-scored by volume; 0 where the upstream image does not reach."""
+    """float32, z-scored per volume; 0 outside the upstream image."""
     scribble: np.ndarray | None
-    """uint8 class values, 255 = unlabelled or outside the image; None where there are no scribbles."""
+    """uint8 class values, 255 = unlabelled or outside the image; None without scribbles."""
     label: np.ndarray | None
-    """uint8 dense class values, 255 = outside the image; None where there are no dense labels."""
+    """uint8 dense class values, 255 = outside the image; None without dense labels."""
     geometry: Geometry
     margin_px: int = 0
     """Pixels of the arrays beyond each side of the training crop, for rotations before the crop."""
 
 
 def save_case(path: Path, case: PreparedCase, receipt: Mapping[str, Any] | None = None) -> None:
-    """Write ``case`` atomically: under its final name the file is whole or absent.
+    """Write ``case`` atomically.
 
     Args:
-        path: the ``.npz`` to write; its folder is made.
+        path: the ``.npz`` to write; its folder is created.
         case: arrays of equal shape (D,H,W).
-        receipt: JSON-able notes on how the case was made, given back by ``stored_receipt``.
+        receipt: JSON-serialisable provenance of the case, returned by ``stored_receipt``.
     """
     meta: dict[str, Any] = {
         "format": FORMAT,
@@ -120,10 +119,10 @@ def save_case(path: Path, case: PreparedCase, receipt: Mapping[str, Any] | None 
 
 
 def load_case(path: Path, with_margin: bool = False) -> PreparedCase:
-    """Read a prepared case; zip checksums guard every array.
+    """Read a prepared case, verifying the zip checksums.
 
     Args:
-        with_margin: the arrays as stored; else the training crop, with its geometry.
+        with_margin: return the arrays with their margin; else the training crop, with its geometry.
 
     Raises:
         ValueError: the file is missing, truncated, damaged or not a prepared case; names the file.
@@ -159,19 +158,19 @@ def load_case(path: Path, with_margin: bool = False) -> PreparedCase:
 
 
 def load_mask(path: Path) -> np.ndarray:
-    """The dense label (D,H,W) of a prepared case, uint8, 255 = outside the image; its image stays unread.
+    """The dense label (D,H,W) of a prepared case, uint8, 255 = outside the image; the image is not read.
 
     Raises:
-        ValueError: as `load_case`, or the case has no dense label.
+        ValueError: as for `load_case`, or the case has no dense label.
     """
     meta, arrays = _read(path, ("label",))
     if "label" not in arrays:
-        raise ValueError(f"{path}: expected a dense label to lend as unpaired mask, found none")
+        raise ValueError(f"{path}: expected a dense label for use as unpaired mask, found none")
     return _central(arrays["label"], int(meta.get("margin_px", 0)))
 
 
 def _without_margin(case: PreparedCase) -> PreparedCase:
-    """The training crop alone, with its own geometry."""
+    """The training crop, with its geometry."""
     margin, geometry = case.margin_px, case.geometry
     if not margin:
         return case
@@ -195,7 +194,7 @@ def _central(array: np.ndarray, margin: int) -> np.ndarray:
 
 
 def stored_receipt(path: Path) -> dict[str, Any] | None:
-    """The receipt inside an intact prepared case; None where the file is missing or damaged."""
+    """The receipt of an intact prepared case; None if the file is missing or damaged."""
     if not path.is_file():
         return None
     try:
@@ -235,7 +234,7 @@ def read_index(paths: Sequence[Path]) -> pd.DataFrame:
 
 
 def check_duplicates(index: pd.DataFrame, where: str) -> None:
-    """Refuse one image under two persons: it would stand in training and test at once.
+    """Refuse an image that belongs to two persons, as it could be in both training and test.
 
     Raises:
         ValueError: names ``where`` (the index files) and the cases.
@@ -265,7 +264,7 @@ def _read(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, n
     if not isinstance(meta, dict) or meta.get("format") != FORMAT or (set(names) - OPTIONAL) - set(arrays):
         raise ValueError(f"{path}: not a prepared case of this version (expected format {FORMAT}); {REDO}")
     if lost := set(names) & set(meta["arrays"]) - set(arrays):
-        # A damaged directory of the archive can lose a member, and a case without labels is no error.
+        # A damaged archive directory can lose a member; without this check it would be a case without labels.
         raise ValueError(f"{path}: damaged, its {', '.join(sorted(lost))} is lost; {REDO}")
     shapes = {name: array.shape for name, array in arrays.items()}
     if len(set(shapes.values())) > 1 or any(len(shape) != 3 for shape in shapes.values()):
@@ -274,9 +273,9 @@ def _read(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, n
 
 
 def _array(stored: zipfile.ZipFile, name: str) -> np.ndarray:
-    """An array of the archive, its checksum compared; memory grows with what is there, not the promise."""
+    """An array of the archive, checksum verified; memory is bounded by the actual size, not the header's."""
     with stored.open(f"{name}.npy") as stream:
-        content = read_up_to(stream, LARGEST_BYTES)  # to the end, so that the checksum is compared first
+        content = read_up_to(stream, LARGEST_BYTES)  # to the end, so that the checksum is verified
     start = io.BytesIO(content[:HEADER_BYTES])
     version = np.lib.format.read_magic(start)
     if version != (1, 0):
@@ -289,6 +288,6 @@ def _array(stored: zipfile.ZipFile, name: str) -> np.ndarray:
 
 
 def move_slices(array: np.ndarray, slice_axis: int, back: bool = False) -> np.ndarray:
-    """Stored axes (third, second, first, ...) -> (D,H,W, ...), or back; a view."""
+    """Stored axes (third, second, first, ...) to (D,H,W, ...), or back; a view."""
     ends = (3 - slice_axis, 0)
     return np.moveaxis(array, *(ends[::-1] if back else ends))

@@ -1,4 +1,4 @@
-"""Random orders of subjects that hold their groups in proportion."""
+"""Random orders of subjects, stratified by group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 def interleave(items: Iterable[Item], group: Callable[[Item], str], rng: np.random.Generator) -> list[Item]:
-    """Shuffle so that every prefix holds the groups in about their proportions."""
+    """Shuffle such that the groups have about their overall proportions in every prefix."""
     groups: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         groups[group(item)].append(item)
@@ -26,16 +26,16 @@ def interleave(items: Iterable[Item], group: Callable[[Item], str], rng: np.rand
 
 
 def first_subjects(cases: pd.DataFrame, count: int, seed: int, where: str) -> list[str]:
-    """The first ``count`` subjects of a random order, the same whatever ``count`` is.
+    """The first ``count`` subjects of a random order that does not depend on ``count``.
 
     Args:
-        cases: columns subject and group, one row or more a subject.
-        count: subjects wanted.
-        seed: of the order.
-        where: opens the message.
+        cases: columns subject and group, one or more rows per subject.
+        count: number of subjects.
+        seed: seed of the order.
+        where: prefix of the message.
 
     Raises:
-        ValueError: fewer subjects than wanted.
+        ValueError: fewer than ``count`` subjects.
     """
     groups = dict(sorted(zip(cases["subject"].astype(str), cases["group"].astype(str), strict=True)))
     if count > len(groups):

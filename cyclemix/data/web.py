@@ -1,4 +1,4 @@
-"""One file from the web: no way over plain http unless it was asked for, no more bytes than were promised."""
+"""Download of one file: no redirect from https to http, and a limit on its size."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import requests
 from cyclemix.files.urls import without_password
 
 TIMEOUT_SECONDS = 60
-"""For a connection, and between two arrivals of data."""
+"""Timeout of a connection, and between two chunks of data."""
 
 MOST_REDIRECTS = 5
 CHUNK = 1 << 18
 
 
 class Wrong(Exception):
-    """What came is not what the manifest says; ``final`` where another try cannot help."""
+    """A download that differs from the manifest; ``final`` if a retry cannot help."""
 
     def __init__(self, message: str, final: bool = False) -> None:
         super().__init__(message)
@@ -25,22 +25,22 @@ class Wrong(Exception):
 
 
 def fetch(url: str, path: Path, most_bytes: int) -> None:
-    """Write what an address answers; its content is for the caller to verify.
+    """Download a file; the caller verifies its content.
 
-    Redirects are followed one by one: from https to https alone, from the plain http of a mirror to either.
+    Redirects are followed one by one: from https only to https, from the plain http of a mirror to either.
 
     Args:
         url: http or https.
         path: the file to write.
-        most_bytes: reading ends with a refusal beyond them, whatever length the server declares.
+        most_bytes: limit of the size, independent of the declared length.
 
     Raises:
-        Wrong: too many bytes or redirects, or a redirect to another kind of address.
-        requests.RequestException: of the network, or a status that is not success.
+        Wrong: too many bytes or redirects, or a redirect to another scheme.
+        requests.RequestException: network error, or an error status.
     """
     kinds = ("https",) if urlsplit(url).scheme == "https" else ("https", "http")
     for _ in range(MOST_REDIRECTS + 1):
-        # identity: a transparent gzip of the server's would be unpacked and then miss the manifest's hash
+        # identity: requests would unpack a transparent gzip, whose content may not match the manifest's hash
         headers = {"Accept-Encoding": "identity"}
         with requests.get(
             url, stream=True, timeout=TIMEOUT_SECONDS, headers=headers, allow_redirects=False
@@ -56,7 +56,7 @@ def fetch(url: str, path: Path, most_bytes: int) -> None:
                 final=True,
             )
         url = target
-    raise Wrong(f"{_shown(url)} is the end of {MOST_REDIRECTS} redirects and redirects again", final=True)
+    raise Wrong(f"{_shown(url)}: more than {MOST_REDIRECTS} redirects", final=True)
 
 
 def _write(response: requests.Response, path: Path, most_bytes: int) -> None:

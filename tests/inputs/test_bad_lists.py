@@ -179,7 +179,7 @@ CASES: dict[str, tuple[Action, str]] = {
     ),
     "manifest without the image's row, others there": (
         manifest(*WHOLE[1:], line("images/a0")),
-        r"own: the manifests list labels/a1\.nii\.gz, but no image of it; add the image's line or take this",
+        r"own: the manifests list labels/a1\.nii\.gz, but no image of it; add the image's line or remove",
     ),
     "manifest without the label's row": (
         manifest(WHOLE[0], WHOLE[2]),
@@ -231,11 +231,11 @@ CASES: dict[str, tuple[Action, str]] = {
     ),
     "folds.json with overlap": (
         folds([FOLD, {**FOLD, "test": ["a1"]}]),
-        r"folds\.json: fold 1: a1 stands twice \(in train and test\), which would leak .*; correct the list",
+        r"folds\.json: fold 1: a1 is listed twice \(in train and test\), which would leak .*; correct the",
     ),
     "subject twice in one list of folds.json": (
         folds([{**FOLD, "train": ["a1", "a1"]}]),
-        r"folds\.json: fold 0: a1 stands twice \(in train\)",
+        r"folds\.json: fold 0: a1 is listed twice \(in train\)",
     ),
     "truncated folds.json": (
         folds('{"folds": [{"train": ["a1"'),

@@ -229,7 +229,7 @@ CASES: dict[str, tuple[str, Damage, str]] = {
     "dense label without any structure": (
         "labels",
         voxels(np.zeros_like),
-        r"dense label without any structure; correct it or take the case away",
+        r"dense label without any structure; correct it or remove the case",
     ),
     "0 mm voxels": (
         "images",

@@ -1,1 +1,1 @@
-"""A generated data set: simulated hearts with scribbles."""
+"""A synthetic data set: simulated hearts with scribbles."""

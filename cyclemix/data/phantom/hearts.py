@@ -1,7 +1,4 @@
-"""Anatomy of the generated hearts: drawn in millimetres from a random stream, rendered slice by slice.
-
-The phantom's files and their layout are ``phantom.py``'s; nothing here knows of noise, scribbles or NIfTI.
-"""
+"""Anatomy of the synthetic hearts: random parameters in millimetres, rendered slice by slice."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ RV, MYO, LV = 1, 2, 3
 ED_FRAME = "frame01"
 
 HEART_MM = 46.0
-"""Distractors stay out of this radius (plus their own) around the heart's middle."""
+"""Radius around the heart's centre without distractors."""
 
 LOOK_ALIKES = (("lv", 7.0, 17.0), ("rv", 0.0, 18.0), ("lv", 0.0, 14.0), ("myo", 0.0, 18.0), ("lv", 5.0, 12.0))
 """Tissue, width of the dark wall around it in mm (0 = none), radius in mm."""
@@ -30,33 +27,33 @@ class Plane:
     x: np.ndarray
 
     def polar(self, centre: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-        """Distance in mm and angle of every pixel seen from ``centre`` (y, x)."""
+        """Distance in mm and angle of every pixel from ``centre`` (y, x)."""
         dy, dx = self.y - centre[0], self.x - centre[1]
         return np.hypot(dy, dx), np.arctan2(dy, dx)
 
 
 @dataclass(frozen=True)
 class Wobble:
-    """A smooth closed outline: radius factor 1 + sum of a few harmonics."""
+    """A smooth closed outline: radius factor 1 + sum of harmonics."""
 
     amplitudes: np.ndarray
     phases: np.ndarray
 
     @classmethod
     def draw(cls, rng: np.random.Generator, size: float) -> Wobble:
-        """Harmonics 2..5, amplitudes falling, ``size`` the first one's standard deviation."""
+        """Harmonics 2..5 with decreasing amplitudes; ``size`` is the standard deviation of the first."""
         return cls(rng.normal(0, size, 4) / np.arange(1, 5), rng.uniform(0, 2 * np.pi, 4))
 
     def at(self, angle: np.ndarray) -> np.ndarray:
         """Radius factor by angle."""
-        turns = np.linspace(-np.pi, np.pi, 721)  # from a table: 5 times as fast, the same to 1e-5
+        turns = np.linspace(-np.pi, np.pi, 721)  # interpolated from a table: 5 times as fast, equal to 1e-5
         waves = self.amplitudes[:, None] * np.cos(np.arange(2, 6)[:, None] * turns + self.phases[:, None])
         return 1.0 + np.interp(angle, turns, waves.sum(axis=0))
 
 
 @dataclass(frozen=True)
 class LookAlike:
-    """A tube through the slices with the grey level of a structure; a ring has a dark wall, as the LV has."""
+    """A distractor: a tube through the slices with a structure's intensity, possibly with a dark wall."""
 
     centre: tuple[float, float]
     radii: tuple[float, float]
@@ -69,7 +66,7 @@ class LookAlike:
 
 @dataclass(frozen=True)
 class Subject:
-    """Everything that one heart's two frames share; lengths in mm."""
+    """Parameters shared by both frames of a heart; lengths in mm."""
 
     spacing: tuple[float, float, float]
     shape: tuple[int, int, int]
@@ -105,7 +102,7 @@ def draw_subject(rng: np.random.Generator) -> Subject:
         "lung": rng.uniform(0.05, 0.12),
     }
     chest = rng.uniform(84, 94), rng.uniform(104, 120)
-    septum = rng.uniform(-0.5, 0.5) + np.pi  # the RV lies on the image's left
+    septum = rng.uniform(-0.5, 0.5) + np.pi  # RV on the left of the image
     return Subject(
         spacing=(round(thickness, 2), pixel, pixel),
         shape=shape,
@@ -127,7 +124,7 @@ def draw_subject(rng: np.random.Generator) -> Subject:
 def _draw_look_alikes(
     rng: np.random.Generator, heart: tuple[float, float], chest: tuple[float, float]
 ) -> list[LookAlike]:
-    """Tubes inside the chest, of the heart's greys and sizes, clear of it and of its background stroke."""
+    """Tubes in the chest with the heart's intensities and sizes, away from it and its background stroke."""
     found: list[LookAlike] = []
     for tissue, ring, size in LOOK_ALIKES:
         for _ in range(300):
@@ -145,7 +142,7 @@ def _draw_look_alikes(
 
 
 def render_label(subject: Subject, plane: Plane, level: float, systole: bool) -> np.ndarray:
-    """Dense label (H,W) of one slice; ``level`` runs from 0 (base) to 1 (apex)."""
+    """Dense label (H,W) of one slice; ``level`` is 0 at the base, 1 at the apex."""
     distance, angle = plane.polar(_centre(subject, level))
     outer, inner = (r * subject.outline.at(angle) for r in _lv_radii(subject, level, systole))
     label = np.zeros(plane.y.shape, np.uint8)
@@ -162,7 +159,7 @@ def _centre(subject: Subject, level: float) -> tuple[float, float]:
 
 
 def _lv_radii(subject: Subject, level: float, systole: bool) -> tuple[float, float]:
-    """Epicardial and endocardial radius, mm; contraction keeps the wall's area roughly."""
+    """Epicardial and endocardial radius, mm; contraction roughly preserves the area of the wall."""
     taper = np.sqrt(1.0 - 0.82 * level**2)
     outer, wall = subject.radius * taper, subject.wall * (1.0 - 0.15 * level)
     if systole:
@@ -171,7 +168,7 @@ def _lv_radii(subject: Subject, level: float, systole: bool) -> tuple[float, flo
 
 
 def _rv_region(subject: Subject, plane: Plane, level: float, shrink: float) -> np.ndarray:
-    """Ellipse beside the LV; what the LV covers is cut away by the caller, leaving a crescent."""
+    """Ellipse beside the LV; the caller removes the LV from it, which leaves a crescent."""
     outer = _lv_radii(subject, level, systole=False)[0]
     reach = outer + 0.12 * subject.rv_width
     cy, cx = _centre(subject, level)
@@ -188,7 +185,7 @@ def _rotated(plane: Plane, centre: tuple[float, float], turn: float) -> tuple[np
 def render_image(
     subject: Subject, plane: Plane, label: np.ndarray, level: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Noise-free grey values (H,W) of one slice."""
+    """Noise-free intensities (H,W) of one slice."""
     grey = subject.grey
     image = _chest(subject, plane)
     for item in subject.look_alikes:
@@ -250,7 +247,7 @@ def _paint_muscles(
     level: float,
     rng: np.random.Generator,
 ) -> None:
-    """Papillary muscles (two dark spots) and trabeculae (flecks along the walls), labelled as blood."""
+    """Papillary muscles (two dark spots) and trabeculae (along the walls), labelled as blood."""
     grey, centre = subject.grey, _centre(subject, level)
     inner = float(np.sqrt((label == LV).sum() * subject.spacing[1] * subject.spacing[2] / np.pi))
     if 0.15 < level < 0.85 and inner > 9:

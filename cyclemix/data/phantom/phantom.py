@@ -1,13 +1,12 @@
-"""Seeded short-axis hearts: a data set that needs no network, no registration and no permission.
+"""Synthetic short-axis hearts from a seed: a data set that needs no download and no registration.
 
-Each subject is drawn in millimetres from its own random stream: LV cavity with papillary muscles and
-trabeculae, myocardium, RV crescent, tapering from base to apex and contracting between two frames; a chest
-with lungs, fat, liver, spine; distractors with the heart's grey levels far from it; bias field, Rician
-noise, its own voxel size. A classifier of local intensity confuses the distractors with the heart, and the
-strokes never say that they are background: partial cross-entropy alone fails on them.
+Each subject has its own random stream: LV cavity with papillary muscles and trabeculae, myocardium, RV
+crescent, tapering from base to apex and contracting between two frames; a chest with lungs, fat, liver and
+spine; distractors with the heart's intensities far from it; bias field, Rician noise, and its own voxel size.
+No stroke labels the distractors as background, so partial cross-entropy alone mistakes them for the heart.
 
-Files are laid out as in ACDC: ``heart001/heart001_frame01.nii.gz``, ``_gt``, ``_scribble``. Labels: 1 RV,
-2 MYO, 3 LV; scribbles: the same, 0 background, 4 unlabelled.
+Files as in ACDC: ``heart001/heart001_frame01.nii.gz``, ``_gt``, ``_scribble``. Labels: 1 RV, 2 MYO, 3 LV;
+scribbles: the same, 0 background, 4 unlabelled.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ UPSTREAM_UNLABELLED = 4
 
 
 def _degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Bias field and Rician noise on a volume (D,H,W); int16 grey values as a scanner stores them."""
+    """Add a bias field and Rician noise to a volume (D,H,W); int16 intensities."""
     _, height, width = image.shape
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     a, b, c, d, e = rng.uniform(-1, 1, 5)
@@ -62,7 +61,7 @@ def render_frame(
 
 
 def write_subject(folder: Path, name: str, seeds: Sequence[int]) -> list[str]:
-    """Write both frames of a subject; returns the frames' names. Equal seeds give equal bytes."""
+    """Write both frames of a subject; returns their names. Equal seeds give equal bytes."""
     subject = draw_subject(np.random.default_rng([*seeds]))
     for frame, systole in zip(subject.frames, (False, True), strict=True):
         image, label, scribble = render_frame(subject, systole, seeds)
@@ -74,7 +73,7 @@ def write_subject(folder: Path, name: str, seeds: Sequence[int]) -> list[str]:
 
 
 def _write_nifti(path: Path, array: np.ndarray, subject: Subject) -> None:
-    """Write (D,H,W) as x,y,z NIfTI with a patient-like affine; atomic, the same bytes each time."""
+    """Write (D,H,W) as x,y,z NIfTI with a patient-like affine; atomic and reproducible."""
     dz, dy, dx = subject.spacing
     affine = np.diag([-dx, -dy, dz, 1.0])
     affine[:3, 3] = [dx * array.shape[2] / 2, dy * array.shape[1] / 2, -dz * array.shape[0] / 2]

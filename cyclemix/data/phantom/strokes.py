@@ -1,9 +1,8 @@
-"""The phantom's scribbles: strokes along the middle of each structure, and one of background around them.
+"""The phantom's scribbles: strokes along the middle of each structure, and a background stroke around them.
 
-A few random way points are joined along the path that keeps clear of the borders, smoothed and drawn a few
-millimetres wide. The background stroke says nothing of the rest of the image. (Scribbles of real labels are
-simulated by `cyclemix.data.scribbles.simulate`, whose strokes are fitted to those of annotators; the phantom
-keeps its own, because every recorded number of the default study depends on them.)
+Random way points are connected by paths away from the borders, smoothed and drawn a few millimetres wide.
+Scribbles of real labels are simulated by `cyclemix.data.scribbles.simulate`, which is fitted to annotators;
+recorded results of the default study depend on the simulation here.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from scipy.sparse import csgraph
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
 
 COARSE_MM = 2.0
-"""Paths are searched on a grid of about this pixel size; finer ones cost time and look the same."""
+"""Approximate pixel size of the grid for the path search."""
 
 BAND_MM = (5.0, 14.0)
-"""The background stroke keeps this far from the structures."""
+"""Distance of the background stroke from the structures."""
 
 
 def draw_scribble(
@@ -31,11 +30,11 @@ def draw_scribble(
     Args:
         label: (H,W) integers, 0 background, 1.. structures.
         spacing_yx: pixel size, mm.
-        rng: the only source of chance.
+        rng: the only source of randomness.
         stroke_mm: width of a stroke.
 
     Returns:
-        (H,W) uint8: class values on the strokes, 255 elsewhere; every structure of the slice is touched. A
+        (H,W) uint8: class values on the strokes, 255 elsewhere; every structure of the slice gets a stroke. A
         slice without structures gets one background stroke across its middle.
     """
     window = around(label != BACKGROUND, spacing_yx, BAND_MM[1] + stroke_mm)
@@ -57,7 +56,7 @@ def draw_scribble(
 
 
 def around(region: np.ndarray, spacing_yx: tuple[float, float], margin_mm: float) -> tuple[slice, slice]:
-    """Rows and columns of the bounding box of ``region`` and a margin; everything where it is empty."""
+    """Rows and columns of the bounding box of ``region`` with a margin; the whole image if it is empty."""
     found = ndimage.find_objects(region.astype(np.uint8))
     if not found:
         return slice(None), slice(None)
@@ -86,7 +85,7 @@ def _stroke(
     inside = ndimage.distance_transform_edt(region, sampling=spacing_yx)
     coarse = inside[:: steps[0], :: steps[1]]
     path = _path(coarse, rng, closed) * steps if (coarse > 0).sum() > 1 else np.empty((0, 2))
-    if len(path) < 2:  # too small for the coarse grid: a dot at its deepest point
+    if len(path) < 2:  # too small for the coarse grid: a dot at the deepest point
         path = np.array([np.unravel_index(int(inside.argmax()), inside.shape)], float)
     drawn = np.ones(region.shape, bool)
     dense = _resample(path, spacing_yx)
@@ -98,7 +97,7 @@ def _stroke(
 
 
 def _path(depth: np.ndarray, rng: np.random.Generator, closed: bool) -> np.ndarray:
-    """Way points through ``depth`` > 0, joined where it is deep: (N,2) row, column on the coarse grid."""
+    """Way points in ``depth`` > 0, connected along its middle: (N,2) row, column on the coarse grid."""
     nodes = np.argwhere(depth > 0)
     graph = _grid_graph(depth, nodes)
     deep = np.flatnonzero(depth[tuple(nodes.T)] >= 0.4 * depth.max())
@@ -120,7 +119,7 @@ def _path(depth: np.ndarray, rng: np.random.Generator, closed: bool) -> np.ndarr
 
 
 def _grid_graph(depth: np.ndarray, nodes: np.ndarray) -> sparse.csr_matrix:
-    """8-neighbour graph of the pixels in ``nodes``; steps near a border are dear."""
+    """8-neighbour graph of the pixels in ``nodes``; steps near a border have a high cost."""
     number = np.full(np.add(depth.shape, 2), -1)
     number[tuple(nodes.T + 1)] = np.arange(len(nodes))
     cost = 1.0 / (0.3 + depth[tuple(nodes.T)]) ** 2
@@ -137,7 +136,7 @@ def _grid_graph(depth: np.ndarray, nodes: np.ndarray) -> sparse.csr_matrix:
 
 
 def _resample(path: np.ndarray, spacing_yx: tuple[float, float]) -> np.ndarray:
-    """Smooth a polyline of native (row, column) points and give one at least every half pixel."""
+    """Smooth a polyline of native (row, column) points and resample it to half a pixel."""
     if len(path) < 2:
         return path
     smooth = ndimage.gaussian_filter1d(path, 2.0, axis=0, mode="nearest")

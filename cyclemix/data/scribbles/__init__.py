@@ -1,1 +1,1 @@
-"""Scribbles: checks, simulation from dense labels, thinning."""
+"""Scribbles: checks, measures, simulation from dense labels, reduction."""

@@ -1,4 +1,4 @@
-"""Check scribbles that people drew, and count what they mark."""
+"""Checks of scribbles, and their labelled fractions."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from cyclemix.data.readers.native import DataError
 logger = logging.getLogger(__name__)
 
 DENSE_LOOKING = 0.5
-"""A scribble that marks more than this part of the pixels is dense, or its unlabelled value is misnamed."""
+"""Labelled fraction above which a scribble looks dense, or its unlabelled value is wrong (warning)."""
 
 CONTRADICTION = 0.2
-"""More of the strokes than this on another class than the dense label's is worth a warning."""
+"""Fraction of strokes that contradict the dense label above which a warning is logged."""
 
 FOREIGN = 0.5
-"""More of the structures' strokes than this on another class: flipped, misnamed values, or another case's."""
+"""Fraction of the structures' strokes that contradict the dense label above which a case is refused."""
 
 
 def check(scribble: np.ndarray, classes: Sequence[str], where: str, label: np.ndarray | None = None) -> None:
-    """Refuse what cannot be a scribble and warn of what is odd.
+    """Refuse invalid scribbles and warn of suspicious ones.
 
     Args:
         scribble: (D,H,W) class values, 255 unlabelled.
@@ -32,7 +32,7 @@ def check(scribble: np.ndarray, classes: Sequence[str], where: str, label: np.nd
         label: dense labels of the same volume, if any.
 
     Raises:
-        DataError: no stroke at all, none of a structure, or most strokes contradict the dense label.
+        DataError: no strokes, only background strokes, or most strokes contradict the dense label.
     """
     marked = scribble != UNLABELLED
     drawn = marked & (scribble != BACKGROUND)
@@ -43,7 +43,7 @@ def check(scribble: np.ndarray, classes: Sequence[str], where: str, label: np.nd
         )
     if marked.mean() > DENSE_LOOKING:
         logger.warning(
-            "%s: %.0f %% of the pixels are labelled, much for a scribble; does scribble_values "
+            "%s: %.0f %% of the pixels are labelled, which is unusual for a scribble; does scribble_values "
             "name the right value unlabelled?",
             where,
             100 * marked.mean(),
@@ -60,20 +60,20 @@ def check(scribble: np.ndarray, classes: Sequence[str], where: str, label: np.nd
 
 
 def _compare(scribble: np.ndarray, label: np.ndarray, known: np.ndarray, where: str) -> None:
-    """Strokes against the dense label on the ``known`` voxels."""
+    """Compare strokes with the dense label on the ``known`` voxels."""
     wrong, drawn = (scribble != label) & known, known & (scribble != BACKGROUND)
     if drawn.any() and (share := float(wrong[drawn].mean())) > FOREIGN:
         raise DataError(
             f"{where}: {100 * share:.0f} % of the structures' strokes contradict the dense label; is it "
-            "another case's, flipped, or are scribble_values wrong? Correct it, or take one of the two "
-            "files away"
+            "another case's, flipped, or are scribble_values wrong? Correct it, or remove one of the two "
+            "files"
         )
     if known.any() and (share := float(wrong[known].mean())) > CONTRADICTION:
         logger.warning("%s: %.0f %% of the strokes contradict the dense label", where, 100 * share)
 
 
 def slice_fractions(scribble: np.ndarray, classes: Sequence[str]) -> dict[str, list[float]]:
-    """Columns slice, background and each class: the fraction of the slice's pixels that is labelled so."""
+    """Columns slice, background and each class: the fraction of the slice's pixels with that label."""
     table: dict[str, list[float]] = {"slice": list(range(len(scribble)))}
     for value, name in enumerate(["background", *classes]):
         table[name] = [round(float(part), 6) for part in (scribble == value).mean(axis=(1, 2))]

@@ -1,4 +1,4 @@
-"""Ways along the pixels of a scribble or a skeleton."""
+"""Shortest paths along the pixels of a scribble or a skeleton."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 STEPS = ((0, 1, 1.0), (1, 0, 1.0), (1, 1, 2**0.5), (1, -1, 2**0.5))
-"""Half of a pixel's eight neighbours and how far they are, pixels."""
+"""Offsets to half of a pixel's eight neighbours, and their distance, pixels."""
 
 
 def longest_path(skeleton: np.ndarray) -> np.ndarray:
-    """The path between two far ends of a skeleton: (N,2) row, column; branches are left out.
+    """Longest shortest path of a skeleton, without branches: (N,2) row, column.
 
     Args:
-        skeleton: (H,W) bool, 8-connected, one pixel or more.
+        skeleton: (H,W) bool, 8-connected, at least one pixel.
     """
     nodes, graph = pixel_graph(skeleton)
     far = int(np.argmax(_finite(csgraph.dijkstra(graph, directed=False, indices=[0])[0])))
@@ -26,7 +26,7 @@ def longest_path(skeleton: np.ndarray) -> np.ndarray:
 
 
 def pixel_graph(region: np.ndarray) -> tuple[np.ndarray, sparse.csr_matrix]:
-    """Pixels (N,2) of ``region`` and the distances between neighbours among them."""
+    """Pixels (N,2) of ``region``, and the graph of distances between 8-neighbours."""
     nodes = np.argwhere(region)
     number = np.full(np.add(region.shape, 2), -1)
     number[tuple(nodes.T + 1)] = np.arange(len(nodes))

@@ -1,6 +1,6 @@
-"""Less of given scribbles: a connected part of each stroke, or fewer slices.
+"""Reduce scribbles to a connected part of each, or to fewer slices.
 
-``cyclemix scribble --keep`` and ``training.scribble_fraction`` both come here.
+Used by ``cyclemix scribble --keep`` and ``training.scribble_fraction``.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from cyclemix.data.scribbles.geodesic import pixel_graph
 
 
 def generator(seed: int, case: str, *numbers: int) -> np.random.Generator:
-    """Random numbers of a case, a slice, a class: the same wherever and whenever they are drawn."""
+    """Random generator of a case and further numbers (slice, class), independent of processing order."""
     return np.random.default_rng([seed, zlib.crc32(case.encode()), *numbers])
 
 
 def keep_fraction(scribble: np.ndarray, fraction: float, case: str, seed: int = 0) -> np.ndarray:
-    """A part of the scribble of every slice and class, which holds what a smaller fraction would keep.
+    """Keep a part of the scribble of every slice and class; parts of smaller fractions are subsets.
 
     Args:
         scribble: (D,H,W) integers, 255 = unlabelled.
-        fraction: of each slice's and class's labelled pixels, above 0, at most 1; at least a pixel stays.
-        case: name of the case; with ``seed`` it decides which part stays.
+        fraction: kept fraction of labelled pixels per slice and class, in (0, 1]; at least one pixel.
+        case: name of the case, which with ``seed`` determines the kept part.
         seed: seed.
 
     Returns:
@@ -44,7 +44,7 @@ def keep_fraction(scribble: np.ndarray, fraction: float, case: str, seed: int = 
 
 
 def keep_slices(scribble: np.ndarray, fraction: float, case: str, seed: int = 0) -> np.ndarray:
-    """All scribbles of a part of the scribbled slices, none of the others; nested as `keep_fraction`."""
+    """Keep the scribbles of a fraction of the scribbled slices; nested as in `keep_fraction`."""
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction of the slices: expected above 0 and at most 1, got {fraction}")
     marked = np.flatnonzero((scribble != UNLABELLED).any(axis=(1, 2)))
@@ -55,14 +55,14 @@ def keep_slices(scribble: np.ndarray, fraction: float, case: str, seed: int = 0)
 
 
 def grown_part(region: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """``fraction`` of the pixels of a region, growing along it from a random pixel: (H,W) bool.
+    """``fraction`` of a region's pixels (at least one) nearest along it to a random pixel: (H,W) bool.
 
-    At least one pixel. With an equal ``rng`` a larger fraction holds the smaller one. What is kept is
-    connected until the piece that holds the start is used up; then the next piece follows.
+    With an equal ``rng`` smaller fractions are subsets. The result is connected until the component of the
+    random pixel is complete; then the nearest component follows.
 
     Args:
-        region: (H,W) bool, one pixel or more.
-        fraction: above 0, at most 1.
+        region: (H,W) bool, at least one pixel.
+        fraction: in (0, 1].
     """
     nodes, graph = pixel_graph(region)
     order: list[int] = []
@@ -74,7 +74,7 @@ def grown_part(region: np.ndarray, fraction: float, rng: np.random.Generator) ->
         reached = np.flatnonzero(np.isfinite(walked))
         order += reached[np.argsort(walked[reached], kind="stable")].tolist()
         free[reached] = False
-        if free.any():  # on to the nearest pixel of another piece
+        if free.any():  # continue at the nearest pixel of another component
             rest = np.flatnonzero(free)
             start = int(rest[np.argmin(np.hypot(*(nodes[rest] - nodes[start]).T))])
     kept = np.zeros_like(region)

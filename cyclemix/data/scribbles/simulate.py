@@ -1,12 +1,12 @@
-"""Scribbles as an annotator would draw them, simulated from dense labels of any number of classes.
+"""Simulation of an annotator's scribbles from dense labels with any number of classes.
 
-A ring (a structure around another) is followed along its middle, in one to three strokes; any other structure
-is crossed along its skeleton or followed inside its border, as the annotators of ACDC did. The background is
-one curve around all structures. The defaults were set so that the measures of `strokes` come
-close to those of ACDC's scribbles; ``docs/reference/data.md`` compares them.
+A ring (a structure around another) gets one to three strokes along its middle line; any other structure a
+stroke along its skeleton or inside its border, as in ACDC's scribbles. The background is one curve around all
+structures. The defaults were fitted to ACDC's scribbles by the measures of `strokes`; see
+``docs/reference/data.md``.
 
-Chance comes from (seed, case, slice, class) alone, so neither order nor threads change a scribble. (The
-phantom's scribbles come from ``scribbles.py``, whose bytes recorded results depend on.)
+Randomness depends only on (seed, case, slice, class), not on order or threads. The phantom has its own
+simulation (`cyclemix.data.phantom.strokes`), on which recorded results depend.
 """
 
 from __future__ import annotations
@@ -24,48 +24,48 @@ from cyclemix.data.scribbles.keep import generator
 from cyclemix.data.scribbles.strokes import ADJACENT, thin
 
 STEP = 0.4
-"""Distance of a stroke's points, pixels: close enough that no pixel is jumped over."""
+"""Distance between a stroke's points, pixels; small enough for connected strokes."""
 
 SMALL_PART = 0.2
-"""Pieces of a structure below this share of its largest one get no stroke of their own."""
+"""Components smaller than this fraction of the largest one get no stroke."""
 
 LEVELS = (0.35, 0.65)
-"""How deep a stroke follows the border, as a share of the structure's largest depth: uniform in between."""
+"""Depth of a stroke along the border, as a fraction of the largest depth, uniform in this range."""
 
 RING_SHARE = (0.5, 1.0)
-"""Share of a ring that is followed."""
+"""Fraction of a ring that is drawn, uniform in this range."""
 
 RING_PIECES = (0.4, 0.45, 0.15)
-"""How often a ring is followed in one, two, three strokes."""
+"""Probabilities of drawing a ring in one, two, three strokes."""
 
 TURNS = (0.6, 1.8)
-"""Rounds inside the border of a structure; what exceeds one goes on deeper inside."""
+"""Number of turns inside the border of a structure; beyond one turn the stroke continues deeper inside."""
 
 LINE_CHANCE = 0.4
-"""How often a long structure that is no ring is crossed along its skeleton."""
+"""Probability that a long structure that is not a ring is drawn along its skeleton."""
 
 LONG = 3.0
-"""A structure whose skeleton is at least so many times its largest depth is long."""
+"""Ratio of skeleton length to largest depth above which a structure is long."""
 
 LINE_SHARE = (0.6, 1.0)
-"""Share of that path."""
+"""Fraction of the skeleton that is drawn, uniform in this range."""
 
 BACKGROUND_MM = (15.5, 0.5)
-"""Median distance of the background's curve, mm, and standard deviation of its logarithm."""
+"""Distance of the background curve from the structures: median, mm, and standard deviation of the log."""
 
 BACKGROUND_SHARE = (0.9, 1.0)
-"""Share of the way around the structures."""
+"""Fraction of the background curve that is drawn, uniform in this range."""
 
 
 @dataclass(frozen=True)
 class AnnotatorStyle:
-    """How strokes are drawn; the mappings name class values that differ from the rest.
+    """Width and length of strokes.
 
     Attributes:
-        width_px: width of a stroke, pixels, 1 or more.
-        length: factor on the default length of the structures' strokes; what exceeds a whole line is cut off.
-        widths_px, lengths: the same for single class values (0 = background).
-        background: whether the background is scribbled.
+        width_px: width of a stroke, pixels, at least 1.
+        length: factor on the default length of the structures' strokes, limited by the whole line.
+        widths_px, lengths: overrides by class value (0 = background).
+        background: draw a background scribble.
     """
 
     width_px: float = 1.0
@@ -87,13 +87,13 @@ def simulate_volume(
     Args:
         label: (D,H,W) integers: 0 background, other values classes, 255 unknown.
         spacing_yx: pixel size, mm.
-        case: name of the case; with ``seed`` it decides all that is random.
+        case: name of the case, which with ``seed`` determines all random numbers.
         seed: seed.
-        style: how strokes are drawn.
+        style: width and length of strokes.
 
     Returns:
-        (D,H,W) like ``label``: class values on strokes, 255 elsewhere. Every class of a slice is touched. A
-        slice without any class gets the background's curve where its neighbour's would run.
+        (D,H,W) like ``label``: class values on strokes, 255 elsewhere. Every class of a slice gets a stroke;
+        a slice without structures gets the background curve of the nearest slice with structures.
     """
     style = style or AnnotatorStyle()
     drawn = np.full_like(label, UNLABELLED)
@@ -135,7 +135,7 @@ def _structure(region: np.ndarray, length: float, width: float, rng: np.random.G
 
 
 def _lines(part: np.ndarray, depth: np.ndarray, length: float, rng: np.random.Generator) -> list[np.ndarray]:
-    """What an annotator follows in a connected structure: lines (N,2) of row, column."""
+    """Lines that an annotator would draw in a connected structure: (N,2) row, column."""
     filled = ndimage.binary_fill_holes(part)
     hole = filled & ~part
     if hole.sum() > 1:
@@ -167,7 +167,7 @@ def _around(
     width: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The background's curve (H,W) bool: around all structures, its distance swaying, where it is allowed."""
+    """The background curve (H,W) bool: around all structures at a varying distance, within ``allowed``."""
     away = ndimage.distance_transform_edt(~structures, sampling=spacing_yx)
     middle = np.argwhere(structures).mean(axis=0)
     rows, columns = np.indices(structures.shape)
@@ -184,7 +184,7 @@ def _around(
 
 
 def _contour(values: np.ndarray, level: float) -> np.ndarray:
-    """The longest contour line of ``values`` at ``level``: (N,2) row, column; empty where there is none."""
+    """The longest contour line of ``values`` at ``level``: (N,2) row, column; empty if there is none."""
     lines = contourpy.contour_generator(z=values, line_type=contourpy.LineType.Separate).lines(level)
     return max((np.asarray(line)[:, ::-1] for line in lines), key=_length, default=np.empty((0, 2)))
 
@@ -194,7 +194,7 @@ def _length(line: np.ndarray) -> float:
 
 
 def _pieces(line: np.ndarray, share: float, count: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """``share`` of a line's length in ``count`` pieces with gaps between; a closed line starts anywhere."""
+    """``share`` of a line's length in ``count`` pieces with gaps; a closed line has a random start."""
     if len(line) < 2 or _length(line) < 2 * count:
         return [line] if len(line) else []
     even, closed = _even(line), np.hypot(*(line[0] - line[-1])) < 2
@@ -216,14 +216,14 @@ def _pieces(line: np.ndarray, share: float, count: int, rng: np.random.Generator
 
 
 def _even(line: np.ndarray) -> np.ndarray:
-    """The same line with a point every ``STEP`` pixels."""
+    """Resample a line to one point per ``STEP`` pixels."""
     walked = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
     at = np.linspace(0.0, walked[-1], max(2, int(walked[-1] / STEP)))
     return np.stack([np.interp(at, walked, line[:, axis]) for axis in (0, 1)], axis=1)
 
 
 def _wavering(line: np.ndarray, rng: np.random.Generator, size_px: float) -> np.ndarray:
-    """A line that sways by about ``size_px``, as a hand does: a smoothed random walk added to it."""
+    """Add smoothed noise of about ``size_px`` to a line."""
     if len(line) < 2:
         return line
     even = ndimage.gaussian_filter1d(_even(line), 1.5 / STEP, axis=0, mode="nearest")

@@ -1,7 +1,7 @@
-"""Measures of scribbles, slice by slice and class by class, and those of people beside those of a simulation.
+"""Measures of scribbles per slice and class, and their comparison with expert scribbles.
 
-What the people who drew the scribbles of ACDC and MSCMRseg did stands in ``expert_scribbles.csv`` beside this
-file; ``docs/figures/scribbles.py`` measures it anew from the upstream files.
+``expert_scribbles.csv`` has the measures of the scribbles of ACDC and MSCMRseg; ``docs/figures/scribbles.py``
+computes them from the upstream files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EXPERTS = Path(__file__).with_name("expert_scribbles.csv")
 """Columns dataset and those of `summarise`."""
 
 EVERY = "structures"
-"""Name of the row that pools all classes but the background."""
+"""Name of the row that pools all classes except background."""
 
 MEASURES = {
     "present": "slices with the class in which it is scribbled",
@@ -34,17 +34,17 @@ MEASURES = {
 }
 
 ADJACENT = np.ones((3, 3), bool)
-"""Strokes hold together across corners."""
+"""8-connectivity of strokes."""
 
 
 def thin(region: np.ndarray) -> np.ndarray:
     """Skeleton of a region (H,W) bool, one pixel wide, 8-connected."""
-    padded = np.pad(region, 1).astype(np.uint8)  # the filter loses what touches the border
+    padded = np.pad(region, 1).astype(np.uint8)  # the filter removes pixels at the border
     return sitk.GetArrayFromImage(sitk.BinaryThinning(sitk.GetImageFromArray(padded)))[1:-1, 1:-1] > 0
 
 
 def length_of(skeleton: np.ndarray) -> float:
-    """Length of one-pixel-wide lines (H,W) bool in pixels: steps to neighbours, a lone pixel counts 1."""
+    """Length of one-pixel-wide lines (H,W) bool in pixels: steps to neighbours; 1 for an isolated pixel."""
     if not skeleton.any():
         return 0.0
     straight = (skeleton[1:] & skeleton[:-1]).sum() + (skeleton[:, 1:] & skeleton[:, :-1]).sum()
@@ -56,11 +56,11 @@ def length_of(skeleton: np.ndarray) -> float:
 def measure(
     scribble: np.ndarray, label: np.ndarray | None, spacing_yx: tuple[float, float], classes: Sequence[str]
 ) -> pd.DataFrame:
-    """One row per slice and class that the slice shows, with the columns of `MEASURES`.
+    """One row per slice and class present, with the columns of `MEASURES`.
 
     Args:
         scribble: (D,H,W) class values 0 background, 1, 2, ... in the order of ``classes``, 255 unlabelled.
-        label: (D,H,W) dense class values of the same volume; None leaves what needs them NaN.
+        label: (D,H,W) dense class values of the same volume; None = measures that need them are NaN.
         spacing_yx: pixel size, mm.
         classes: names of the values 1, 2, ...
     """
@@ -109,7 +109,7 @@ def _row(
 
 
 def _outline(region: np.ndarray) -> np.ndarray:
-    """Pixels of ``region`` beside others; a skeleton's length would do for rings, but a disc's is nothing."""
+    """Border pixels of ``region``."""
     return region & ~ndimage.binary_erosion(region)
 
 
@@ -119,10 +119,9 @@ def _window(region: np.ndarray) -> tuple[slice, slice]:
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean, quartiles and number of slices of every measure.
+    """Mean, quartiles and number of slices of every measure, per class and for all ``structures`` together.
 
-    Columns class, measure, mean, q25, median, q75, n. Each class has its rows; all classes but the background
-    together are ``structures``.
+    Columns class, measure, mean, q25, median, q75, n.
     """
     pooled = rows[rows["class"] != "background"].assign(**{"class": EVERY})
     table = []
@@ -136,12 +135,12 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def experts() -> pd.DataFrame:
-    """The measures of the scribbles that people drew, as `summarise` gives them, by ``dataset``."""
+    """The measures of expert scribbles, columns of `summarise` and ``dataset``."""
     return pd.read_csv(EXPERTS)
 
 
 def beside_experts(summary: pd.DataFrame) -> str:
-    """``summary`` as text, the experts' means of the same class (else of all structures) beside it."""
+    """``summary`` as text, with the experts' means of the same class, else of all structures."""
     known = experts().set_index(["dataset", "class", "measure"])["mean"]
     names = list(dict.fromkeys(known.index.get_level_values("dataset")))
     lines = [f"{'class':<12} {'measure':<13}{'these':>9}" + "".join(f"{name:>9}" for name in names)]
@@ -159,5 +158,5 @@ def _number(value: Any) -> str:
 
 
 def as_records(summary: pd.DataFrame) -> list[Mapping[str, Any]]:
-    """``summary`` for JSON."""
+    """``summary`` as JSON-serialisable records."""
     return [{str(key): value for key, value in row.items()} for row in summary.to_dict("records")]

@@ -92,7 +92,7 @@ def test_a_redirect_from_https_to_plain_http_is_refused_before_it_is_asked(
 
 
 def test_redirects_come_to_an_end(server: str, tmp_path: Path) -> None:
-    with pytest.raises(Wrong, match="/loop is the end of 5 redirects and redirects again"):
+    with pytest.raises(Wrong, match="/loop: more than 5 redirects"):
         fetch(f"{server}/loop", tmp_path / "x", 7)
     assert len(Handler.seen) == 6
 

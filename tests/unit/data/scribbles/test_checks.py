@@ -47,7 +47,7 @@ def test_oddities_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     dense = np.zeros((1, 10, 10), np.uint8)
     dense[0, 4:6] = 1
     check(dense, ["RV"], "s.nii")
-    assert "100 % of the pixels are labelled, much for a scribble" in caplog.text
+    assert "100 % of the pixels are labelled, which is unusual for a scribble" in caplog.text
     caplog.clear()
     truth = np.where(volume() == 1, 1, 0).astype(np.uint8)
     truth[0, 0, :4] = 2
