@@ -73,7 +73,8 @@ def test_a_comment_or_a_text_for_people_reruns_nothing(finished_study: Project) 
     for module in (
         "tracking/api",
         "cli/main",
-        "cli/commands",
+        "cli/images",
+        "cli/studies",
         "provenance/verify",
         "config/models",
         "files/locks",
