@@ -76,6 +76,7 @@ rule all:
         expand(f"{RESULTS}/tables/{{dataset}}/comparison.html", dataset=PLAN.study.datasets),
         expand(f"{RESULTS}/figures/{{dataset}}/boxplot.png", dataset=PLAN.study.datasets),
         [runs(dataset, "overlay.png") for dataset in PLAN.study.datasets],
+        f"{RESULTS}/figures/ranking.png",
         get_swept(),
 
 

@@ -4,6 +4,10 @@
 # columns. Hence one category over all data sets for the box plots by structure.
 
 
+localrules:
+    ranking,
+
+
 rule tabulate:
     input:
         dataset_file=ancient(get_dataset_file),
@@ -189,3 +193,39 @@ rule efficiency:
         "python -m cyclemix efficiency --results {params.results:q} --dataset-file {input.dataset_file:q}"
         " --study {params.study:q} --output-dir {params.output_dir:q}"
         " --tracking {params.tracking:q} 2> {log:q}"
+
+
+rule ranking:
+    input:
+        dataset_files=ancient([PLAN.dataset_file(dataset) for dataset in PLAN.study.datasets]),
+        summaries=expand(f"{RESULTS}/tables/{{dataset}}/summary.csv", dataset=PLAN.study.datasets),
+        as_predicted=expand(
+            f"{RESULTS}/tables/{{dataset}}/summary_as_predicted.csv", dataset=PLAN.study.datasets
+        ),
+        published=BASEDIR / "config" / "published.csv",
+    output:
+        figure=report(
+            f"{RESULTS}/figures/ranking.png",
+            caption="../workflow/report/ranking.rst",
+            category="All data sets",
+            labels={"item": "every row by its mean Dice"},
+        ),
+        vector=f"{RESULTS}/figures/ranking.svg",
+    log:
+        f"{RESULTS}/logs/ranking.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/ranking.tsv"
+    conda:
+        "../envs/cyclemix.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=stage_code("ranking"),
+        results=get_results,
+        dataset_files=lambda wildcards, input: [f"--dataset-file={path}" for path in input.dataset_files],
+        output_dir=lambda wildcards, output: Path(output.figure).parent,
+    shell:
+        "python -m cyclemix ranking --results {params.results:q} {params.dataset_files:q}"
+        " --output-dir {params.output_dir:q} 2> {log:q}"

@@ -292,3 +292,15 @@ def efficiency(
         from cyclemix.tracking.api import mirror_figures
 
         mirror_figures(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)
+
+
+@stages.command(rich_help_panel=STAGES)
+def ranking(
+    results: Results,
+    dataset_file: Annotated[list[Path], typer.Option(help="a data set's YAML file; once per data set")],
+    output_dir: OutputDir,
+) -> None:
+    """Draw the mean Dice of every row on every data set in one figure."""
+    from cyclemix.report import ranking as stage
+
+    stage.run(results, dataset_file, output_dir)

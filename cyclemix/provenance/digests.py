@@ -48,6 +48,7 @@ STAGES = {
     "tables": "cyclemix.report.tables",
     "figures": "cyclemix.report.figures",
     "efficiency": "cyclemix.report.efficiency_figure",
+    "ranking": "cyclemix.report.ranking",
 }
 """The module of each stage, by the name that records and rules use."""
 

@@ -10,7 +10,7 @@ from studies import SMALL, Project, per_label
 
 def test_default_study(clean_project: Project) -> None:
     assert clean_project.plan(config=()) == {
-        "download": 3, "prepare": 3, "split": 1, "track_init": 1, "tabulate": 1, "figures": 1,
+        "download": 3, "prepare": 3, "split": 1, "track_init": 1, "tabulate": 1, "figures": 1, "ranking": 1,
         **per_label("resolve", "train", "predict", "evaluate", "run_figures"),
     }  # fmt: skip
 
@@ -35,7 +35,7 @@ def test_evaluating_on_val_asks_for_no_test_case(clean_project: Project) -> None
 def test_kfold(clean_project: Project) -> None:
     plan = clean_project.plan(config=("protocol={kind: kfold, folds: 3}", "seeds=[0, 1]"))
     expected = {
-        "download": 1, "prepare": 1, "split": 1, "track_init": 1, "tabulate": 1, "figures": 1,
+        "download": 1, "prepare": 1, "split": 1, "track_init": 1, "tabulate": 1, "figures": 1, "ranking": 1,
         **per_label("resolve"), **per_label("train", "predict", "evaluate", "run_figures", count=6),
     }  # fmt: skip
     assert plan == expected

@@ -12,7 +12,7 @@ from studies import LABELS, SMALL, Project, per_label
 from cyclemix.provenance import verify
 
 AFTER_TRAINING = ("predict", "evaluate", "run_figures")
-ENDS = {"tabulate": 1, "figures": 1}
+ENDS = {"tabulate": 1, "figures": 1, "ranking": 1}
 UNUSED = "\nUNUSED = 1\n"
 """Appended to a module, it changes the code digest and no result."""
 
@@ -112,7 +112,7 @@ def test_a_changed_default_of_a_method_is_resolved_anew_and_retrains_its_rows_al
         ("training/train", {**per_label("train", *AFTER_TRAINING), **ENDS}),
         ("metrics", {**per_label("evaluate", "run_figures"), **ENDS}),
         ("report/plots/overlays", {**per_label("run_figures"), "figures": 1}),
-        ("report/tables", {"tabulate": 1}),
+        ("report/tables", {"tabulate": 1, "ranking": 1}),
     ],
 )
 def test_an_edit_reruns_what_depends_on_it(
@@ -173,7 +173,7 @@ def test_deleting_a_mirror_retrains_nothing(finished_study: Project) -> None:
 
 def test_a_deleted_table_is_made_again_alone(finished_study: Project) -> None:
     Path(finished_study.folder / "results/tables/phantom/comparison.html").unlink()
-    assert finished_study.plan() == {"tabulate": 1}
+    assert finished_study.plan() == {"tabulate": 1, "ranking": 1}
 
 
 def test_the_report_opens_with_what_it_promises(finished_study: Project) -> None:

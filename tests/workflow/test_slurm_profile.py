@@ -13,7 +13,7 @@ from snakemake.cli import get_argument_parser
 from studies import Project
 
 PROFILE = Path("workflow/profiles/slurm/config.yaml")
-LOCAL = {"all", "split", "resolve", "track_init"}
+LOCAL = {"all", "split", "resolve", "track_init", "ranking"}
 GPU_RULES = {"train", "predict"}
 
 

@@ -14,7 +14,8 @@ from cyclemix.cli import options
 ROOT = Path(__file__).resolve().parents[3]
 STAGES = (
     *("download", "prepare", "split", "track-init", "resolve", "train"),
-    *("predict", "evaluate", "run-figures", "tabulate", "figures", "segment", "track-sync"),
+    *("predict", "evaluate", "run-figures", "tabulate", "figures", "efficiency", "ranking"),
+    *("segment", "track-sync"),
 )
 
 

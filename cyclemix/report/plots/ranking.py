@@ -1,0 +1,114 @@
+"""Mean Dice of every row with its interval: one panel per data set, rows grouped by supervision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cyclemix.report.plots import style
+from cyclemix.report.wording import LEARNED_FROM
+
+COLOURS = {"scribble": "#0072B2", "scribble+masks": "#009E73", "full": "#3d4450"}
+ROW_IN, HEAD_IN, FOOT_IN = 0.165, 0.75, 0.72
+GAP = 0.9
+"""Empty rows between two groups, for the group's name."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A data set.
+
+    Attributes:
+        title: its full name.
+        table: ``supervision, mean, ci_low, ci_high, as_predicted`` (mean Dice without clean-up) by method.
+        published: name and Dice of the best published row, None where there is none.
+    """
+
+    title: str
+    table: pd.DataFrame
+    published: tuple[str, float] | None
+
+
+def draw(panels: Sequence[Panel]) -> Figure:
+    """All rows, the best of each group on top by its mean over the data sets; the panels share the rows."""
+    places, groups = positions(panels)
+    height = ROW_IN * (max(places.values()) + 1.5) + HEAD_IN + FOOT_IN
+    figure = style.new_figure(height)
+    names = "; ".join(panel.title for panel in panels)
+    style.heading(figure, "Mean Dice of every row", f"{names}; bars: 95 % intervals over patients")
+    left = 0.15 + 0.066 * max(map(len, places))
+    grid = figure.add_gridspec(
+        1, len(panels), left=left / style.WIDTH_IN, right=0.985, top=1 - HEAD_IN / height,
+        bottom=FOOT_IN / height, wspace=0.06,
+    )  # fmt: skip
+    limits = _limits(panels)
+    for column, panel in enumerate(panels):
+        axes = figure.add_subplot(grid[0, column])
+        _rows(axes, panel, places)
+        _published(axes, panel)
+        axes.set_title(panel.title, pad=6)
+        axes.set_xlim(*limits)
+        axes.set_ylim(max(places.values()) + 0.7, -1.4)
+        axes.set_yticks(list(places.values()), list(places) if column == 0 else [])
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x")
+        if column == 0:
+            for kind, top in groups.items():
+                axes.text(limits[0], top - 0.75, f" {LEARNED_FROM[kind]}", color=COLOURS[kind], weight="bold")
+    note = "Filled: test-time augmentation and largest component, as in the tables; hollow: as predicted."
+    style.footnote(figure, note)
+    return figure
+
+
+def positions(panels: Sequence[Panel]) -> tuple[dict[str, float], dict[str, float]]:
+    """Vertical position of every row by label, and of each group's first row by supervision."""
+    whole = pd.concat([panel.table for panel in panels])
+    means = whole.groupby(level=0).agg({"supervision": "first", "mean": "mean"})
+    places: dict[str, float] = {}
+    groups: dict[str, float] = {}
+    following = 0.0
+    for kind in LEARNED_FROM:
+        rows = means[means["supervision"] == kind].sort_values("mean", ascending=False, kind="stable")
+        if rows.empty:
+            continue
+        groups[kind] = following
+        for label in rows.index:
+            places[str(label)] = following
+            following += 1
+        following += GAP
+    return places, groups
+
+
+def _rows(axes: Axes, panel: Panel, places: dict[str, float]) -> None:
+    for label, row in panel.table.iterrows():
+        y, colour = places[str(label)], COLOURS[row["supervision"]]
+        axes.hlines(y, row["ci_low"], row["ci_high"], color=colour, lw=1.2, alpha=0.5)
+        axes.plot(row["as_predicted"], y, "o", ms=3, mfc="white", mec=colour, mew=0.8)
+        axes.plot(row["mean"], y, "o", ms=4, color=colour)
+    for label in set(places) - set(panel.table.index):
+        axes.text(
+            0.01, places[label], "n/a", transform=axes.get_yaxis_transform(), color=style.QUIET, va="center"
+        )
+
+
+def _published(axes: Axes, panel: Panel) -> None:
+    if panel.published is not None:
+        name, value = panel.published
+        axes.axvline(value, color=style.QUIET, lw=0.8, ls=(0, (3, 2)))
+        words = f"best published from these scribbles:\n{name}, {style.number(value)}"
+        axes.annotate(
+            words, (value, 0), xycoords=("data", "axes fraction"), xytext=(0, -17),
+            textcoords="offset points", color=style.QUIET, size=6.5, ha="center", va="top",
+        )  # fmt: skip
+
+
+def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
+    """Range of the Dice axes, the same for all panels; very low rows do not squeeze the others."""
+    values = np.concatenate([panel.table[["ci_low", "mean"]].to_numpy(float).ravel() for panel in panels])
+    values = values[np.isfinite(values)]
+    return max(0.0, float(np.floor(20 * values.min()) / 20) - 0.02), 1.0

@@ -1,0 +1,65 @@
+"""Draw all rows of a study on all its data sets in one figure, from their ``summary.csv``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cyclemix.data.datasets import DatasetSpec, load_dataset
+from cyclemix.evaluation.statistics import AVERAGE
+from cyclemix.files.layout import table_dir
+from cyclemix.report import published
+from cyclemix.report.plots import ranking, style
+
+log = logging.getLogger(__name__)
+
+
+def run(results: Path, dataset_files: Sequence[Path], output_dir: Path) -> None:
+    """Draw ``ranking.png`` and ``.svg``: mean Dice and its interval, rows grouped by supervision.
+
+    Args:
+        results: the results folder, with ``tables/{dataset}/summary.csv`` and ``summary_as_predicted.csv``.
+        dataset_files: the YAML file of each data set; one panel per data set.
+        output_dir: folder to write to.
+
+    Raises:
+        ValueError: a table is missing.
+    """
+    panels = [panel(results, load_dataset(path)) for path in dataset_files]
+    with style.styled():
+        style.save(ranking.draw(panels), output_dir, "ranking", vector=True)
+    log.info("%s: %s", output_dir / "ranking.png", ", ".join(panel.title for panel in panels))
+
+
+def panel(results: Path, spec: DatasetSpec) -> ranking.Panel:
+    """Mean Dice of every row on a data set, and the best published one."""
+    folder = table_dir(results, spec.label)
+    tables = [folder / "summary.csv", folder / "summary_as_predicted.csv"]
+    for path in tables:
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file; run tabulate first")
+    cleaned, raw = (average_dice(pd.read_csv(path)) for path in tables)
+    table = cleaned.assign(as_predicted=raw["mean"])
+    return ranking.Panel(spec.title, table, best_published(spec))
+
+
+def average_dice(summary: pd.DataFrame) -> pd.DataFrame:
+    """``supervision, mean, ci_low, ci_high`` of mean Dice, by method; n/a rows are left out."""
+    rows = summary[(summary["metric"] == "dice") & (summary["structure"] == AVERAGE)].dropna(subset="mean")
+    return rows.set_index("method")[["supervision", "mean", "ci_low", "ci_high"]]
+
+
+def best_published(spec: DatasetSpec) -> tuple[str, float] | None:
+    """Name and Dice of the best published row from as many scribbled subjects; None where there is none."""
+    count, found = len(spec.official.get("train", [])), []
+    for row in published.rows_of(spec.label):
+        value = row.values.get(("dice", AVERAGE))
+        if value is not None and row.supervision == "scribble" and row.subjects == count:
+            found.append((value[0], row.method, row.source))
+    if not found:
+        return None
+    mean, method, source = max(found)
+    return f"{method}, {source.partition(',')[0]}", mean
