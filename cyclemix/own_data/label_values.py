@@ -59,7 +59,9 @@ def name_values(
     known, painted = _known_names(folder) | _own_names(folder, labels), _own_names(folder, scribbles)
     label_values = _label_values(labels, known)
     scribble_values = _scribble_values(scribbles, label_values, painted)
-    drawn, dense = _structures(scribble_values), _structures(label_values)
+    drawn = _structures(scribble_values)
+    label_values |= {v: "" for v in drawn if label_values.get(v) == "unlabelled"}  # annotators drew it
+    dense = _structures(label_values)
     same = _paired(dense, drawn, known, painted)
     values = sorted({*dense, *(same.get(value, value) for value in drawn)})
     if not values:

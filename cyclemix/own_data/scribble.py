@@ -75,7 +75,7 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
             raise ValueError(f"--{option}: expected above 0 and at most 1, got {part:g}")
     files = find_files(labels, output_dir)
     refuse_foreign((output_dir / written_name(path) for path in files), files, "--output-dir")
-    _refuse_other_sidecar(output_dir / SIDECAR)
+    _refuse_other_sidecar(output_dir / SIDECAR, [written_name(path) for path in files])
     with ThreadPoolExecutor(max(1, threads)) as pool:
         found = [set(values) for values in pool.map(lambda path: values_of(path), files)]
     values = sorted(set().union(*found))
@@ -131,9 +131,19 @@ def find_files(labels: Sequence[Path], output_dir: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.name)
 
 
-def _refuse_other_sidecar(path: Path) -> None:
-    if path.is_file() and "files" not in (yaml.safe_load(path.read_text()) or {}):
+def _refuse_other_sidecar(path: Path, names: Sequence[str]) -> None:
+    """Refuse to replace another file, or the description of scribbles that this call does not draw again."""
+    if not path.is_file():
+        return
+    content = yaml.safe_load(path.read_text())
+    if not isinstance(content, dict) or "files" not in content:
         raise ValueError(f"{path}: already there and not written by this command; name another --output-dir")
+    others = sorted(name for name in {*content["files"]} - {*names} if (path.parent / name).exists())
+    if others:
+        raise ValueError(
+            f"{path}: describes other scribbles ({others[0]}, {len(others)} in all), too; "
+            "draw all in one call, or name another --output-dir"
+        )
 
 
 def written_name(path: Path) -> str:

@@ -54,9 +54,16 @@ def refuse_foreign(folder: Path, names: Iterable[str]) -> None:
 
 
 def save(folder: Path, done: Segmented) -> None:
-    """Write ``{name}.seg.nrrd`` and `LABELS` beside the written ``{name}.nii.gz``."""
+    """Write ``{name}.seg.nrrd`` and `LABELS` beside the written ``{name}.nii.gz``.
+
+    Raises:
+        ValueError: the folder's `LABELS` names other structures.
+    """
     classes = list(done.volumes["structure"])
-    write_text(folder / LABELS, label_description(classes))
+    labels, text = folder / LABELS, label_description(classes)
+    if labels.exists() and labels.read_text() != text:
+        raise ValueError(f"{labels}: of a model with other structures; name another --out")
+    write_text(labels, text)
     image = _segmentation(read_prediction(folder / f"{done.name}.nii.gz"), classes)
     with replacing(folder / f"{done.name}{SEGMENTATION}") as partial:
         named = partial.with_name(partial.name + SEGMENTATION)  # the writer chooses the format by the ending

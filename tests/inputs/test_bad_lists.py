@@ -7,10 +7,12 @@ import io
 import json
 import os
 import re
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from data_files import Lab, edit_voxels, write_nifti, write_own
@@ -20,6 +22,7 @@ from cyclemix.data import receipts
 from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.manifests import remote_files
+from cyclemix.data.readers.native import read_geometry
 from cyclemix.data.store import load_case, read_index
 from cyclemix.training.train import _cases
 
@@ -73,6 +76,24 @@ def rename(name: str | bytes) -> Callable[[Path], None]:
         (root / "images" / "a1.nii.gz").rename(root / "images" / os.fsdecode(name))
 
     return act
+
+
+def other_form(root: Path) -> None:
+    """An image and its scribble as macOS writes the name, its label as other systems do."""
+    for kind, form in (("images", "NFD"), ("labels", "NFC"), ("scribbles", "NFD")):
+        name = unicodedata.normalize(form, "M\u00fcller.nii.gz")
+        (root / kind / "a1.nii.gz").rename(root / kind / name)
+
+
+def without_geometry(folder: Path) -> object:
+    """Images of an own folder in HDF5, and no `files.geometry`."""
+    text = write_own(folder).read_text().replace("images/{case}.nii.gz", "images/{case}.h5::image")
+    (folder / "own.yaml").write_text(text)
+    for case in ("a1", "a2"):
+        with h5py.File(folder / "scans" / "images" / f"{case}.h5", "w") as stored:
+            stored["image"] = np.ones((2, 40, 36), np.float32)
+    spec = load_dataset(folder / "own.yaml")
+    return read_geometry(spec, folder, list_cases(spec, "all", folder)[0])
 
 
 def receipt(change: Callable[[str], str]) -> Action:
@@ -208,6 +229,14 @@ CASES: dict[str, tuple[Action, str]] = {
     "one case in two folders": (
         own(two_folders, '"{part}/{case}.nii.gz"', "folders: {train: x, val: y}\n"),
         r"own: x/a1\.nii\.gz and y/a1\.nii\.gz are both a1; rename or remove one",
+    ),
+    ".h5 image without files.geometry": (
+        without_geometry,
+        r"a1\.h5::image: HDF5 holds no voxel size; set files\.geometry to label or scribble, where",
+    ),
+    "accents in two Unicode forms": (
+        own(other_form),
+        r"labels/M.*ller\.nii\.gz: its name looks like the expected .*Unicode NFC and NFD\); rename",
     ),
     "`::` in a file name": (
         own(rename("a::1.nii.gz")),

@@ -9,6 +9,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -275,6 +276,29 @@ def test_hdf5_files_are_named_with_what_they_lack(tmp_path: Path) -> None:
     (tmp_path / "patient001_frame01.h5").touch()
     with pytest.raises(ConfigError, match=r"1 HDF5 files \(patient001_frame01\.h5, .*hold no voxel size"):
         init(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("label", "scribble"),
+    [
+        ((0, 85, 255), (0, 85, 255, 256)),  # grey levels, scribbles with the same values
+        ((0, 127, 255), (0, 1, 2, 3)),  # grey levels, counted scribbles
+        ((0, 1, 255), (7, 1, 255, 0)),  # 255 beside counted values, drawn by annotators
+        ((3, 1, 2), (255, 1, 2, 3)),  # no 0 in the labels
+    ],
+)
+def test_every_draft_passes_check(tmp_path: Path, label: tuple[int, ...], scribble: tuple[int, ...]) -> None:
+    """Value tables: background, RV, LV of labels; unlabelled, RV, LV, background of scribbles."""
+    folder = tmp_path / "scans"
+    for number, case in enumerate(("a", "b", "c")):
+        write_case(folder, case, seed=number)
+        for kind, table in (("labels", label), ("scribbles", scribble)):
+            path = folder / kind / f"{case}.nii.gz"
+            write_nifti(path, np.array(table, np.int16)[np.asarray(nib.load(path).dataobj).T])
+    spec, _, _ = init(tmp_path, folder)
+    report = check.run(tmp_path / "config" / "datasets" / "own.yaml", tmp_path / "results", 2)
+    assert report.errors == []
+    assert len(spec.classes) == 2
 
 
 def test_names_of_slicers_segments_are_taken(tmp_path: Path) -> None:

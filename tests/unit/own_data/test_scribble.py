@@ -267,6 +267,21 @@ def test_places_that_cannot_be(tmp_path: Path) -> None:
         scribble.run([folder], tmp_path / "out", Request())
 
 
+def test_the_description_of_other_scribbles_is_not_replaced(tmp_path: Path) -> None:
+    """Three calls with one folder would leave the last one's values beside the scribbles of all."""
+    first = write_nifti(tmp_path / "labels" / "a.nii.gz", heart())
+    second = write_nifti(tmp_path / "labels" / "b.nii.gz", heart() * 2)
+    scribble.run([first], tmp_path / "out", Request())
+    scribble.run([first], tmp_path / "out", Request(seed=1))
+    with pytest.raises(
+        ValueError,
+        match=r"scribbles\.yaml: describes other scribbles \(a\.nii\.gz, 1 in all\), too; draw all in",
+    ):
+        scribble.run([second], tmp_path / "out", Request())
+    assert yaml.safe_load((tmp_path / "out" / "scribbles.yaml").read_text())["files"] == ["a.nii.gz"]
+    scribble.run([first, second], tmp_path / "out", Request())
+
+
 def test_the_printed_values_prepare_as_they_are(tmp_path: Path) -> None:
     spec_file = write_own(tmp_path, ("a1", "a2"))
     scans = tmp_path / "scans"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -76,3 +77,10 @@ def test_what_was_edited_since_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "itk-snap-labels.txt").write_text("my colours")
     with pytest.raises(ValueError, match=r"itk-snap-labels\.txt: already there"):
         viewers.refuse_foreign(tmp_path, [])
+
+
+def test_labels_of_other_structures_are_not_replaced(tmp_path: Path) -> None:
+    done = write(tmp_path)
+    other = replace(done, volumes=done.volumes.assign(structure=["LV", "MYO", "RV"]))
+    with pytest.raises(ValueError, match=r"itk-snap-labels\.txt: of a model with other structures; name"):
+        viewers.save(tmp_path, other)
