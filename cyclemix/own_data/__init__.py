@@ -1,1 +1,1 @@
-"""A user's own folder: draft its YAML, check it, simulate scribbles."""
+"""A user's own folder: draft its YAML files, check it, simulate scribbles."""

@@ -1,4 +1,4 @@
-"""How the cases of a folder are named: which parts of their paths are the subject, and which the frame."""
+"""Naming of a folder's cases: the parts of their paths that are subject and frame."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from collections import Counter
 from dataclasses import dataclass
 
 SEPARATORS = "_-. "
-"""Characters between a subject's name and what follows it in a file's name."""
+"""Characters that separate a subject's name from the rest of a file name."""
 
 
 @dataclass(frozen=True)
 class Naming:
-    """Which placeholder stands for each part of a key, and how a case is named."""
+    """Placeholder of each part of a key, and the pattern of case names."""
 
     parts: tuple[str, ...]
     case: str
 
     def fill(self, template: str) -> str:
-        """A template as a pattern of the YAML file; neighbouring folders are one."""
+        """Fill a template's placeholders for the YAML file; adjacent folders are merged."""
         return template.format(*(f"{{{part}}}" for part in self.parts)).replace(
             "{folder}/{folder}", "{folder}"
         )
 
     def subject(self, key: tuple[str, ...]) -> str:
-        """The subject's name as the data set will read it."""
+        """The subject's name, as determined later from the YAML file."""
         values = self._values(key)
         folder = values.get("folder", "")
         return f"{folder}_{values['subject']}" if "{folder}" in self.case else values["subject"]
 
     def name(self, key: tuple[str, ...]) -> str:
-        """The case's name as the data set will read it."""
+        """The case's name, as determined later from the YAML file."""
         return self.case.format(**{"frame": "", "view": "", "folder": "", **self._values(key)})
 
     def _values(self, key: tuple[str, ...]) -> dict[str, str]:
@@ -47,9 +47,9 @@ class Naming:
 
 
 def naming_of(keys: list[tuple[str, ...]]) -> Naming:
-    """Placeholders for the parts of keys, which are all equally long: folders, then the name.
+    """Placeholders for the parts of keys of equal length: folders, then the name.
 
-    A folder whose name begins every file in it, or in which the files of all others recur, is a subject.
+    Folders are subjects if their names are prefixes of all their files, or if file names recur across them.
     """
     names = [key[-1] for key in keys]
     case = "{subject}_{frame}" if _frames(names) else "{subject}"
@@ -75,7 +75,7 @@ def naming_of(keys: list[tuple[str, ...]]) -> Naming:
 
 
 def _frames(names: list[str]) -> bool:
-    """Whether names look like SUBJECT_FRAME: most subjects have several, and there are several subjects."""
+    """Whether names look like SUBJECT_FRAME: at least three subjects, most of them with several frames."""
     if not all(re.fullmatch(r".*[^_]_[^_]+", name) for name in names):
         return False
     per_subject = Counter(name.rpartition("_")[0] for name in names)
@@ -84,7 +84,7 @@ def _frames(names: list[str]) -> bool:
 
 
 def _separator(pairs: list[tuple[str, str]]) -> str | None:
-    """The character after the folder's name with which every file in it begins; None where that is not so."""
+    """The separator after the folder's name if all file names start with it, else None."""
     follow = {
         name[len(folder) : len(folder) + 1] if name.startswith(folder) else "" for folder, name in pairs
     }

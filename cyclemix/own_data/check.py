@@ -1,7 +1,7 @@
-"""Look at a whole data set before anything is trained on it: what is there, what is wrong, what to do.
+"""Check a whole data set before training.
 
-Every case is read, in parallel, by the readers that the workflow uses; nothing stops at the first mistake. An
-error is what `prepare` or a training would refuse, a warning what a person should look at.
+Every case is read in parallel by the workflow's readers, continuing after errors. Errors are what `prepare`
+or a training would refuse, warnings what the user should review.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 
 
 def find_file(name: str, folder: Path = Path("config/datasets")) -> Path:
-    """The YAML file that a name or a path means.
+    """The YAML file of a data set, by name or path.
 
     Raises:
-        ConfigError: there is none; names those that there are.
+        ConfigError: no such file; lists the available ones.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if not path.is_file():
@@ -46,15 +46,15 @@ def find_file(name: str, folder: Path = Path("config/datasets")) -> Path:
 
 
 def run(dataset_file: Path, results: Path, threads: int) -> Report:
-    """Read everything and judge it.
+    """Read and check all cases.
 
     Args:
         dataset_file: ``config/datasets/NAME.yaml``.
-        results: where downloaded files and a derived grid lie.
-        threads: cases read at once.
+        results: results folder, with downloaded files and a derived grid.
+        threads: number of cases read in parallel.
 
     Raises:
-        ConfigError: the YAML file itself is wrong.
+        ConfigError: invalid YAML file.
     """
     spec = load_dataset(dataset_file)
     folder = data_dir(results, spec.data_label)
@@ -66,7 +66,7 @@ def run(dataset_file: Path, results: Path, threads: int) -> Report:
     findings += more
     if grid is not None:
         whole = [(case, entry) for case, entry in zip(cases, entries, strict=True) if not case.broken]
-        with _quiet("cyclemix.data"):  # what is worth a word is among the findings
+        with _quiet("cyclemix.data"):  # warnings are reported as findings
             parallel(
                 lambda pair: _rehearse(spec, folder / "raw", *pair, grid), whole, threads, "preparing", "case"
             )
@@ -77,7 +77,7 @@ def run(dataset_file: Path, results: Path, threads: int) -> Report:
 
 
 def _entries(spec: DatasetSpec, raw_dir: Path) -> tuple[list[dict[str, Any]], list[Finding]]:
-    """Every case that is there, and what is wrong with those that are not."""
+    """All available cases, and findings about missing ones."""
     entries, findings = [], []
     for part in spec.official or ["all"]:
         try:
@@ -100,7 +100,7 @@ def _fetched(raw_dir: Path, entry: Mapping[str, Any]) -> bool:
 
 
 def _grid(spec: DatasetSpec, kept_in: Path, cases: Sequence[Case]) -> tuple[Grid | None, list[Finding]]:
-    """The grid that studies use, and a word where the data have moved away from it."""
+    """The grid that studies use, with a warning if the data would now give another one."""
     if isinstance(spec.grid, Grid):
         return spec.grid, []
     extents = [case.extent for case in cases if case.extent is not None]
@@ -110,7 +110,7 @@ def _grid(spec: DatasetSpec, kept_in: Path, cases: Sequence[Case]) -> tuple[Grid
     derived = autogrid.derive(spec.grid, extents)
     if kept is None:
         if any(case.broken for case in cases):
-            return derived, []  # not kept: the broken cases may change it
+            return derived, []  # not saved: the broken cases may change it
         return autogrid.keep(spec, kept_in, derived, len(cases)), []
     if kept == derived:
         return kept, []
@@ -120,7 +120,7 @@ def _grid(spec: DatasetSpec, kept_in: Path, cases: Sequence[Case]) -> tuple[Grid
 
 
 def _rehearse(spec: DatasetSpec, raw_dir: Path, case: Case, entry: Mapping[str, Any], grid: Grid) -> None:
-    """Prepare the case as the workflow will, so that what passes here passes there."""
+    """Prepare the case as the workflow does, to find errors of that stage."""
     try:
         scribble = prepare_case(spec, raw_dir, entry, grid)[0].scribble
         cut = [] if scribble is None else cut_off(case.strokes, scribble)
@@ -132,13 +132,13 @@ def _rehearse(spec: DatasetSpec, raw_dir: Path, case: Case, entry: Mapping[str, 
 
 
 def cut_off(strokes: Mapping[str, float], prepared: np.ndarray) -> list[str]:
-    """Background and structures that have ``strokes``, but none on the prepared (D,H,W) scribble."""
+    """Background and structures with ``strokes`` in the file, but not in the prepared (D,H,W) scribble."""
     return [name for value, name in enumerate(strokes) if strokes[name] > 0 and not (prepared == value).any()]
 
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """No warnings of a logger and those below it inside the block."""
+    """Suppress warnings of a logger and its children."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""A report as text, as JSON and as a page of overlays."""
+"""The report of `check` as text, as JSON and as an HTML page of overlays."""
 
 from __future__ import annotations
 
@@ -16,21 +16,17 @@ from cyclemix.own_data.facts import Case, Finding, Report
 from cyclemix.report.plots.style import structure_colours
 
 MOST_SHOWN = 100
-"""Cases in the gallery: every suspicious one first, then evenly spaced others."""
+"""Limit of cases in the gallery: first those with findings, then evenly spaced others."""
 
 MOST_LINES = 6
-"""Cases that a line of the text names for one finding; `--json` and the page name all."""
+"""Limit of lines per remedy in the text; `--json` and the page have all."""
 
 
 PAGE, DATA = "overlays.html", "report.json"
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Refuse a folder in which the report would replace files of another kind.
-
-    Raises:
-        ValueError: such a file is there; names it.
-    """
+    """Raise ValueError, naming the file, if the report would replace a file that is not a report."""
     page, data = folder / PAGE, folder / DATA
     own = not page.exists() or gallery.MARK in page.read_text(errors="replace")
     if own and data.exists():
@@ -45,7 +41,7 @@ def refuse_foreign(folder: Path) -> None:
 
 
 def text(report: Report) -> str:
-    """What a person reads in the terminal."""
+    """The report for the terminal."""
     spec, cases = report.spec, report.cases
     blocks = [
         (f"{spec.label}: {spec.title}", list(_overview(spec, cases))),
@@ -58,7 +54,7 @@ def text(report: Report) -> str:
 
 
 def as_json(report: Report) -> str:
-    """Everything but the pictures."""
+    """The report as JSON, without pictures."""
     cases = [
         {
             "case": case.name,
@@ -87,7 +83,7 @@ def as_json(report: Report) -> str:
 
 
 def page(report: Report) -> str:
-    """The overlays as one HTML file."""
+    """The report with overlays as one HTML file."""
     spec, grid = report.spec, report.grid
     sections = [(case.name, _what(case), _notes(case), case.pictures) for case in _shown(report.cases)]
     title = f"{spec.title}: {len(sections)} of {len(report.cases)} cases"
@@ -170,7 +166,7 @@ def _can(spec: DatasetSpec, supervision: str) -> str | None:
 
 
 def _findings(findings: Sequence[Finding]) -> Iterator[str]:
-    """The same remedy said once for all cases that need it."""
+    """Findings grouped by remedy."""
     if not findings:
         yield "none: everything was read and prepared as the workflow will"
         return

@@ -1,4 +1,4 @@
-"""What is known of a data set after everything was read once."""
+"""Results of reading a data set: cases, findings, report."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong or odd.
+    """One error or warning.
 
     Attributes:
         case: the case, empty for the whole data set.
-        remedy: what to do about it.
+        remedy: what to do.
     """
 
     severity: Severity
@@ -30,12 +30,12 @@ class Finding:
 
 @dataclass
 class Case:
-    """What one case holds; None and empty where it could not be read."""
+    """Properties of one case; None or empty if it could not be read."""
 
     name: str
     subject: str
     folder: str = ""
-    """Where its image lies."""
+    """Folder of its image."""
     shape: tuple[int, int, int] | None = None
     spacing_mm: tuple[float, float, float] | None = None
     grey: tuple[float, float, float] | None = None
@@ -45,17 +45,17 @@ class Case:
     volume_ml: dict[str, float] = field(default_factory=dict)
     """Dense labels: volume of each structure."""
     strokes: dict[str, float] = field(default_factory=dict)
-    """Scribbles: share of the pixels that marks background and each structure."""
+    """Scribbles: fraction of the pixels labelled background and each structure."""
     extent: Extent | None = None
     reach_mm: float = 0.0
-    """As the extent's, of structures alone."""
+    """As in ``extent``, but of structures only."""
     digest: str = ""
     findings: list[Finding] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
 
     @property
     def dense(self) -> bool:
-        """Whether it has a dense label that could be read."""
+        """Whether it has a readable dense label."""
         return bool(self.volume_ml)
 
     @property
@@ -64,13 +64,13 @@ class Case:
         return any(finding.severity == "error" for finding in self.findings)
 
     def find(self, severity: Severity, text: str, remedy: str) -> None:
-        """Note a finding of this case."""
+        """Add a finding."""
         self.findings.append(Finding(severity, self.name, text, remedy))
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that `check` found."""
+    """Result of `check`."""
 
     spec: DatasetSpec
     cases: list[Case]
@@ -79,5 +79,5 @@ class Report:
 
     @property
     def errors(self) -> list[Finding]:
-        """Findings that make the data set unusable as it is."""
+        """Findings of severity error."""
         return [finding for finding in self.findings if finding.severity == "error"]

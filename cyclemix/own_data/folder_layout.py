@@ -1,7 +1,7 @@
-"""Which files of a folder are images, labels and scribbles, which belong together, and the patterns for them.
+"""Recognise images, labels and scribbles in a folder, group them by case, and derive file patterns.
 
 A file's role is given by a word in its name (``p1_gt``, ``seg.mha``) or in the name of one of its folders
-(``labels/p1``). What is left of its path without these words names the case; files of one case share it.
+(``labels/p1``). The rest of the path identifies the case.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from cyclemix.own_data.case_names import naming_of
 KINDS = ("image", "label", "scribble")
 
 MOST_NAMES = 4
-"""Names that a note lists."""
+"""Limit of names listed in a note."""
 
 NO_ROLES: Mapping[Path, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Found:
-    """One file: its role, what names its case, and its path with the case's name left open."""
+    """One file: its role, the key of its case, and its path as a template of the key."""
 
     path: Path
     kind: str
     key: tuple[str, ...]
-    """Folders of no role (two at most, outer ones joined), and the name without affix if any is left."""
+    """Folders without role (at most two, outer ones joined), and the name without role affix, if any."""
     template: str
     """The path with ``{0}``, ``{1}``, ... for the parts of the key."""
     named: str = ""
-    """The role that a word in the path gives; empty where none does."""
+    """The role given by a word in the path; empty if there is none."""
 
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """The files of a case and whose it is."""
+    """Subject and files of a case."""
 
     subject: str
     files: Mapping[str, Path]
@@ -49,16 +49,16 @@ class CaseFiles:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a folder is laid out.
+    """The layout of a folder.
 
     Attributes:
-        patterns: by kind, as the YAML file takes them.
-        case: how cases are named.
-        cases: those with an image and a label or scribble.
-        exclude: names of other images that the patterns cover.
-        loose: volumes in no case: images with neither, and what no pattern covers.
-        checks: choices that a person should check, one sentence each.
-        notes: what else a person should know.
+        patterns: by kind, for the YAML file.
+        case: pattern of case names.
+        cases: cases with an image and a label or scribble.
+        exclude: names of other images that match the patterns.
+        loose: volumes without case: images without label and scribble, and files that match no pattern.
+        checks: choices that the user should check, one sentence each.
+        notes: further notes for the user.
     """
 
     patterns: dict[str, str]
@@ -76,20 +76,20 @@ class Layout:
 
 
 def find_layout(folder: Path, paths: Sequence[Path], roles: Mapping[Path, str] = NO_ROLES) -> Layout:
-    """Group the volumes of a folder into cases; without any case where no image has a label or scribble.
+    """Group the volumes of a folder into cases; no cases if no image has a label or scribble.
 
     Args:
-        folder: that the patterns start from.
+        folder: base folder of the patterns.
         paths: volumes below it.
-        roles: kinds of files whose content was looked at; names give those of the others.
+        roles: roles of files determined by content; those of other files are taken from their names.
     """
-    # `scan 2` may be a name, or say that this is the image of case 2: what pairs more files is right.
+    # `scan 2` may be a name, or the image of case 2: the interpretation that pairs more files is used.
     readings = [_found(folder, paths, roles, image_words) for image_words in (False, True)]
     return max((_layout(folder, found) for found in readings), key=lambda layout: layout.used)
 
 
 def _layout(folder: Path, found: list[Found]) -> Layout:
-    """Group the files of the commonest templates by case."""
+    """Group the files of the most frequent templates by case."""
     usual = {kind: _usual_template(found, kind) for kind in KINDS}
     groups: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
     for file in found:
@@ -127,7 +127,7 @@ def _layout(folder: Path, found: list[Found]) -> Layout:
 def _rivals(
     found: list[Found], kind: str, chosen: str | None, cases: Collection[tuple[str, ...]]
 ) -> dict[str, list[Path]]:
-    """Files by template that are of the same kind and cases as the chosen ones."""
+    """Other files of the same kind and cases as the chosen ones, by template."""
     others: dict[str, list[Path]] = defaultdict(list)
     for file in found:
         if file.kind == kind and file.template != chosen and file.key in cases:
@@ -145,7 +145,7 @@ def _first(folder: Path, paths: list[Path]) -> str:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first names of a list, and whether there are more."""
+    """The first names of a list, with ``...`` if there are more."""
     return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
 
 
@@ -156,7 +156,7 @@ def _found(folder: Path, paths: Sequence[Path], roles: Mapping[Path, str], image
 
 
 def _by_content(path: Path, folder: Path, kind: str, cases: Collection[tuple[str, ...]]) -> Found:
-    """A file whose content gives its role: it is of the image with whose name its own begins or ends."""
+    """A file with its role from content; its case is the image whose name its own starts or ends with."""
     plain = _classify(path, folder, image_words=False)
     relative, name = path.relative_to(folder), stem(path)
     best: tuple[str, tuple[str, ...]] = ("", ())
@@ -207,7 +207,7 @@ def _literal(text: str) -> str:
 
 
 def _usual_template(found: list[Found], kind: str) -> str | None:
-    """The template of most files of a role that have a partner; of several, of the role's first word."""
+    """The most frequent template of a role among files with a partner; ties by the order of role words."""
     partners = {file.key for file in found if (file.kind == "image") == (kind != "image")}
     files = [file for file in found if file.kind == kind]
     counts = Counter(file.template for file in files if file.key in partners) or Counter(
@@ -217,6 +217,6 @@ def _usual_template(found: list[Found], kind: str) -> str | None:
 
 
 def _rank(template: str) -> int:
-    """Place of the template's role word among all words; a person's labels come before segmentations."""
+    """Rank of the template's role word; words for manual labels precede words for segmentations."""
     bounded = (rf"(?<![a-z]){word}(?![a-z])" for word in ROLE)
     return next((i for i, word in enumerate(bounded) if re.search(word, template.lower())), len(ROLE))

@@ -1,4 +1,4 @@
-"""Slices with their scribbles and labels as pictures, and a page of them that needs no other file."""
+"""Pictures of slices with scribbles and labels, and a self-contained HTML page of them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from cyclemix.report.html import STYLE
 from cyclemix.report.plots.style import structure_colours
 
 SLICES = 3
-"""Slices shown of a case."""
+"""Slices shown per case."""
 
 MOST_PX = 320
-"""Longer sides are thinned out: the page holds hundreds of pictures."""
+"""Limit of a picture's sides; larger pictures are subsampled."""
 
 BACKGROUND_STROKE = (0.91, 0.91, 0.91)
 FILL = 0.35
 """Opacity of dense labels inside their borders."""
 
 MARK = '<meta name="generator" content="cyclemix check">'
-"""Line that every page holds."""
+"""Marker in every page."""
 
 GALLERY_STYLE = """
 .case{margin:0 0 1.5rem}.case h2 small{color:var(--soft);font-weight:400;margin-left:.5em}
@@ -64,7 +64,7 @@ def pictures(
     spec: DatasetSpec,
     spacing_yx: tuple[float, float],
 ) -> list[Picture]:
-    """The slices of (D,H,W) that show most, each plain and with what annotators drew on it."""
+    """Representative slices of (D,H,W): image, and overlays of scribble and label."""
     drawn = [array for array in (label, scribble) if array is not None and array.shape == image.shape]
     made = []
     for z in _telling_slices(drawn, len(image)):
@@ -89,10 +89,10 @@ def page(
     """The page.
 
     Args:
-        summary: text shown as it is, above the pictures.
-        colours: of the structures.
-        sections: (case, what it is, [(severity, text)], pictures), in the order shown.
-        crop_mm: side of the centred square that is trained on.
+        summary: preformatted text above the pictures.
+        colours: colours of the structures.
+        sections: (case, description, [(severity, text)], pictures).
+        crop_mm: side of the training crop.
     """
     keys = "".join(f'<span class="key" style="color:{c}">{escape(n)}</span>' for n, c in colours.items())
     parts = [_section(*section, crop_mm) for section in sections]
@@ -140,7 +140,7 @@ def _figure(case: str, picture: Picture, crop_mm: float | None) -> str:
 
 
 def _telling_slices(drawn: Sequence[NDArray[np.uint8]], depth: int) -> list[int]:
-    """Evenly spaced ones among the slices with structures; of the whole volume where none has any."""
+    """Evenly spaced slices among those with structures, or of the whole volume if there are none."""
     marked = np.zeros(depth, bool)
     for array in drawn:
         marked |= ((array != BACKGROUND) & (array != UNLABELLED)).any(axis=(1, 2))
@@ -150,7 +150,7 @@ def _telling_slices(drawn: Sequence[NDArray[np.uint8]], depth: int) -> list[int]
 
 
 def _grey(image: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(H,W) -> (H,W,3) from 0 to 1."""
+    """(H,W) to (H,W,3) in [0, 1]."""
     low, high = np.percentile(image, (1, 99.5))
     values = np.clip((image - low) / max(float(high - low), 1e-6), 0, 1)
     return np.repeat(values[..., None].astype(np.float64), 3, axis=2)
@@ -159,7 +159,7 @@ def _grey(image: NDArray[np.float32]) -> NDArray[np.float64]:
 def _paint(
     grey: NDArray[np.float64], label: NDArray[np.uint8], spec: DatasetSpec, strokes: bool
 ) -> NDArray[np.float64]:
-    """Strokes opaque; dense labels as a border around a light fill."""
+    """Overlay strokes opaquely, dense labels as border and transparent fill."""
     painted = grey.copy()
     colours = structure_colours(spec.structures)
     if strokes:

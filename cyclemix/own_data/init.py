@@ -1,6 +1,6 @@
-"""Draft a data set's YAML file and a study by looking at a folder: ``cyclemix init``.
+"""Draft a data set's YAML file and a study from a folder: ``cyclemix init``.
 
-What is guessed stands beside the guess, as a comment to check.
+Guesses are marked by comments with CHECK.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from cyclemix.own_data.yaml_text import dataset_text, study_text
 log = logging.getLogger(__name__)
 
 MANY_SUBJECTS = 30
-"""From here on one split with a test list; below, k-fold, which tests on every subject."""
+"""Number of densely labelled subjects from which one split with a test list is drafted instead of k-fold."""
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 
@@ -42,11 +42,11 @@ PARTS = {"train": 0.6, "val": 0.15, "test": 0.25}
 
 @dataclass(frozen=True)
 class Draft:
-    """What was found and what is written.
+    """Files to write and notes.
 
     Attributes:
         files: content by path.
-        notes: what a person should know, one line each.
+        notes: notes for the user, one line each.
     """
 
     files: Mapping[Path, str]
@@ -54,17 +54,17 @@ class Draft:
 
 
 def run(folder: Path, name: str, output: Path, study: Path, threads: int) -> Draft:
-    """Look at ``folder`` and write the data set's YAML file and a study, and where subjects are many a split.
+    """Write a data set's YAML file and a study for ``folder``, and a split table for many subjects.
 
     Args:
-        folder: holds images, labels and scribbles in sub folders or distinguished by their names.
+        folder: folder with images, labels and scribbles, distinguished by folder or file names.
         name: the data set's name.
         output: ``config/datasets/NAME.yaml``.
         study: ``config/NAME.yaml``.
-        threads: files read at once.
+        threads: number of files read in parallel.
 
     Raises:
-        ConfigError: a file would be overwritten, or the folder holds no image with a label or scribble.
+        ConfigError: a file would be overwritten, or the folder has no image with a label or scribble.
     """
     made = draft(folder, name, output, study, threads)
     for path, text in made.files.items():
@@ -73,7 +73,7 @@ def run(folder: Path, name: str, output: Path, study: Path, threads: int) -> Dra
 
 
 def draft(folder: Path, name: str, output: Path, study: Path, threads: int) -> Draft:
-    """The drafted files, not written."""
+    """The drafted files, without writing them."""
     if not name or name != output.stem or "/" in name:
         raise ConfigError(f"--output {output}: expected a file named {name}.yaml")
     table = output.with_name(f"{name}_split.csv")
@@ -97,10 +97,10 @@ def draft(folder: Path, name: str, output: Path, study: Path, threads: int) -> D
 
 
 def _lay_out(folder: Path, threads: int) -> tuple[Layout, dict[str, list[Contents]]]:
-    """The cases of a folder, by names and, of files that names leave out, by content; what labels hold.
+    """The cases of a folder, by file names or else by content, and the contents of label files.
 
     Raises:
-        ConfigError: no folder, no volume, or no image that has a label or a scribble.
+        ConfigError: no folder, no volume, or no image with a label or scribble.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; name the one that holds images and labels")
@@ -138,7 +138,7 @@ def _lay_out(folder: Path, threads: int) -> tuple[Layout, dict[str, list[Content
 
 
 def _nothing(folder: Path) -> str:
-    """Why a folder without volumes cannot be drafted."""
+    """Error message for a folder without volumes."""
     suffixes = ", ".join(SUFFIXES)
     arrays = [path for path in files_in(folder) if path.name.lower().endswith(HDF5_SUFFIXES)]
     if not arrays:
@@ -151,7 +151,7 @@ def _nothing(folder: Path) -> str:
 
 
 def _refuse_spellings(folder: Path, paths: Sequence[Path], layout: Layout) -> None:
-    """Refuse names that are alike but for their Unicode form: to a program they are different cases."""
+    """Refuse names of one case that differ only in Unicode normalisation."""
     alike = {folder / normalize("NFC", path.relative_to(folder).as_posix()): path for path in paths}
     if list(alike) == list(paths) or find_layout(folder, list(alike)).used <= layout.used:
         return
@@ -164,7 +164,7 @@ def _refuse_spellings(folder: Path, paths: Sequence[Path], layout: Layout) -> No
 
 
 def _others(text: str, name: str, place: Path, layout: Layout) -> list[str]:
-    """Names of images that the drafted patterns cover and that are no case: each goes under `exclude`."""
+    """Names of images that match the drafted patterns but are not cases, for `exclude`."""
     values = yaml.safe_load(text)
     values.pop("split_table", None)
     spec = validate(DatasetSpec, {**values, "label": name, "folder": str(place.resolve())}, name)
@@ -177,7 +177,7 @@ def _values(content: Contents | None) -> set[int]:
 
 
 def _look(paths: Sequence[Path], threads: int) -> tuple[dict[Path, Contents], dict[Path, str]]:
-    """What label files hold, and why others are none."""
+    """Contents of label files by path, and error messages of all other files."""
     results = parallel(_try, paths, threads, "reading", "file")
     pairs = list(zip(paths, results, strict=True))
     return (
@@ -194,7 +194,7 @@ def _try(path: Path) -> Contents | str:
 
 
 def _split_text(layout: Layout, dense: set[str]) -> str:
-    """A table of subjects: validation and test drawn among those with dense labels, the others train."""
+    """Table of subjects: validation and test are drawn from those with dense labels, all others train."""
     names = sorted(dense)
     order = [names[place] for place in np.random.default_rng(0).permutation(len(names))]
     n_val, n_test = (max(1, round(PARTS[part] * len(order))) for part in ("val", "test"))

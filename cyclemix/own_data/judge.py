@@ -15,16 +15,16 @@ from cyclemix.own_data.facts import Case, Finding
 SPACING_FACTOR = 1.6
 SIZE_FACTOR = 1.6
 CONTRAST_FACTOR = 30.0
-"""A case further than these factors from the median of all is worth a look."""
+"""Factors from the median of all cases beyond which a case gets a warning."""
 
 VOLUME_FACTOR = 8.0
-"""The same for the volume of a structure; hearts and organs differ by less."""
+"""The same for the volume of a structure."""
 
 FEWEST = 4
-"""Cases that a median needs before it judges any of them."""
+"""Smallest number of cases for a comparison with the median."""
 
 ANISOTROPY = 2.0
-"""Voxels this much longer along another axis than across slices: the slices lie along that axis."""
+"""Ratio of voxel sizes above which another axis is assumed to be the slice axis."""
 
 SEPARATORS = "_-. "
 """Characters between the parts of a subject's name."""
@@ -32,17 +32,17 @@ SEPARATORS = "_-. "
 ALNUM = string.ascii_letters + string.digits
 
 MOST_VIEWS = 4
-"""Subjects of one person under several names; folders and beginnings of more are sites or studies."""
+"""Largest number of subjects assumed to be one person; larger groups are assumed to be sites or studies."""
 
 LEAST_GROUPS = 2
-"""Folders or beginnings from which on one of them may be a person."""
+"""Smallest number of folders or prefixes for which each may be a person."""
 
 LEAST_DENSE = 3
-"""Densely labelled subjects that k-fold needs: one to test, one to select the model, one to train."""
+"""Densely labelled subjects needed by k-fold: one each for test, validation and training."""
 
 
 def judge(spec: DatasetSpec, cases: Sequence[Case], grid: Grid | None) -> list[Finding]:
-    """Findings of the whole set; those of single cases are noted in the cases."""
+    """Findings of the whole data set; findings of single cases are added to the cases."""
     for case in cases:
         _judge_axes(spec, case)
         if grid is not None:
@@ -128,7 +128,7 @@ def _duplicates(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
 
 
 def _same_person(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
-    """Subjects that may be one person: a few in a folder of their own, or with one beginning of names."""
+    """Subjects that may be one person: few subjects with a common folder or a common prefix."""
     folders: dict[str, set[str]] = defaultdict(set)
     for case in cases:
         folders[case.folder].add(case.subject)
@@ -150,7 +150,7 @@ def _same_person(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
 
 
 def _beginnings(subjects: Collection[str]) -> dict[str, set[str]]:
-    """Subjects by the beginning of their names: before the last part, or another subject's whole name."""
+    """Subjects by prefix: the name without its last part, or another subject's whole name."""
     groups: dict[str, set[str]] = defaultdict(set)
     for subject in subjects:
         start = subject.rstrip(ALNUM).rstrip(SEPARATORS)
@@ -168,7 +168,7 @@ def _persons(spec: DatasetSpec, subjects: Iterable[str]) -> int:
 
 
 def _supervision(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
-    """What can be trained and scored on the whole."""
+    """Which supervision the data set as a whole supports."""
     dense = {case.subject for case in cases if case.dense}
     broken = sum(case.broken for case in cases)
     if cases and not dense and broken == len(cases):
@@ -187,7 +187,7 @@ def _supervision(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
 
 
 def _classes(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
-    """Structures that nobody drew."""
+    """Structures without strokes or dense labels."""
     scribbled, dense = [case for case in cases if case.strokes], [case for case in cases if case.dense]
     for name in spec.classes:
         without = [case.name for case in scribbled if not case.strokes[name]]
@@ -196,7 +196,7 @@ def _classes(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
             yield Finding("error", "", f"{name} has no stroke in any scribble", remedy)
         elif without:
             text = f"{name} has no stroke in {len(without)} of {len(scribbled)} scribbles: {_some(without)}"
-            yield Finding("warning", "", text, "nothing where the structure is not there; else draw it")
+            yield Finding("warning", "", text, "none if the structure is absent; otherwise draw it")
         if dense and not any(case.volume_ml[name] for case in dense):
             remedy = "correct label_values, or take it out of `classes`"
             yield Finding("error", "", f"{name} is in no dense label", remedy)
@@ -208,7 +208,7 @@ def _classes(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
 
 
 def _values(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
-    """Values that the tables name and no file holds."""
+    """Values in the tables that no file has."""
     for kind, table in (("label", spec.label_values), ("scribble", spec.scribble_values)):
         found = {value for case in cases for value in case.values.get(kind, [])}
         absent = [str(value) for value in table if value not in found]

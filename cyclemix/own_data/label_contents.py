@@ -1,4 +1,4 @@
-"""What one label or scribble file holds: its values, and how their pixels lie."""
+"""Contents of a label or scribble file: values and spatial statistics."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from cyclemix.data.readers import itk
 from cyclemix.data.readers.native import DataError, load_volume
 
 MOST_VALUES = 60
-"""A file with more different values is no label."""
+"""Largest number of different values of a label file."""
 
 MOST_SHOWN = 6
-"""Values that a message lists."""
+"""Limit of values listed in a message."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What one label or scribble file holds.
+    """Statistics of a label or scribble file, by value.
 
     Attributes:
-        pixels: number of pixels by value.
-        inner: share of each value's pixels whose eight neighbours in the slice have it too.
-        spread: mean area of each value's bounding box over the slices that have it, pixels.
-        frame: share of the outermost pixels of all slices that have each value.
-        names: of values, where the file gives them (3D Slicer's ``.seg.nrrd``).
+        pixels: number of pixels.
+        inner: fraction of pixels whose eight neighbours in the slice have the same value.
+        spread: mean area of the bounding box over slices with the value, pixels.
+        frame: fraction of the border pixels of all slices with the value.
+        names: names given by the file (3D Slicer's ``.seg.nrrd``).
     """
 
     pixels: dict[int, int]
@@ -38,7 +38,7 @@ class Contents:
 
     @property
     def usual(self) -> int:
-        """The value of most pixels."""
+        """The most frequent value."""
         return max(self.pixels, key=lambda value: (self.pixels[value], -value))
 
 
@@ -46,7 +46,7 @@ def look(path: Path) -> Contents:
     """Read a label or scribble file.
 
     Raises:
-        DataError: it cannot be read, or its values are no labels.
+        DataError: unreadable, or not a label file.
     """
     array, _ = load_volume(Path(), {"case": path.name, "label": str(path)}, "label")
     values = np.unique(array)
@@ -61,7 +61,7 @@ def look(path: Path) -> Contents:
 
 
 def contents_of(array: np.ndarray) -> Contents:
-    """What a (D,H,W) array of few whole numbers holds."""
+    """Statistics of a (D,H,W) array of label values."""
     values, counts = np.unique(array, return_counts=True)
     pixels = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
     inner, spread, frame = {}, {}, {}

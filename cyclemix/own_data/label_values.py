@@ -1,4 +1,4 @@
-"""What the values in label and scribble files mean, guessed from the files."""
+"""Guess the meaning of the values in label and scribble files."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from cyclemix.own_data.folder_layout import CaseFiles, Layout
 from cyclemix.own_data.label_contents import Contents
 
 THIN = 0.25
-"""Less than this part of a stroke's pixels has all eight neighbours of its own value; of a region's more."""
+"""Fraction of inner pixels (`Contents.inner`) that distinguishes strokes (below) from regions (above)."""
 
 IGNORED = (255, -1)
 """Values that mark unlabelled pixels in many data sets."""
 
 MOST_COUNTED = 30
-"""Structures whose largest value is at most this are counted; larger values are grey levels."""
+"""Largest value of consecutively numbered structures; larger values are grey levels."""
 
 SPECIAL = {"background": "background", "ignore": "unlabelled", "unlabelled": "unlabelled"}
-"""What names of values in files mean that are no structure; `ignore` is nnU-Net's."""
+"""Meaning of value names that are not structures; `ignore` is nnU-Net's."""
 
 NAMES_FILE = "dataset.json"
 """nnU-Net's description of a data set, whose `labels` name the values."""
@@ -34,7 +34,7 @@ NAMES_FILE = "dataset.json"
 
 @dataclass(frozen=True)
 class Tables:
-    """The drafted label tables; names are classes, background or unlabelled."""
+    """The drafted tables of label values; names are classes, background or unlabelled."""
 
     classes: list[str]
     label_values: dict[int, str]
@@ -44,12 +44,12 @@ class Tables:
 def name_values(
     folder: Path, layout: Layout, contents: Mapping[str, Sequence[Contents]]
 ) -> tuple[Layout, Tables, list[str]]:
-    """Tables for the files of a layout; the layout changes where files called labels are scribbles.
+    """Tables for the files of a layout; the layout is changed if files named labels are scribbles.
 
-    Each table gives each class a value, whether or not a file of its kind holds it.
+    Each table has a value for every class, even if no file of its kind has it.
 
     Raises:
-        ConfigError: no file holds a structure.
+        ConfigError: no file has a structure.
     """
     notes = []
     labels, scribbles = list(contents["label"]), list(contents["scribble"])
@@ -95,7 +95,7 @@ def name_values(
 def _paired(
     dense: Sequence[int], drawn: Sequence[int], known: Mapping[int, str], painted: Mapping[int, str]
 ) -> dict[int, int]:
-    """Scribble value -> label value of the same structure where they differ: by name, else by order."""
+    """Label value by scribble value of the same structure, if they differ: by name, else by order."""
     values = {known[value]: value for value in dense if value in known}
     by_name = {v: values[painted[v]] for v in drawn if painted.get(v) in values and values[painted[v]] != v}
     if by_name or not dense or list(dense) == list(drawn) or len(dense) != len(drawn):
@@ -104,7 +104,7 @@ def _paired(
 
 
 def _class_names(values: Sequence[int], known: Mapping[int, str]) -> dict[int, str]:
-    """A name for each value, its own and no reserved one."""
+    """A unique name for each value, none of the reserved ones."""
     names: dict[int, str] = {}
     for value in values:
         name = known.get(value, "").replace("/", "-")
@@ -114,7 +114,7 @@ def _class_names(values: Sequence[int], known: Mapping[int, str]) -> dict[int, s
 
 
 def _own_names(folder: Path, files: Sequence[Contents]) -> dict[int, str]:
-    """Names that the files give their values.
+    """Names of values given by the files.
 
     Raises:
         ConfigError: a value has two names.
@@ -131,19 +131,19 @@ def _own_names(folder: Path, files: Sequence[Contents]) -> dict[int, str]:
 
 
 def _structures(table: Mapping[int, str]) -> list[int]:
-    """The values that mean a structure, in rising order."""
+    """The values of structures, ascending."""
     return sorted(value for value, name in table.items() if not name)
 
 
 def _complete(table: dict[int, str], names: Mapping[int, str]) -> None:
-    """Give every class that a table lacks a value: its own, or a free one where that means something else."""
+    """Add a value for every class missing in a table: its own value, or an unused one if that is taken."""
     for value, name in names.items():
         if table and name not in table.values():
             table[value if value not in table else max(*table, *names) + 1] = name
 
 
 def _of_ignored(label_values: Mapping[int, str]) -> list[str]:
-    """What was made of values that mark unlabelled pixels in other data sets."""
+    """Notes on values that mark unlabelled pixels in other data sets."""
     return [
         f"value {value} in the label files is taken for {label_values[value] or 'a structure'}; "
         "in some data sets it marks unlabelled pixels, in others a structure"
@@ -153,7 +153,7 @@ def _of_ignored(label_values: Mapping[int, str]) -> list[str]:
 
 
 def _label_values(files: Sequence[Contents], known: Mapping[int, str]) -> dict[int, str]:
-    """Value -> background, unlabelled, or empty for a structure; by name where it is known."""
+    """Meaning by value: background, unlabelled, or empty for a structure; by name if known."""
     values = {value for content in files for value in content.pixels}
     if not values:
         return {}
@@ -167,8 +167,8 @@ def _label_values(files: Sequence[Contents], known: Mapping[int, str]) -> dict[i
 def _ignored(value: int, files: Sequence[Contents]) -> bool:
     """Whether a value of dense labels marks unlabelled pixels rather than a structure.
 
-    So it does beside structures that are counted 1, 2, ..., as a thin line, or along the frame of the slices;
-    masks of grey levels (0 and 255; 0, 85, 170 and 255) have it for a structure.
+    True if structures are numbered 1, 2, ..., or if the value forms thin lines or the border of slices; in
+    grey-level masks (0 and 255; 0, 85, 170 and 255) it is a structure.
     """
     others = {other for content in files for other in content.pixels} - {0, *IGNORED}
     if others and max(others) <= MOST_COUNTED:
@@ -182,10 +182,11 @@ def _ignored(value: int, files: Sequence[Contents]) -> bool:
 def _scribble_values(
     files: Sequence[Contents], label_values: Mapping[int, str], known: Mapping[int, str]
 ) -> dict[int, str]:
-    """Value -> background, unlabelled, or empty for a structure; by name where it is known.
+    """Meaning by value: background, unlabelled, or empty for a structure; by name if known.
 
-    Most pixels are unlabelled. Background is what dense labels call so, or 0, where that is another value;
-    else the value that dense labels do not know; else the one whose strokes run around all others.
+    The most frequent value is unlabelled. Background is the background value of dense labels, or 0, if that
+    is another value; else the value that is not in dense labels; else the one whose strokes surround all
+    others.
     """
     values = {value for content in files for value in content.pixels}
     if not values:
@@ -202,7 +203,7 @@ def _scribble_values(
 def _background(
     files: Sequence[Contents], rest: Sequence[int], label_values: Mapping[int, str]
 ) -> int | None:
-    """The value of background strokes among all but the unlabelled value; None where there is none."""
+    """The value of background strokes among all values except unlabelled; None if there is none."""
     structures = _structures(label_values)
     of_labels = next((value for value, name in label_values.items() if name == "background"), 0)
     for value in (of_labels, 0):
@@ -217,7 +218,7 @@ def _background(
 
 
 def _widest(files: Sequence[Contents], values: Sequence[int]) -> int | None:
-    """The value whose strokes span most in nearly every file; None where none does, or two span alike."""
+    """The value of largest spread in at least 90 % of the files, else None."""
     winners: Counter[int] = Counter()
     for content in files:
         spans = {value: content.spread.get(value, 0.0) for value in values}
@@ -231,13 +232,13 @@ def _widest(files: Sequence[Contents], values: Sequence[int]) -> int | None:
 
 
 def _thin(files: Sequence[Contents]) -> bool:
-    """Whether the values beside the usual one are strokes rather than regions."""
+    """Whether all values except the most frequent one are strokes rather than regions."""
     shares = [share for content in files for value, share in content.inner.items() if value != content.usual]
     return bool(shares) and float(np.median(shares)) < THIN
 
 
 def role_by_content(content: Contents, dense: Collection[int]) -> str:
-    """``label`` or ``scribble``: scribbles are thin, or mark most pixels with a value that no label has."""
+    """``label`` or ``scribble``: scribbles are thin, or their most frequent value is in no label."""
     thin = _thin([content]) or (bool(dense) and content.usual not in dense)
     return "scribble" if thin else "label"
 
@@ -259,7 +260,7 @@ def _rare(files: Sequence[Contents], values: Sequence[int]) -> list[int]:
 
 
 def _known_names(folder: Path) -> dict[int, str]:
-    """Names of values that nnU-Net's ``dataset.json`` gives; empty where there is none."""
+    """Names of values in nnU-Net's ``dataset.json``; empty if there is none."""
     path = folder / NAMES_FILE
     if not path.is_file():
         return {}

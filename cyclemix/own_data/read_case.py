@@ -1,4 +1,4 @@
-"""Read one case's files and note what is odd about them."""
+"""Read one case's files and collect findings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LEAVE_OUT = "repair the file or add the case to `exclude`"
 
 
 def read_case(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Case:
-    """Read a case's files, each on its own, so that one that is damaged hides nothing of the others."""
+    """Read all files of a case; a damaged one does not prevent reading the others."""
     case = Case(entry["case"], entry["subject"], str(Path(reference_path(raw_dir, entry, "image")).parent))
     image: np.ndarray | None = None
     try:
@@ -76,17 +76,17 @@ def _describe_image(case: Case, image: np.ndarray) -> None:
 def _read_label(
     spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], kind: Kind, case: Case
 ) -> np.ndarray:
-    """Class values of a label file; what it holds is noted in ``case``."""
+    """Class values of a label file; adds its properties to ``case``."""
     where = reference_path(raw_dir, entry, kind)
     array, own = load_volume(raw_dir, entry, kind)
     values = np.unique(array)
     case.values[kind] = [int(value) for value in values[:50] if np.isfinite(value)]
-    if case.shape is None:  # no image to lie on: at least the values
+    if case.shape is None:  # unreadable image: check at least the values
         return to_classes(array, spec, kind, where)
     classes, _, _ = read_native(spec, raw_dir, entry, kind)
     if reason := entry.get("label_geometry"):
         if own is not None and differs(own, read_geometry(spec, raw_dir, entry)):
-            text = f"the image's header places the {kind}, not its own: {reason}"
+            text = f"the image's header is used for the {kind} instead of its own: {reason}"
             case.find("warning", text, "nothing if the overlay fits; else correct `label_geometry`")
     elif own is not None:
         _compare_headers(own, read_geometry(spec, raw_dir, entry), kind, case)
@@ -103,7 +103,7 @@ def _read_label(
 
 
 def _compare_headers(own: Header, image: Header, kind: Kind, case: Case) -> None:
-    """Say where a label's header does not place it as it is stored on the image's voxels."""
+    """Report differences between the headers of a label and its image."""
     remedy = "look at the overlay; where it does not fit, export the label again"
     if axes := turned_axes(own, image):
         text = f"the {kind} is stored along other axes than the image and was turned to it (its {axes})"
@@ -116,13 +116,13 @@ def _compare_headers(own: Header, image: Header, kind: Kind, case: Case) -> None
 
 
 def _alike(own: Header, image: Header) -> bool:
-    """Whether two headers turn and scale voxels alike, so that only their origins differ."""
+    """Whether two headers differ only in their origins."""
     first, second = (header.get_best_affine()[:3, :3] for header in (own, image))
     return bool(np.allclose(first, second, atol=0.01))
 
 
 def _compare(case: Case, labels: Mapping[Kind, np.ndarray]) -> None:
-    """What is odd about a scribble, alone and beside the dense label."""
+    """Check a scribble, also against the dense label."""
     scribble, label = labels.get("scribble"), labels.get("label")
     if scribble is None:
         return
@@ -156,6 +156,6 @@ def _compare(case: Case, labels: Mapping[Kind, np.ndarray]) -> None:
 
 
 def _numbers(places: np.ndarray) -> str:
-    """Slice numbers as people count them."""
+    """Slice numbers, counted from 1."""
     shown = ", ".join(str(place + 1) for place in places[:8])
     return shown + (", ..." if len(places) > 8 else "")

@@ -1,4 +1,4 @@
-"""Scribble files from dense label files, or less of given scribbles: ``cyclemix scribble``."""
+"""Simulate scribble files from dense label files, or reduce given scribbles: ``cyclemix scribble``."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ LARGEST = 65535
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for.
+    """Options of the command.
 
     Attributes:
-        seed: with the file's name it decides all that is random.
-        keep: part of each stroke that stays.
-        slices: part of the slices whose scribbles stay.
-        unlabelled: the given files are scribbles, in which this value is unlabelled; None = dense labels.
-        names: names of the class values in rising order; empty = class1, class2, ...
-        style: how strokes are drawn.
-        slice_axis: axis of the files along which the slices lie; strokes are drawn slice by slice.
+        seed: random seed, combined with the file name.
+        keep: fraction of each scribble that is kept.
+        slices: fraction of the slices whose scribbles are kept.
+        unlabelled: the files are scribbles with this unlabelled value; None = dense labels.
+        names: names of the class values in ascending order; empty = class1, class2, ...
+        style: width and length of strokes.
+        slice_axis: slice axis of the files.
     """
 
     seed: int = 0
@@ -55,20 +55,20 @@ class Request:
 
 
 def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int = 1) -> dict[str, Any]:
-    """Write a scribble file for each label file, under its name, and ``scribbles.yaml``.
+    """Write a scribble file of the same name for each label file, and ``scribbles.yaml``.
 
     Args:
         labels: files or folders of them.
         output_dir: folder to write to.
-        request: what is asked for.
-        threads: files worked on at once; they change nothing but the time.
+        request: options.
+        threads: number of files processed in parallel.
 
     Returns:
-        What ``scribbles.yaml`` says: ``scribble_values`` to paste into a data set's YAML file, how they were
-        ``made``, ``files`` and ``measures``.
+        The content of ``scribbles.yaml``: ``scribble_values`` for a data set's YAML file, the options
+        (``made``), ``files`` and ``measures``.
 
     Raises:
-        ValueError: no file, two of one name, an output over its input, or values that are no labels.
+        ValueError: no file, two files with one name, an output that replaces its input, or invalid labels.
     """
     for option in ("keep", "slices"):
         if not 0 < (part := getattr(request, option)) <= 1:
@@ -103,15 +103,15 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
         "measures": as_records(summary),
     }
     write_text(output_dir / SIDECAR, yaml.safe_dump(content, sort_keys=False))
-    log.info("beside the annotators' (means):\n%s", beside_experts(summary))
+    log.info("means, compared with those of expert scribbles:\n%s", beside_experts(summary))
     return content
 
 
 def find_files(labels: Sequence[Path], output_dir: Path) -> list[Path]:
-    """The label files that paths and folders name, in the order of their names.
+    """The label files of paths and folders, sorted by name.
 
     Raises:
-        ValueError: nothing there, two files of one name, or the output folder is a file's own.
+        ValueError: no file, two files with one name, or an output folder that contains an input.
     """
     found: list[Path] = []
     for path in labels:
@@ -147,7 +147,7 @@ def _refuse_other_sidecar(path: Path, names: Sequence[str]) -> None:
 
 
 def written_name(path: Path) -> str:
-    """Name of the scribble file of a label file: its own, or as NIfTI where it is of another kind."""
+    """Name of the scribble file of a label file, always NIfTI."""
     return path.name if path.name.lower().endswith((".nii", ".nii.gz")) else f"{stem(path)}.nii.gz"
 
 
@@ -155,7 +155,7 @@ def values_of(path: Path) -> list[int]:
     """The values in a label file, sorted.
 
     Raises:
-        DataError: no whole numbers from 0 to 65535.
+        DataError: values other than whole numbers from 0 to 65535.
     """
     found = np.unique(_load(path)[0])
     if (
@@ -173,12 +173,12 @@ def values_of(path: Path) -> list[int]:
 def scribble_values(values: Sequence[int], request: Request) -> tuple[int | None, int, list[int]]:
     """Background value, unlabelled value and class values of the scribbles.
 
-    Classes keep their values and the background is 0, as in the labels. Unlabelled becomes 255, or the first
-    lower value that no class has. Given scribbles keep theirs; where their 0 is unlabelled, the background is
-    one of the classes (name it so), or None.
+    Classes keep their values and the background is 0, as in the labels. Unlabelled is 255, or the next lower
+    value that is not a class. Given scribbles keep their values; if 0 is unlabelled there, the background is
+    one of the classes (to be named so), or None.
 
     Raises:
-        ValueError: no class at all, too many, or the given unlabelled value is nowhere in the files.
+        ValueError: no class, too many classes, or the given unlabelled value is in no file.
     """
     given = request.unlabelled
     if given is not None and given not in values:
@@ -198,11 +198,7 @@ def scribble_values(values: Sequence[int], request: Request) -> tuple[int | None
 
 
 def class_names(classes: Sequence[int], names: Sequence[str]) -> list[str]:
-    """A name a class value.
-
-    Raises:
-        ValueError: not as many names as values.
-    """
+    """One name per class value; ValueError if their numbers differ."""
     if names and len(names) != len(classes):
         raise ValueError(
             f"--names: expected {len(classes)} names for the values {list(classes)}, got {list(names)}"
@@ -211,11 +207,7 @@ def class_names(classes: Sequence[int], names: Sequence[str]) -> list[str]:
 
 
 def _by_place(style: AnnotatorStyle, table: Mapping[int, int]) -> AnnotatorStyle:
-    """Widths and lengths by place in the table in place of file values.
-
-    Raises:
-        ValueError: one for a value that no file holds.
-    """
+    """Widths and lengths by class index instead of file value; ValueError for a value that is in no file."""
     unknown = sorted({*style.widths_px, *style.lengths} - set(table))
     if unknown:
         raise ValueError(
@@ -235,7 +227,7 @@ def _load(path: Path) -> tuple[np.ndarray, Header | None]:
 def _write(
     path: Path, output: Path, table: Mapping[int, int], unlabelled: int, request: Request
 ) -> pd.DataFrame:
-    """One file; returns its measures, classes named by their place in the table."""
+    """Write one file; returns its measures, with classes named by their index."""
     array, header = _load(path)
     if header is None:
         raise DataError(f"{path}: expected an image with a header, got an array without geometry")
@@ -257,7 +249,7 @@ def _write(
 
 
 def _save(values: np.ndarray, header: Header, output: Path) -> None:
-    """Write an array, axes as stored, with the label file's geometry; equal values give equal bytes."""
+    """Write an array with the axes and geometry of the label file; equal values give equal bytes."""
     content = written_image(values.T, header).to_bytes()
     with replacing(output) as partial:
         partial.write_bytes(gzip.compress(content, mtime=0) if output.name.endswith(".gz") else content)

@@ -1,4 +1,4 @@
-"""The texts of a drafted data set file and study; what was guessed says so."""
+"""Text of a drafted data set file and study, with guesses marked."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cyclemix.own_data.folder_layout import Layout
 from cyclemix.own_data.label_values import Tables
 
 WIDTH = 106
-"""Characters of a comment's line."""
+"""Line length of comments."""
 
 MOST_FOLDS = 5
 MOST_LEVELS_UP = 3
-"""A folder further away is named by its absolute path."""
+"""Limit of ``..`` in a relative path; beyond it the path is absolute."""
 
 DATASET = """\
 # Drafted by `cyclemix init {folder}`. Check what is marked CHECK, then: cyclemix check {name}
@@ -32,21 +32,21 @@ root: {root}
 {checks}files:
 {patterns}
 
-# CHECK how {{case}} is made up. All cases of a {{subject}} stay on one side of every fold: where one person
-# has several images, their names must share the {{subject}} part, e.g. "{{subject}}_{{frame}}".
+# CHECK the parts of {{case}}. All cases of a {{subject}} are in the same list of a fold: several images of
+# one person must share the {{subject}} part, e.g. "{{subject}}_{{frame}}".
 case: {case}
 {exclude}
-# CHECK what is segmented and what the values in the files mean. `unlabelled` is what no stroke touched; it is
-# not `background`, which strokes mark too. Rename structure1, ... in all places alike.
+# CHECK the structures and the values in the files. `unlabelled` are pixels without a stroke; it is not
+# `background`, which has strokes too. Rename structure1, ... in all places.
 {remarks}classes: {classes}
 {tables}
-# Pixel size to train on and side of the centred square: derived from the images once, then kept; or numbers,
+# Pixel size and side of the centred crop for training: derived from the images once and saved; or numbers,
 # e.g. grid: {{spacing_mm: 1.4, crop_px: 192}}. Fewer pixels train faster.
 grid: auto
 {split}"""
 
 KFOLD = """\
-# One fold of {folds} to begin with; without run_folds all are trained, and every subject is tested on.
+# One fold of {folds} to start with; without run_folds all are run, and every subject is tested.
 protocol: {{kind: kfold, folds: {folds}, run_folds: [0]}}"""
 
 STUDY = """\
@@ -81,12 +81,12 @@ def dataset_text(
     notes: Sequence[str],
     split: Path | None,
 ) -> str:
-    """``config/datasets/NAME.yaml``; ``notes`` say what is uncertain about the tables."""
+    """``config/datasets/NAME.yaml``; ``notes`` are remarks about the tables."""
     counts = {kind: sum(kind in case.files for case in layout.cases) for kind in ("scribble", "label")}
     subjects = len({case.subject for case in layout.cases})
-    exclude = "\n# Volumes that the patterns cover and that are no image with a label or scribble.\n"
+    exclude = "\n# Volumes that match the patterns and are not images with a label or scribble.\n"
     exclude += f"exclude: {one_line(layout.exclude)}\n"
-    lists = "\n# CHECK who trains, selects and tests: drawn at random; edit the table.\nsplit_table: {}\n"
+    lists = "\n# CHECK the training, validation and test subjects, drawn at random.\nsplit_table: {}\n"
     return DATASET.format(
         folder=folder,
         name=name,
@@ -132,7 +132,7 @@ def _comment(text: str) -> str:
 
 
 def _quoted(pattern: str) -> str:
-    """A pattern in quotes, since it holds braces."""
+    """A pattern in quotes, because of its braces."""
     return yaml.safe_dump(pattern, default_style='"', allow_unicode=True, width=10**6).rstrip("\n")
 
 
@@ -142,6 +142,6 @@ def _table(key: str, table: Mapping[int, str]) -> str:
 
 
 def _relative(folder: Path, start: Path) -> str:
-    """``folder`` as the YAML file says it: relative where it lies near, else absolute."""
+    """``folder`` relative to ``start`` if it is near, else absolute."""
     path = os.path.relpath(folder.resolve(), start.resolve())
     return str(folder.resolve()) if path.count("..") > MOST_LEVELS_UP else path

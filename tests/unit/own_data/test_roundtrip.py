@@ -58,7 +58,7 @@ def test_folders_in_between_are_followed(tmp_path: Path) -> None:
 def test_one_name_in_two_folders_is_refused_or_told_apart(tmp_path: Path) -> None:
     spec_file = nested(tmp_path, "{subject}", "a/x/p1", "b/p1")
     with pytest.raises(
-        ConfigError, match=r'named p1, in a/x and in b; tell them.*case: "\{folder\}_\{subject'
+        ConfigError, match=r'named p1, in a/x and in b; distinguish them.*case: "\{folder\}_\{subject'
     ):
         list_cases(load_dataset(spec_file), "all", tmp_path)
     spec_file.write_text(spec_file.read_text().replace('case: "{subject}"', 'case: "{folder}_{subject}"'))

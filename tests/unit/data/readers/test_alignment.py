@@ -115,5 +115,5 @@ def test_check_names_the_case(tmp_path: Path) -> None:
     with_affine(lab.root / "labels" / "a1.nii.gz", TILTED)
     report = check.run(lab.spec_file, tmp_path / "results", threads=1)
     found = [(finding.case, finding.text) for finding in report.findings if REASON in finding.text]
-    assert found == [("a1", f"the image's header places the label, not its own: {REASON}")]
+    assert found == [("a1", f"the image's header is used for the label instead of its own: {REASON}")]
     assert not [finding for finding in report.errors if finding.case == "a1"]
