@@ -1,8 +1,8 @@
-"""Volumes that this project writes: their header, and what they may replace.
+"""Volumes written by this project: their headers, and protection of other files against replacement.
 
-The header's ``descrip`` field of a written volume holds `MARK` and a checksum of its voxels. A command
-replaces such volumes only, and only while their voxels are as they were written: a wrong output folder costs
-no image, expert's label or drawn scribble, and a second run no segmentation that was corrected by hand.
+The header field ``descrip`` of a written volume has `MARK` and a checksum of its voxels. A command replaces
+only such volumes with unchanged voxels, so it never overwrites images, labels, drawn scribbles, or
+segmentations that were corrected by hand.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MARK = "cyclemix"
 MARKED = re.compile(rb"cyclemix [0-9a-f]{8}")
 
 UNREADABLE = (OSError, EOFError, KeyError, ValueError, zlib.error, ImageFileError, HeaderDataError)
-"""What nibabel raises on files that are no sound NIfTI volume."""
+"""Exceptions of nibabel for invalid files."""
 
 
 GEOMETRY = (
@@ -30,17 +30,17 @@ GEOMETRY = (
     *("quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
     *("srow_x", "srow_y", "srow_z"),
 )
-"""Fields of a NIfTI-1 header that place its voxels."""
+"""Fields of a NIfTI-1 header that define the geometry."""
 
 
 def written_image(voxels: np.ndarray, header: nibabel.Nifti1Header) -> nibabel.Nifti1Image:
-    """The volume to write: the image's geometry and none of the header's other fields.
+    """A volume with the geometry of the image's header, without its other fields.
 
-    Display range, intent, descriptions, companion files and timing describe the image's grey values.
+    The other fields (display range, intent, descriptions, timing) describe the image's intensities.
 
     Args:
-        voxels: (x,y,z[,c]) as they will be stored, but for axes of length 1, which are as in the header.
-        header: of the image; it is left as it is.
+        voxels: (x,y,z[,c]) as stored, except axes of length 1, which are taken from the header.
+        header: header of the image; not modified.
     """
     shape = tuple(int(n) for n in header["dim"][1 : 1 + int(header["dim"][0])])
     if voxels.size == math.prod(shape):
@@ -54,15 +54,15 @@ def written_image(voxels: np.ndarray, header: nibabel.Nifti1Header) -> nibabel.N
 
 
 def refuse_foreign(outputs: Iterable[Path], inputs: Iterable[Path], option: str) -> None:
-    """Refuse outputs that would replace an input, or a file that is not as this project wrote it.
+    """Refuse outputs that would replace an input, or a file that this project did not write.
 
     Args:
-        outputs: volumes that are about to be written.
-        inputs: files that are about to be read.
-        option: the command-line option that names the outputs' folder.
+        outputs: volumes to write.
+        inputs: files to read.
+        option: command-line option of the output folder, for messages.
 
     Raises:
-        ValueError: such a file is there; names it.
+        ValueError: such a file exists; names it.
     """
     read = {path.resolve() for path in inputs}
     for path in outputs:
@@ -76,7 +76,7 @@ def refuse_foreign(outputs: Iterable[Path], inputs: Iterable[Path], option: str)
 
 
 def is_own(path: Path) -> bool:
-    """Whether a NIfTI file bears the mark of its voxels; False where it cannot be read."""
+    """Whether a NIfTI file has the mark of its voxels; False if unreadable."""
     try:
         image = nibabel.load(path)
         if not isinstance(image, nibabel.Nifti1Image):
@@ -87,7 +87,7 @@ def is_own(path: Path) -> bool:
 
 
 def is_marked(path: Path) -> bool:
-    """Whether the header of a NIfTI file bears `MARK`, its voxels edited or not; False where unreadable."""
+    """Whether the header of a NIfTI file has a mark, regardless of the voxels; False if unreadable."""
     try:
         header = nibabel.load(path).header
         return (

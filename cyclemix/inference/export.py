@@ -15,12 +15,12 @@ from cyclemix.files.atomic import write_bytes
 
 
 def save_labels(path: Path, labels: np.ndarray, header_block: bytes, slice_axis: int = 3) -> None:
-    """Write (D,H,W) labels as uint8 NIfTI with the upstream axes, shape, affine and spacing, atomically."""
+    """Write (D,H,W) labels atomically as uint8 NIfTI with axes, shape and geometry of the image."""
     _save(path, labels.astype(np.uint8), header_block, slice_axis)
 
 
 def save_map(path: Path, values: np.ndarray, header_block: bytes, slice_axis: int = 3) -> None:
-    """Write (D,H,W) or, a channel each, (D,C,H,W) values as float32 NIfTI in the upstream geometry."""
+    """Write (D,H,W) or (D,C,H,W) values as float32 NIfTI in the geometry of the image."""
     axes = (0, 2, 3, 1) if values.ndim == 4 else (0, 1, 2)
     volume = values.astype(np.float32).transpose(
         axes

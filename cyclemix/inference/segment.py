@@ -1,4 +1,4 @@
-"""Trained models on new images, prepared as for the training; results in the images' own geometry."""
+"""Segment new images with trained models; results in the images' geometry."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ log = logging.getLogger(__name__)
 MM3_PER_ML = 1000.0
 VOLUMES = "volumes.csv"
 MOST_NAMES = 6
-"""File names that a message lists."""
+"""Limit of file names listed in a message."""
 COLUMNS = ("image", "structure", "volume_ml", "outside_domain")
 
 
 @dataclass(frozen=True)
 class Extras:
-    """What to write beside the labels.
+    """Maps to write in addition to the labels.
 
     Attributes:
         probabilities: ``{stem}_probabilities.nii.gz``, float32 (x,y,z,class), background first.
@@ -69,13 +69,13 @@ class Segmented:
 
 @dataclass(frozen=True)
 class _Image:
-    """An image as it came and as the models want it."""
+    """A native image, and its versions prepared for the models."""
 
     native: np.ndarray
     spacing_mm: tuple[float, float, float]
     header: bytes
     prepared: dict[str, tuple[np.ndarray, Geometry]]
-    """By name of the grid."""
+    """By grid name."""
     warnings: list[str]
 
 
@@ -88,25 +88,25 @@ def run(
     extras: Extras = Extras(),
     show: Sequence[Callable[[Segmented], None]] = (),
 ) -> pd.DataFrame:
-    """Segment images one after the other; several models vote with the mean of their probabilities.
+    """Segment images one by one; probabilities of several models are averaged.
 
-    Writes ``{stem}.nii.gz`` (uint8 labels, 1 + position in the models' classes), what ``extras`` names, and
-    ``volumes.csv``: image, structure, volume_ml, outside_domain (why the image is unlike the training's,
-    empty where it is not). Rows of other images that earlier calls wrote there stay.
+    Writes ``{stem}.nii.gz`` (uint8 labels, 1 + position in the models' classes), the maps in ``extras``, and
+    ``volumes.csv``: image, structure, volume_ml, outside_domain (why the image is outside the training
+    domain, else empty). Rows of other images in it are kept.
 
     Args:
         models: ``model.pt`` files with the same classes.
-        images: volumes, slices along the third axis.
+        images: volumes with the slice axis of the models.
         device: ``auto``, ``cpu`` or ``cuda``.
-        show: each is called with each image when it is done, e.g. to draw it.
+        show: called for each finished image, e.g. to draw it.
 
     Returns:
         The rows of ``volumes.csv`` for ``images``.
 
     Raises:
         ValueError: an output would replace a file that this project did not write.
-        ConfigError: models that do not fit together, two images of one name.
-        DataError: images that cannot be trusted, all of them named; the others are segmented.
+        ConfigError: incompatible models, or two images with the same name.
+        DataError: invalid images, all of them named; valid ones are segmented.
     """
     names = _stems(images, output_dir)
     _refuse_replacing(images, names, output_dir, extras, overlays=bool(show))
@@ -138,10 +138,10 @@ def run(
 
 
 def find_images(places: Sequence[Path]) -> list[Path]:
-    """Files as given, folders as the images that lie in them, by name.
+    """The given files, and the images in the given folders, sorted by name.
 
-    Labels and scribbles of images beside them (``p1_gt`` and ``p1``) and volumes that this project wrote are
-    no images of a folder; they are named in the log.
+    Labels and scribbles beside their images (``p1_gt`` and ``p1``) and volumes written by this project are
+    skipped in folders, with a warning.
 
     Raises:
         ConfigError: a folder without images.
@@ -217,7 +217,7 @@ def _read(path: Path, models: Sequence[Model]) -> _Image:
 def _chunks(
     models: Sequence[Model], image: _Image, inference: Inference, device: torch.device
 ) -> Iterator[Tensor]:
-    """Mean probabilities on the native grid, some slices (d,C,H,W) at a time, to bound memory."""
+    """Mean probabilities on the native grid, in chunks of slices (d,C,H,W) to bound memory."""
     for start in range(0, len(image.native), CHUNK):
         total = torch.zeros((), device=device)
         for model in models:
@@ -259,7 +259,7 @@ def _segment(
 
 
 def _files(name: str, extras: Extras) -> list[str]:
-    """Names of the volumes that are written for an image."""
+    """Names of the volumes written for an image."""
     maps = [key for key in ("probabilities", "uncertainty") if getattr(extras, key)]
     return [f"{name}.nii.gz", *(f"{name}_{key}.nii.gz" for key in maps)]
 
@@ -267,7 +267,7 @@ def _files(name: str, extras: Extras) -> list[str]:
 def _refuse_replacing(
     images: Sequence[Path], names: Sequence[str], output_dir: Path, extras: Extras, overlays: bool
 ) -> None:
-    """Refuse to replace what an earlier call did not write for the same image, before a voxel is read."""
+    """Refuse to replace files that were not written for the same image, before reading any image."""
     refuse_foreign((output_dir / file for name in names for file in _files(name, extras)), images, "--out")
     owners = {stem(Path(image)): Path(image) for image in known_rows(output_dir / VOLUMES)["image"]}
     for name, image in zip(names, images, strict=True):
@@ -282,7 +282,7 @@ def _refuse_replacing(
 
 
 def known_rows(path: Path) -> pd.DataFrame:
-    """The rows of a ``volumes.csv``, as texts; none where it is not there.
+    """The rows of a ``volumes.csv`` as text; empty if the file is missing.
 
     Raises:
         ValueError: the file is another table.

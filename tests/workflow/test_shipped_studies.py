@@ -84,7 +84,7 @@ def test_mscmr(shipped: Project, mirror: Path) -> None:
     assert re.search(r"mscmr: 90 files to fetch from the mirror, \d+\.\d MB", output)
     results = shipped.folder / "results"
     (log,) = (results / "logs" / "prepare").glob("mscmr_3.2mm_64px_test.log")
-    named = [line for line in log.read_text().splitlines() if "the image's header places it" in line]
+    named = [line for line in log.read_text().splitlines() if "the image's header is used instead" in line]
     assert len(named) == 1
     assert "labels/subject43_DE_manual.nii.gz: " in named[0]
     raw = results / "data" / "mscmr" / "raw" / "MSCMR_dataset" / "TestSet"

@@ -1,1 +1,1 @@
-"""Read medical image files: NIfTI, ITK formats, HDF5; orientation and alignment."""
+"""Readers of medical image files (NIfTI, ITK formats, HDF5), orientation and alignment."""

@@ -1,4 +1,4 @@
-"""Check by shape and header that a label lies on its image's voxels; reorder its axes where that is exact."""
+"""Check that a label is on its image's voxel grid, by shape and header; reorder its axes if that is exact."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cyclemix.data.reading import DataError
 logger = logging.getLogger(__name__)
 
 AFFINE_TOLERANCE_MM = 0.5
-"""A label whose corners lie further from the image's than this gets a warning; the image's affine is used."""
+"""Distance of a label's corners from the image's above which a warning is logged."""
 
 STEP_TOLERANCE = 0.02
 """Voxel steps of label and image may differ by this fraction of a voxel (1.1 degrees, 2 % in size)."""
@@ -27,20 +27,20 @@ ADVICE = (
 def on_image_grid(
     array: np.ndarray, own: Header | None, image: Header, kind: str, where: str, wrong: str | None = None
 ) -> np.ndarray:
-    """``array`` on the voxels of the image.
+    """``array`` on the voxel grid of the image.
 
     Args:
         array: (D,H,W) as stored.
-        own: its header; None where it has none (HDF5).
-        image: header that gives the case's geometry.
+        own: its header; None if it has none (HDF5).
+        image: header with the case's geometry.
         kind: image, label or scribble, for messages.
         where: file, for messages.
-        wrong: why ``own`` places the label wrongly (`label_geometry` of the data set); then its voxels are
-            the image's, and only shape and voxel size are compared. None = ``own`` is right.
+        wrong: why ``own`` is wrong (`label_geometry` of the data set); then the image's header is used, and
+            only shape and voxel size are compared. None = ``own`` is right.
 
     Returns:
-        (D,H,W): the array itself, or where its header says that its axes are the image's in another order or
-        direction over the same voxels, its values in the image's order.
+        (D,H,W): the array, with axes permuted and flipped to the image's order if its header differs from the
+        image's only in that.
 
     Raises:
         DataError: another shape, voxel size or direction.
@@ -51,7 +51,7 @@ def on_image_grid(
         _same_shape(array, image, kind, where)
         _same_spacing(own, image, kind, where)
         if differs(own, image):
-            logger.warning("%s: the image's header places it, not its own: %s", where, wrong)
+            logger.warning("%s: the image's header is used instead of its own: %s", where, wrong)
         return array
     if not (_oriented(own) and _oriented(image)):
         _same_shape(array, image, kind, where)
@@ -75,7 +75,7 @@ def on_image_grid(
 def _turned(
     array: np.ndarray, turn: np.ndarray, start: np.ndarray, image: Header, kind: str, where: str
 ) -> np.ndarray:
-    """The array in the image's order of axes; ``start`` is where its first voxel lies among the image's."""
+    """The array in the image's order of axes; ``start`` is the image index of its first voxel."""
     order, signs = np.abs(turn).argmax(axis=1), turn.sum(axis=1)
     moved = array.T.transpose(order)  # (x,y,z)
     moved = moved[tuple(slice(None, None, int(sign)) for sign in signs)].T
@@ -90,9 +90,9 @@ def _turned(
 
 
 def turned_axes(own: Header, image: Header) -> str | None:
-    """The label's axes in the image's order, e.g. ``-x, +y, +z``, where the headers differ in it; else None.
+    """The label's axes in the image's order, e.g. ``-x, +y, +z``; None if the order is the same.
 
-    None also for headers that `on_image_grid` refuses, and where one gives no orientation.
+    None also for headers that `on_image_grid` refuses, or without orientation.
     """
     if not (_oriented(own) and _oriented(image)):
         return None
@@ -104,15 +104,15 @@ def turned_axes(own: Header, image: Header) -> str | None:
 
 
 def _steps(own: Header, image: Header) -> np.ndarray:
-    """Label voxel (x,y,z,1) -> image voxel (4,4)."""
+    """Matrix (4,4) from label voxel (x,y,z,1) to image voxel."""
     steps: np.ndarray = np.linalg.inv(_affine(image)) @ _affine(own)
     if header_shape(own)[0] == 1 and header_shape(image)[0] == 1:
-        steps[:3, 2] = (0, 0, 1)  # the thickness of a single slice places no voxel
+        steps[:3, 2] = (0, 0, 1)  # the thickness of a single slice is irrelevant
     return steps
 
 
 def _named(turn: np.ndarray) -> str:
-    """The axes that a signed permutation (3,3) takes for x, y and z."""
+    """Description of a signed permutation (3,3) of the axes x, y and z."""
     order, signs = np.abs(turn).argmax(axis=1), turn.sum(axis=1)
     return ", ".join(
         f"{'-' if sign < 0 else '+'}{'xyz'[axis]}" for axis, sign in zip(order, signs, strict=True)
@@ -142,17 +142,17 @@ def _same_spacing(own: Header, image: Header, kind: str, where: str) -> None:
 
 
 def shift_mm(own: Header, image: Header) -> float:
-    """How far two headers place the corners of the image's volume apart."""
+    """Largest distance between the corners of the image's volume according to two headers, mm."""
     return apart_mm(_affine(own), _affine(image), header_shape(image))
 
 
 def differs(own: Header, image: Header) -> bool:
-    """Whether a label's header places it elsewhere than the image's, or gives no orientation."""
+    """Whether a label's header gives another position than the image's, or no orientation."""
     return not (_oriented(own) and _oriented(image)) or shift_mm(own, image) > AFFINE_TOLERANCE_MM
 
 
 def _warn_of_shift(own: Header, image: Header, where: str) -> None:
-    """Say where a label's header places it elsewhere than the image's; the image's geometry is used."""
+    """Warn if a label's header gives another position than the image's, whose geometry is used."""
     apart = shift_mm(own, image)
     if apart > AFFINE_TOLERANCE_MM:
         logger.warning(
@@ -163,12 +163,12 @@ def _warn_of_shift(own: Header, image: Header, where: str) -> None:
 
 
 def _oriented(header: Header) -> bool:
-    """False where neither qform nor sform says how the voxels lie."""
+    """Whether qform or sform is set."""
     return bool(header["qform_code"] > 0 or header["sform_code"] > 0)
 
 
 def _affine(header: Header) -> np.ndarray:
-    """Voxel (x,y,z) -> world, mm."""
+    """Matrix (4,4) from voxel (x,y,z) to world, mm."""
     affine = header.get_best_affine()
     affine[:3] *= millimetres(header)
     return affine

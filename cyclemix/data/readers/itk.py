@@ -1,4 +1,4 @@
-"""Volumes that SimpleITK reads: MetaImage and NRRD, with their geometry as a NIfTI-1 header.
+"""MetaImage and NRRD volumes, read by SimpleITK, with their geometry as a NIfTI-1 header.
 
 ITK's world axes point to the patient's left and back (LPS), NIfTI's to the right and front (RAS): the first
 two rows of the affine change sign.
@@ -20,15 +20,15 @@ from cyclemix.data.reading import DataError
 
 NRRD_SIZES = re.compile(rb"^(?:space directions|spacings):.*\d", re.IGNORECASE | re.MULTILINE)
 META_SIZES = re.compile(rb"^(?:ElementSpacing|ElementSize)\s*=.*\d", re.IGNORECASE | re.MULTILINE)
-"""The lines that give voxel sizes."""
+"""Header lines with voxel sizes."""
 
 NRRD_UNITS = re.compile(rb"^(?:space )?units:(.*)$", re.IGNORECASE | re.MULTILINE)
 
 MILLIMETRES = {"mm", "millimeter", "millimeters", "millimetre", "millimetres", "", "???"}
-"""Units of length that mean mm, or say nothing."""
+"""Units of length that mean mm or are unspecified."""
 
 SEGMENTATION = ".seg.nrrd"
-"""Ending of 3D Slicer's segmentations, whose header names the values."""
+"""Extension of 3D Slicer's segmentations, whose header has names of values."""
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -37,7 +37,7 @@ def load(path: str | Path) -> tuple[np.ndarray, nib.Nifti1Header]:
     """The array, axes (third, second, first), and its header.
 
     Raises:
-        DataError: absent, damaged, or not a single volume of numbers; names the file.
+        DataError: missing, damaged, or not a single numeric volume; names the file.
     """
     reader = _reader(path)
     try:
@@ -47,17 +47,17 @@ def load(path: str | Path) -> tuple[np.ndarray, nib.Nifti1Header]:
     if image.GetNumberOfComponentsPerPixel() != 1:
         found = image.GetNumberOfComponentsPerPixel()
         raise DataError(
-            f"{path}: expected one number a voxel, got {found} (colours, channels or overlapping "
+            f"{path}: expected one number per voxel, got {found} (colours, channels or overlapping "
             "segments); save a single labelmap or channel"
         )
     return sitk.GetArrayFromImage(image), _header(reader, path)
 
 
 def header(path: str | Path) -> nib.Nifti1Header:
-    """The geometry alone, without reading the voxels.
+    """The header, without reading the voxels.
 
     Raises:
-        DataError: absent, damaged, or voxel sizes that are not positive numbers; names the file.
+        DataError: missing, damaged, or invalid voxel sizes; names the file.
     """
     return _header(_reader(path), path)
 
@@ -66,7 +66,7 @@ def segment_names(path: str | Path) -> dict[int, str]:
     """Names of values in a header of 3D Slicer's segmentations (``.seg.nrrd``); empty in other files.
 
     Raises:
-        DataError: absent or damaged; names the file.
+        DataError: missing or damaged; names the file.
     """
     reader = _reader(path)
     fields = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
@@ -109,7 +109,7 @@ def _header(reader: Any, path: str | Path) -> nib.Nifti1Header:
 
 
 def _check_given(path: str | Path) -> None:
-    """Refuse a header without voxel sizes, for which ITK takes 1 mm, or in another unit, which it ignores."""
+    """Refuse headers without voxel sizes (ITK assumes 1 mm) or not in mm (ITK ignores units)."""
     with Path(path).open("rb") as stream:
         text = stream.read(LONGEST_HEADER)
     nrrd = text.startswith(b"NRRD")
@@ -128,5 +128,5 @@ def _check_given(path: str | Path) -> None:
 
 
 def _reason(error: RuntimeError) -> str:
-    """The last line of ITK's message, which names the cause."""
+    """The last line of ITK's message, which has the cause."""
     return str(error).strip().splitlines()[-1].strip()

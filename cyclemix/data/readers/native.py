@@ -1,7 +1,7 @@
-"""Read upstream volumes: NIfTI files, members of a zip, arrays of an HDF5 file; geometry by the header.
+"""Read upstream volumes: NIfTI files, members of a zip, arrays of an HDF5 file; geometry from the header.
 
-Every byte of a compressed file is read and checked before a value is used: some readers fill a truncated
-volume with zeros, which as a label is dense background supervision.
+Compressed files are read completely and their checksums verified before use: some readers fill a truncated
+volume with zeros, which in a label is background.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 SCALE_ERROR = 1e-3
-"""Labels that a program stored as integers times ``scl_slope`` lie at most this far from whole numbers."""
+"""Tolerance for label values stored as integers times ``scl_slope``."""
 
 _Size = TypeVar("_Size", int, float)
 
@@ -51,23 +51,22 @@ _Size = TypeVar("_Size", int, float)
 def read_native(
     spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], kind: Kind
 ) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
-    """One upstream volume on its own grid.
+    """One upstream volume on the native grid.
 
     Args:
         spec: the data set.
-        raw_dir: folder that the receipt's relative paths start from.
+        raw_dir: base folder of the receipt's relative paths.
         entry: a case of ``raw_{part}.json``.
-        kind: which of the case's files.
+        kind: image, label or scribble.
 
     Returns:
-        The array (D,H,W) - the NIfTI array transposed, nothing reoriented but the ``slice_axis`` of the case,
-        which comes first; float32 grey values for an image, uint8 values after the data set's table
-        (0 background, 1.. classes, 255 unlabelled) for labels -, the voxel size (dz,dy,dx) in mm and the
-        348-byte NIfTI-1 header, both of the case's IMAGE geometry.
+        The array (D,H,W), the NIfTI array transposed with the case's ``slice_axis`` first and not reoriented:
+        float32 intensities of an image, or uint8 class values of a label (0 background, 1.. classes,
+        255 unlabelled); the voxel size (dz,dy,dx) in mm and the 348-byte NIfTI-1 header of the case's IMAGE.
 
     Raises:
-        DataError: the file is absent, truncated, not finite, of another shape than the geometry says or holds
-            a value outside the table; names the file.
+        DataError: the file is missing, truncated, not finite, of another shape than the image, or has a value
+            that is not in the table; names the file.
     """
     array, own = load_volume(raw_dir, entry, kind)
     header = own if kind == "image" and own is not None else read_geometry(spec, raw_dir, entry)
@@ -82,13 +81,13 @@ def read_native(
 
 
 def slices_first(sizes: tuple[_Size, _Size, _Size], slice_axis: int) -> tuple[_Size, _Size, _Size]:
-    """Sizes of the axes (third, second, first) of a stored array -> of (D,H,W)."""
+    """Reorder sizes of the stored axes (third, second, first) to (D,H,W)."""
     order = [3 - slice_axis, *(i for i in range(3) if i != 3 - slice_axis)]
     return sizes[order[0]], sizes[order[1]], sizes[order[2]]
 
 
 def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) -> Header:
-    """Header that gives the case's geometry: the image's, or where that has none, ``files.geometry``'s."""
+    """Header with the case's geometry: the image's, or that of ``files.geometry`` for HDF5 images."""
     _, member = split_reference(_reference(entry, "image"))
     kind: Kind = spec.files.geometry if member and not member.endswith((".nii", ".nii.gz")) else "image"
     where = reference_path(raw_dir, entry, kind)
@@ -106,7 +105,7 @@ def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) ->
 
 
 def load_volume(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> tuple[np.ndarray, Header | None]:
-    """The untouched array, axes (third, second, first) as stored, and its own header (None for HDF5)."""
+    """The array with axes (third, second, first) as stored, and its header (None for HDF5)."""
     where = reference_path(raw_dir, entry, kind)
     if where.lower().endswith(ITK_SUFFIXES):
         from cyclemix.data.readers import itk
@@ -123,7 +122,7 @@ def load_volume(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> tuple[np
 
 
 def read_image(path: Path, slice_axis: int = 3) -> tuple[np.ndarray, tuple[float, float, float], bytes]:
-    """An image of no data set: array (D,H,W), spacing (dz,dy,dx) mm and NIfTI-1 header block.
+    """An image outside of any data set: array (D,H,W), spacing (dz,dy,dx) mm and NIfTI-1 header block.
 
     Raises:
         DataError: truncated, not NIfTI, not three-dimensional, or not finite; names the file.
@@ -136,10 +135,10 @@ def read_image(path: Path, slice_axis: int = 3) -> tuple[np.ndarray, tuple[float
 
 
 def to_classes(array: np.ndarray, spec: DatasetSpec, kind: Kind, where: str) -> np.ndarray:
-    """Upstream label values -> uint8 class values.
+    """Map upstream label values to uint8 class values.
 
     Raises:
-        DataError: a value that the table does not name, or no whole number; names the file and the values.
+        DataError: a value that is not in the table, or not a whole number; names the file and the values.
     """
     table = spec.value_table(kind)
     found = np.unique(array)
@@ -159,7 +158,7 @@ def to_classes(array: np.ndarray, spec: DatasetSpec, kind: Kind, where: str) -> 
 
 
 def reference_path(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> str:
-    """A receipt's reference with the folder in front; absolute ones stay."""
+    """A receipt's reference relative to ``raw_dir``, as a path; absolute ones are unchanged."""
     path, member = split_reference(_reference(entry, kind))
     return f"{raw_dir / path}::{member}" if member else str(raw_dir / path)
 
@@ -168,7 +167,7 @@ def parse_header(content: bytes, where: str) -> Header:
     """The NIfTI-1 header at the start of ``content`` (NIfTI-2 is converted).
 
     Raises:
-        DataError: no header of one volume of numbers, or a geometry that cannot be; names the file.
+        DataError: not the header of one numeric volume, or an invalid geometry; names the file.
     """
     return nifti.parse_header(content, where)
 
@@ -181,7 +180,7 @@ def _reference(entry: Mapping[str, Any], kind: Kind) -> str:
 
 
 def _unscaled(array: np.ndarray, header: Header, where: str) -> np.ndarray:
-    """Label values that the header's scale moved off whole numbers by its rounding, made whole again."""
+    """Round label values that differ from whole numbers only by the rounding of the header's scale."""
     slope, _ = header.get_slope_inter()
     whole = np.round(array)
     if slope in (None, 1) or (array == whole).all() or not (np.abs(array - whole) <= SCALE_ERROR).all():
@@ -193,7 +192,7 @@ def _unscaled(array: np.ndarray, header: Header, where: str) -> np.ndarray:
 
 
 def _three_axes(array: np.ndarray, where: str) -> np.ndarray:
-    """(D,H,W): a single slice gains an axis, trailing time axes of one frame (first after transposing) go."""
+    """Convert to (D,H,W): add an axis to a single slice, drop leading axes of length 1 (time)."""
     while array.ndim > 3 and array.shape[0] == 1:
         array = array[0]
     if array.ndim == 2:

@@ -1,6 +1,6 @@
-"""NIfTI files: the header is judged before a voxel is read, and nothing in it is mended in silence.
+"""NIfTI files: the header is validated before voxels are read, and never corrected silently.
 
-(nibabel's own reader turns a voxel size of 0 into 1 mm, and reads colours and vectors as they come.)
+(nibabel's reader replaces a voxel size of 0 by 1 mm, and accepts colours and vectors.)
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from cyclemix.data.reading import DataError, check_numbers, check_size, check_st
 Header = nib.Nifti1Header
 
 SAME_SPACING = 0.01
-"""Voxel size and affine of one header may differ by this fraction."""
+"""Largest relative difference between voxel size and affine of a header."""
 
 SAME_PLACE_MM = 0.5
-"""Two transforms that place the corners of a volume closer together than this say the same."""
+"""Largest distance between the corners of a volume for which two transforms are considered equal."""
 
 SPEC_ERRORS = (HeaderDataError, ValueError, KeyError, OverflowError, np.linalg.LinAlgError)
-"""What nibabel raises on fields that mean nothing."""
+"""Exceptions of nibabel for invalid fields."""
 
 
 def parse_header(content: bytes, where: str) -> Header:
     """The NIfTI-1 header at the start of ``content`` (NIfTI-2 is converted).
 
     Raises:
-        DataError: no header of one volume of numbers, or a geometry that cannot be; names the file.
+        DataError: not the header of one numeric volume, or an invalid geometry; names the file.
     """
     found = _header(content, where)
     try:
@@ -45,16 +45,16 @@ def parse_header(content: bytes, where: str) -> Header:
 
 
 def read_volume(where: str) -> tuple[np.ndarray, Header]:
-    """The array (D,H,W), scaled as the header says, and the header of a file or zip member.
+    """The array (D,H,W), scaled according to the header, and the header of a file or zip member.
 
     Raises:
-        DataError: damaged, cut off, or not one volume of numbers; names the file.
+        DataError: damaged, truncated, or not one numeric volume; names the file.
     """
     start = read_start(where)
     try:
         found, header = _header(start, where), parse_header(start, where)
     except DataError:
-        check_stream(where)  # of a damaged file say so, not what its header seems to hold
+        check_stream(where)  # for a damaged file, report the damage instead of a header error
         raise
     shape, dtype, offset = _shape(found), found.get_data_dtype(), _offset(found)
     content = read_exactly(where, offset + math.prod(shape) * dtype.itemsize)
@@ -64,12 +64,12 @@ def read_volume(where: str) -> tuple[np.ndarray, Header]:
 
 
 def read_prediction(path: Path) -> nib.Nifti1Image:
-    """A ``.nii.gz`` that this project wrote, with three axes; it may be stored with fewer or more.
+    """A ``.nii.gz`` written by this project, reshaped to three axes.
 
-    nibabel alone stops before the checksum at a file's end.
+    Verifies the gzip checksum, which nibabel does not read.
 
     Raises:
-        OSError, EOFError, zlib.error, ValueError, HeaderDataError, ImageFileError: absent or damaged.
+        OSError, EOFError, zlib.error, ValueError, HeaderDataError, ImageFileError: missing or damaged.
     """
     image = nib.Nifti1Image.from_bytes(gzip.decompress(path.read_bytes()))
     shape = header_shape(image.header)[::-1]
@@ -79,7 +79,7 @@ def read_prediction(path: Path) -> nib.Nifti1Image:
 
 
 def header_spacing(header: Header) -> tuple[float, float, float]:
-    """(dz,dy,dx) in mm; the header's length unit is honoured."""
+    """(dz,dy,dx) in mm, converted from the header's unit."""
     x, y, z = (float(size) * millimetres(header) for size in header["pixdim"][1:4])
     return z, y, x
 
@@ -91,12 +91,12 @@ def header_shape(header: Header) -> tuple[int, int, int]:
 
 
 def millimetres(header: Header) -> float:
-    """Length of the header's unit in mm; a header that names none means mm."""
+    """Length of the header's unit in mm; 1 if it is unspecified."""
     return {"meter": 1000.0, "micron": 0.001}.get(header.get_xyzt_units()[0], 1.0)
 
 
 def _header(content: bytes, where: str) -> Header | nib.Nifti2Header:
-    """The header as it stands in the file, checked."""
+    """The header as stored in the file, checked."""
     sizes = {int.from_bytes(content[:4], order) for order in ("little", "big")}
     kind, length = (nib.Nifti2Header, 540) if 540 in sizes else (nib.Nifti1Header, 348)
     if length not in sizes or len(content) < length:
@@ -113,7 +113,7 @@ def _header(content: bytes, where: str) -> Header | nib.Nifti2Header:
 
 
 def _check_voxels(header: Header, where: str) -> None:
-    """One volume of numbers that follows the header in the same file."""
+    """Check that one numeric volume follows the header in the same file."""
     magic = bytes(header["magic"].item())
     if not magic.startswith(b"n+"):
         raise DataError(
@@ -134,11 +134,11 @@ def _check_voxels(header: Header, where: str) -> None:
     if not np.isfinite(float(header["vox_offset"])) or _offset(header) < 0:
         raise DataError(f"{where}: voxels start at byte {header['vox_offset']}; write the file again")
     check_size(_offset(header) + math.prod(_shape(header)) * header.get_data_dtype().itemsize, where)
-    header.get_slope_inter()  # raises on a scale that is no number
+    header.get_slope_inter()  # raises for an invalid scale
 
 
 def _check_geometry(header: Header, where: str) -> None:
-    """Voxel sizes that can be, and an affine that agrees with them."""
+    """Check the voxel sizes, and that the affine agrees with them."""
     if int(header["dim"][0]) == 2:
         _take_thickness(header, where)
     spacing = header_spacing(header)
@@ -150,7 +150,7 @@ def _check_geometry(header: Header, where: str) -> None:
         raise DataError(f"{where}: the affine holds values that are not finite; correct qform and sform")
     steps = np.linalg.norm(affine[:, :3], axis=0) * millimetres(header)
     if int(header["dim"][0]) == 2 and not steps[2]:
-        steps = steps[:2]  # a plane's affine may leave the third axis out
+        steps = steps[:2]  # a plane's affine may lack the third axis
     sizes = np.array(spacing[::-1])[: len(steps)]
     if (np.abs(steps - sizes) > SAME_SPACING * sizes).any():
         raise DataError(
@@ -161,7 +161,7 @@ def _check_geometry(header: Header, where: str) -> None:
 
 
 def _take_thickness(header: Header, where: str) -> None:
-    """Of a file of two axes: pixdim[3], or the length of the affine's third axis where that is 0."""
+    """Set the thickness of a file with two axes: pixdim[3], or if 0 the length of the affine's third axis."""
     if not header["pixdim"][3] and header["sform_code"] > 0:
         header["pixdim"][3] = np.linalg.norm(header.get_sform()[:3, 2])
     if not header["pixdim"][3]:
@@ -172,7 +172,7 @@ def _take_thickness(header: Header, where: str) -> None:
 
 
 def _check_forms(header: Header, where: str) -> None:
-    """qform and sform, where both are set, must place the voxels alike: programs differ in which they use."""
+    """Check that qform and sform agree if both are set, as programs differ in which they use."""
     if header["qform_code"] == 0 or header["sform_code"] == 0:
         return
     qform, sform = header.get_qform(), header.get_sform()
@@ -186,7 +186,7 @@ def _check_forms(header: Header, where: str) -> None:
 
 
 def apart_mm(first: np.ndarray, second: np.ndarray, shape: tuple[int, int, int]) -> float:
-    """Largest distance between the places that two affines (4,4) give to a corner of a (D,H,W) volume."""
+    """Largest distance between the corners of a (D,H,W) volume according to two affines (4,4)."""
     x, y, z = (n - 1 for n in reversed(shape))
     corners = np.array([[i, j, k, 1] for i in (0, x) for j in (0, y) for k in (0, z)], float)
     return float(np.linalg.norm(corners @ (second - first).T, axis=1).max())
@@ -199,12 +199,12 @@ def _axes(affine: np.ndarray) -> str:
 
 
 def _shape(header: Header) -> tuple[int, ...]:
-    """(x,y,z) or (x,y), as the header's fields say (nibabel reads some of them otherwise)."""
+    """(x,y,z) or (x,y) from the header's fields (nibabel interprets some of them differently)."""
     return tuple(int(n) for n in header["dim"][1 : 1 + min(3, int(header["dim"][0]))])
 
 
 def _offset(header: Header) -> int:
-    """Byte where the voxels start; 0 stands for right behind the header."""
+    """Byte offset of the voxels; 0 in the header means directly after it."""
     return int(header["vox_offset"]) or int(header.single_vox_offset)
 
 

@@ -1,4 +1,4 @@
-"""What a file's name says about its role: image, label or scribble."""
+"""Role of a file by its name: image, label or scribble."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ WORDS = {
               "labelstr", "mask", "masks", "seg", "segs", "segmentation", "segmentations"),
     "image": ("images", "image", "imagestr", "img", "imgs", "volume", "volumes", "scan", "scans"),
 }  # fmt: skip
-"""Names of folders and parts of file names, in lower case; those of a person's labels before the others."""
+"""Folder names and parts of file names, in lower case; words for manual labels first."""
 
 CHANNEL = "_0000"
-"""nnU-Net's ending of the first channel."""
+"""nnU-Net's suffix of the first channel."""
 
 ROLE = {word: kind for kind, words in WORDS.items() for word in words}
 """Role of each word."""
@@ -28,14 +28,14 @@ _START = re.compile(rf"(?P<affix>(?P<word>{_ALTERNATIVES})[_\-. ]+)(?P<rest>.+)"
 
 
 def role_of_name(name: str, image_words: bool) -> tuple[str, str, str, str]:
-    """Role of a file by its name without ending, and the name as text before, case and text after.
+    """Role of a file by its name without extension, and the parts of the name: prefix, case, suffix.
 
     Args:
         name: e.g. ``p1_gt``, which gives ``("label", "", "p1", "_gt")``.
-        image_words: whether words such as ``scan`` count as a role; else they belong to the case's name.
+        image_words: words such as ``scan`` are a role; else they are part of the case's name.
 
     Returns:
-        The role is empty where no word gives one.
+        Role (empty if unknown), prefix, case, suffix.
     """
     match = _END.fullmatch(name)
     if match and (match["rest"] is None or match["affix"] != match["word"]):  # `p1_gt`, `gt`; not `lengt`
@@ -52,7 +52,7 @@ def role_of_name(name: str, image_words: bool) -> tuple[str, str, str, str]:
 
 
 def labels_beside_images(paths: Sequence[Path]) -> list[Path]:
-    """Files whose names say that they are labels or scribbles of others, e.g. ``p1_gt`` beside ``p1``."""
+    """Files that are labels or scribbles of other files by their names, e.g. ``p1_gt`` of ``p1``."""
     roles = {path: role_of_name(stem(path).removesuffix(CHANNEL), image_words=False) for path in paths}
     images = [path for path in paths if roles[path][0] not in ("label", "scribble")]
     cases = {stem(path).removesuffix(CHANNEL) for path in images}

@@ -1,4 +1,4 @@
-"""Voxel sizes that every reader accepts: given by the file, and such as scanners make."""
+"""Check of voxel sizes, common to all readers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from cyclemix.data.reading import DataError
 
 SPACING_MM = (0.05, 100.0)
-"""Voxel sizes outside of this are taken for a wrong unit or a broken header."""
+"""Range of plausible voxel sizes."""
 
 
 def check_sizes(spacing_mm: Sequence[float], where: str, fields: str) -> None:
-    """Refuse voxel sizes that cannot be.
+    """Refuse implausible voxel sizes.
 
     Args:
-        spacing_mm: (dz,dy,dx) as the header gives them.
+        spacing_mm: (dz,dy,dx) from the header.
         where: the file, for messages.
-        fields: of the header, which hold size and unit.
+        fields: header fields of size and unit, for messages.
 
     Raises:
-        DataError: no positive numbers, or outside of `SPACING_MM`; names the file.
+        DataError: not positive numbers, or outside of `SPACING_MM`; names the file.
     """
     spacing = tuple(float(f"{size:.4g}") for size in spacing_mm)
     if not (np.isfinite(spacing).all() and min(spacing) > 0):

@@ -66,7 +66,7 @@ def test_what_is_cut_off_or_no_volume_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "absent.mha")
     colour = sitk.GetImageFromArray(np.zeros((2, 3, 4, 3), np.uint8), isVector=True)
     sitk.WriteImage(colour, str(tmp_path / "rgb.nrrd"))
-    with pytest.raises(DataError, match=r"rgb\.nrrd: expected one number a voxel, got 3"):
+    with pytest.raises(DataError, match=r"rgb\.nrrd: expected one number per voxel, got 3"):
         load(tmp_path / "rgb.nrrd")
 
 
@@ -122,6 +122,6 @@ def test_a_header_of_many_files_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mhd", np.zeros((2, 3, 4), np.int16))
     path.write_text(path.read_text().replace("a.raw", "LIST"))
     with pytest.raises(
-        DataError, match=r"a\.mhd: its voxels should lie in LIST .* store the volume as \.mha"
+        DataError, match=r"a\.mhd: expected its voxels in the file LIST .* store the volume as \.mha"
     ):
         files_of(tmp_path, "a.mhd")

@@ -31,7 +31,7 @@ def test_hidden_files_are_left_out_and_links_followed_once(
     found = [path.relative_to(scans).as_posix() for path in files_in(scans)]
     assert found == ["b/p1.nii", "linked/p3.nii", "p4.nii"]
     assert [path.name for path in files_in(scans, deep=False)] == ["p4.nii"]
-    assert "gone.nii: a link to nothing, left out; restore its target or delete it" in caplog.text
+    assert "gone.nii: broken link, skipped; restore its target or delete it" in caplog.text
 
 
 def test_all_commands_see_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
