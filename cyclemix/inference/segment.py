@@ -32,7 +32,7 @@ from cyclemix.inference.export import save_labels, save_map
 from cyclemix.inference.model_file import Model, load_model
 from cyclemix.inference.postprocess import clean
 from cyclemix.inference.precision import resolve
-from cyclemix.inference.predictor import CHUNK, probabilities, to_native
+from cyclemix.inference.predictor import CHUNK, most_likely, probabilities, to_native
 
 log = logging.getLogger(__name__)
 
@@ -240,7 +240,7 @@ def _segment(
     """Write the labels and the maps of one image; returns the labels (D,H,W) uint8."""
     labels, probs, doubts = [], [], []
     for mean in _chunks(models, image, inference, device):
-        labels.append(mean.argmax(1).to(torch.uint8).cpu().numpy())
+        labels.append(most_likely(mean).to(torch.uint8).cpu().numpy())
         if extras.probabilities:
             probs.append(mean.cpu().numpy())
         if extras.uncertainty:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cyclemix import methods
 from cyclemix.config.models import RunConfig
 from cyclemix.inference.precision import resolve
-from cyclemix.inference.predictor import probabilities
+from cyclemix.inference.predictor import most_likely, probabilities
 from cyclemix.methods.base import Batch, Network, Slices
 from cyclemix.networks.ema import move_towards, warmed_up
 from cyclemix.networks.registry import build_network
@@ -188,7 +188,7 @@ class Engine:
         scores = []
         for volume in volumes:
             probs = probabilities(net, volume.image, test_time_augmentation=False, precision=self.precision)
-            scores.append(volume_dice(probs.argmax(1), volume.truth, self.num_classes))
+            scores.append(volume_dice(most_likely(probs), volume.truth, self.num_classes))
         dice = torch.stack(scores).mean(0).tolist()
         average = sum(dice) / len(dice)
         means = {term: total / max(state.counted, 1) for term, total in state.sums.items()}
