@@ -49,6 +49,6 @@ def create(
     where: str,
     spacing_mm: float = PAPER_SPACING_MM,
 ) -> Method:
-    """A method with its settings on a grid; ``where`` opens the message when they are refused."""
+    """A method with validated settings on a grid; ``where`` is the prefix of error messages."""
     method = load(name)
     return method(validate(method.Config, config, where), num_classes, spacing_mm)

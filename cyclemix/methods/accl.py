@@ -2,10 +2,10 @@
 
 Partial cross-entropy on the scribbles, and reference masks of other patients in place of hand-written
 constraints: a discriminator learns the masks, and the network is trained towards their distribution.
-No published code was found; the abstract alone was read.
+No published code was found; only the abstract was read.
 
-Deviations: unknown. That the discriminator is a PatchGAN is recalled; the least-squares losses are this
-package's, their weight that of ``maag``, without noise or swapped labels.
+Deviations: unknown. That the discriminator is a PatchGAN is from memory; the least-squares losses are this
+package's, with the weight of ``maag``, without noise or swapped labels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ACCL(UNetD):
         """Adversarial losses without noise and swapped labels."""
 
         instance_noise: float = Field(
-            0.0, ge=0, description="standard deviation of the noise on what the discriminator sees"
+            0.0, ge=0, description="standard deviation of the noise on the discriminator's inputs"
         )
         label_flips: float = Field(
             0.0,

@@ -1,4 +1,4 @@
-"""What a method is: settings, what supervises it, and the weighted terms of its loss on one batch."""
+"""Interface of methods: settings, supervision, and the weighted loss terms of one batch."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Slices:
         image: (N,1,H,W) float32.
         target: (N,H,W) uint8, class values, 255 = unlabelled.
         case: case of each slice, for messages.
-        masks: (M,H,W) uint8 dense masks of other patients; None but for ``supervision: scribble+masks``.
-        amounts: how much was annotated, for `provenance.json`.
-        margin_px: pixels of image and target beyond each side of what a network trains on; augmentation crops
-            them after its rotation. ``masks`` have no margin.
+        masks: (M,H,W) uint8 dense masks of other patients; None unless ``supervision: scribble+masks``.
+        amounts: numbers of annotated cases, slices and pixels, for `provenance.json`.
+        margin_px: margin of image and target around the training crop, removed by the augmentation after its
+            rotation. ``masks`` have no margin.
     """
 
     image: Tensor
@@ -53,9 +53,9 @@ class Batch:
         image: (B,1,H,W) float32, z-scored, 0 outside the image.
         target: (B,H,W) int64, the scribbles (or dense labels) as class values, 255 = unlabelled.
         step: optimizer steps taken so far.
-        index: (B,) int64, which training slice each one is.
-        transform: where each pixel came from; applies the augmentation of ``target`` to further maps.
-        masks: (B,H,W) int64 unpaired dense masks, 255 = outside the image; None but for
+        index: (B,) int64, indices of the training slices.
+        transform: spatial augmentation of ``target``, applicable to further maps.
+        masks: (B,H,W) int64 unpaired dense masks, 255 = outside the image; None unless
             ``supervision: scribble+masks``.
     """
 
@@ -67,7 +67,7 @@ class Batch:
     masks: Tensor | None = None
 
     def inside(self) -> Tensor:
-        """(B,H,W) bool: pixels that come from the slice; augmentation brings the others in from outside."""
+        """(B,H,W) bool: pixels whose source is inside the slice (before augmentation)."""
         return self.transform.labels(torch.zeros_like(self.target)) != UNLABELLED
 
 
@@ -78,7 +78,7 @@ Network = nn.Module
 class Method(ABC):
     """Base of the methods; a subclass in its own file overrides `losses` and usually `Config`.
 
-    The network, optimizer, schedule, augmentation, averaging, validation and checkpoints are the engine's.
+    Network, optimizer, schedule, augmentation, averaging, validation and checkpoints belong to the engine.
     """
 
     class Config(StrictModel):
@@ -90,23 +90,23 @@ class Method(ABC):
     config: Any  # an instance of the subclass's own Config
 
     def __init__(self, config: StrictModel, num_classes: int, spacing_mm: float = PAPER_SPACING_MM) -> None:
-        """Keep the settings.
+        """Store the settings.
 
         Args:
-            spacing_mm: in-plane pixel size of the training grid; `pixels` holds the settings' lengths on it.
+            spacing_mm: in-plane pixel size of the training grid, on which `pixels` has the settings' lengths.
         """
         self.config = config
         self.num_classes = num_classes
         self.pixels = in_pixels(config, spacing_mm)
 
     def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
-        """Further parts by name: networks (a discriminator, a teacher) or buffers (labels grown so far).
+        """Further parts by name: networks (a discriminator, a teacher) or buffers (pseudo-labels).
 
-        They live on the network's device; their parameters are trained with the network's, and all of them
-        are checkpointed and resumed. A part that must not train has ``requires_grad_(False)``.
+        They are moved to the network's device, trained together with it, and checkpointed. Parts that must
+        not be trained have ``requires_grad_(False)``.
 
         Args:
-            net: the network at its random start.
+            net: the initialised network.
             slices: all training slices, unaugmented.
         """
         return {}
@@ -114,13 +114,13 @@ class Method(ABC):
     def after_step(  # noqa: B027 - nothing, unless a method has something to do
         self, net: Network, average: Network, slices: Slices, step: int
     ) -> None:
-        """Called after each optimizer step, for what is not learned by gradient.
+        """Called after each optimizer step, for updates without gradient (a teacher, pseudo-labels).
 
         Args:
             net: the network, in training mode.
-            average: its moving average, in evaluation mode (what is validated and saved).
+            average: its moving average, in evaluation mode (validated and saved).
             slices: all training slices, unaugmented.
-            step: optimizer steps taken, this one included.
+            step: optimizer steps taken, including this one.
         """
 
     @abstractmethod

@@ -14,17 +14,17 @@ from cyclemix.ops.saliency import saliency
 
 
 class CoMixup(Method):
-    """Whole batches mixed so that each output shows salient cells of several images and outputs differ.
+    """Batches are mixed such that each output shows salient cells of several images and outputs differ.
 
     After the official code (snu-mllab/Co-Mixup: main.py, mixup.py, match.py) with its defaults for CIFAR-100:
     4 x 4 cells, parts of at most 20 images, alpha 2, beta 0.32, gamma 1, eta 0.05, tau 0.83, omega
-    0.001, 4 sweeps. The saliency is that of the cross-entropy of the images as they are, which is trained on
-    as well, with the same weight as the mixed one (``clean_lam`` 1).
+    0.001, 4 sweeps. The saliency is from the cross-entropy of the original images, which is also a loss term,
+    with the same weight as the mixed one (``clean_lam`` 1).
 
-    Deviations: every pixel keeps the labels of the images that it shows, by their shares; the original has
-    one label an image, mixed by area. Cross-entropy for both terms, where the mixed one is binary
-    cross-entropy on the softmax there. What the optimisation of the masks does otherwise stands in
-    ``cyclemix/ops/comixup.py``. How CycleMix's authors ran their Co-Mixup row is not published.
+    Deviations: every pixel has the labels of its source images, weighted by their shares; the original has
+    one label per image, mixed by area. Cross-entropy for both terms, where the mixed one is binary
+    cross-entropy on the softmax there. For the optimisation of the masks see ``cyclemix/ops/comixup.py``. How
+    CycleMix's authors ran their Co-Mixup row is not published.
     """
 
     class Config(StrictModel):

@@ -17,9 +17,9 @@ class CutMix(Method):
     image's and a centre uniform over it, clipped at the border, and lambda is uniform in [0, 1], which is
     Beta(1, 1). Only mixed images are trained on: its ``cutmix_prob`` 1 for ImageNet.
 
-    Deviations: pixels keep their own labels, where the original, made for one label an image, mixes the two
-    images' labels by area; one lambda and one box a sample, where it draws one a batch. How CycleMix's
-    authors ran their CutMix row is not published.
+    Deviations: pixels keep their own labels, where the original (one label per image) mixes the two images'
+    labels by area; one lambda and one box per sample, where it draws one per batch. How CycleMix's authors
+    ran their CutMix row is not published.
     """
 
     supervision = "scribble"

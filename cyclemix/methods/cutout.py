@@ -17,8 +17,8 @@ class Cutout(Method):
     """One square of each image becomes 0, the mean of the z-scored volume.
 
     Its centre is uniform over the pixels and it is clipped at the border, as in the original. The side is
-    that of CycleMix's random occlusion. Deviation: scribbles under the square do not count; the original has
-    one label an image, which stays.
+    that of CycleMix's random occlusion. Deviation: scribbles under the square are ignored; the original keeps
+    its one label per image.
     """
 
     class Config(StrictModel):

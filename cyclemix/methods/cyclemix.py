@@ -1,35 +1,35 @@
 """CycleMix: mix increment and decrement with cycle consistency (Zhang and Zhuang, CVPR 2022).
 
 Terms (section 3 of the paper):
-    unmix   cross-entropy on the scribbles of the images as they are (eq. 2);
-    mix     cross-entropy of the mixed, occluded, rotated image with the equally treated scribbles (eq. 5);
+    unmix   cross-entropy on the scribbles of the original images (eq. 2);
+    mix     cross-entropy of the mixed, occluded, rotated image with the scribbles transformed alike (eq. 5);
     global  1 - cos between the prediction of the mixed image and the mix of the predictions (eq. 9);
     local   1 - cos between a prediction and its own largest components (eq. 11).
 
 Deviations from the official code (BWGZK/CycleMix), each because the code contradicts the paper or itself:
-    * transport moves image, scribbles and predictions alike; there only the image moves;
-    * pixels that augmentation or padding brings in are unlabelled; there they become background (the rotation
-      of the mixed one-hot scribbles leaves them without a label there, too);
-    * occluded and brought-in pixels stay out of the consistency; there they enter as a constant;
+    * image, scribbles and predictions are transported alike; there only the image;
+    * pixels from outside the image (augmentation, padding) are unlabelled; there they are background (but
+      the rotation of the mixed one-hot scribbles leaves them without label there, too);
+    * occluded pixels and pixels from outside are excluded from the consistency; there they are constants;
     * the graph cut minimises the energy in floating point; there costs overflow 32-bit integers;
-    * no adversarial noise; there it is computed and never used, but its start, 10/255, is added to all pixels
-      in a fifth of the steps;
-    * one forward pass serves the saliency and the unmixed terms;
+    * no adversarial noise; there it is computed and never used, but its initial value, 10/255, is added to
+      all pixels in a fifth of the steps;
+    * one forward pass for the saliency and the unmixed terms;
     * the mixing ratio is drawn per sample; there per batch;
-    * logits are rotated back bilinearly; there probabilities, by the nearest pixel;
+    * logits are rotated back bilinearly; there probabilities, by nearest neighbour;
     * block means are scaled to [0, 1] per slice; there half the z-score plus one half;
-    * ``rotate`` does not depend on the occlusion; there only occluded images rotate;
-    * the mask's block grid takes its sizes in turn, not by chance: that needs no random number on the host;
+    * ``rotate`` does not depend on the occlusion; there only occluded images are rotated;
+    * the sizes of the mask's cells are used in turn, there drawn at random (a random number on the host);
     * the mask's cells divide the image; there the image padded from 212 to 256 px;
-    * slices are drawn with replacement, and the best step is that of the highest Dice of whole validation
-      volumes; there each epoch shows every slice once, and the Dice is that of batches of slices;
-    * rows on the shared grid scale grey values inside percentiles of the crop; there, as in
-      ``cyclemix_paper`` (``preparation: paper``), by mean and deviation of the native volume;
-    * ``preparation: paper`` scales once; there slices are scaled a second time, in training all by the first
-      slice ever seen, in inference each by its own crop. Its images are resampled with a tent and turned
-      bilinearly, its scribbles resampled by area, half of the slices are mirrored, and a turned slice keeps
-      its corners; there images and scribbles are turned and scribbles resampled by the nearest pixel, a
-      quarter of the slices is mirrored, and what leaves the slice's frame is lost.
+    * slices are drawn with replacement, and the best step has the highest Dice of whole validation volumes;
+      there each epoch uses every slice once, and the Dice is computed on batches of slices;
+    * rows on the shared grid clip intensities to percentiles of the crop before the z-score; there, as in
+      ``cyclemix_paper`` (``preparation: paper``), the z-score is that of the native volume;
+    * ``preparation: paper`` normalises once; there slices are normalised a second time, in training all by
+      the first slice loaded, in inference by their own crop. Here images are resampled with a tent kernel
+      and rotated bilinearly, scribbles resampled by area, half of the slices are flipped, and rotation keeps
+      the corners; there images and scribbles are rotated, and scribbles resampled, by nearest neighbour, a
+      quarter of the slices is flipped, and rotated corners are cut off.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from cyclemix.ops.saliency import saliency
 
 @dataclass(frozen=True)
 class Seen:
-    """Prediction of the images as they are: logits and softmax scores, (B,C,H,W) each."""
+    """Prediction of the original images: logits and softmax scores, (B,C,H,W) each."""
 
     logits: Tensor
     scores: Tensor
@@ -62,7 +62,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class MixedView:
-    """Prediction of the mixed image, turned back: logits (B,C,H,W), and where they mean something (B,H,W)."""
+    """Prediction of the mixed image, rotated back: logits (B,C,H,W), and valid pixels (B,H,W)."""
 
     mix: Mix
     logits: Tensor
@@ -70,7 +70,7 @@ class MixedView:
 
 
 class CycleMix(Method):
-    """All five terms; a weight of zero leaves a term, and the work for it, out."""
+    """All five terms; terms of weight zero are not computed."""
 
     class Config(StrictModel):
         """Weights of the paper; ``cyclemix_released`` in ``config/methods.yaml`` has the official code's."""
@@ -96,7 +96,7 @@ class CycleMix(Method):
     def run(
         self, net: Network, batch: Batch, generator: torch.Generator
     ) -> tuple[dict[str, Tensor], Seen, MixedView | None]:
-        """The terms, and the predictions that they were taken from."""
+        """The terms, and the predictions used for them."""
         config = self.config
         mixes = config.weight_mix > 0 or config.weight_global > 0
         image = batch.image.detach().requires_grad_(mixes)
@@ -116,13 +116,13 @@ class CycleMix(Method):
         return terms, seen, view
 
     def _mix(self, image: Tensor, gradient: Tensor, step: int, generator: torch.Generator) -> Mix:
-        """Mix each image (B,1,H,W) with one of a random permutation, by the saliency of ``gradient``."""
+        """Mix each image (B,1,H,W) with a random partner, by the saliency of ``gradient``."""
         partner = torch.randperm(len(image), generator=generator, device=image.device)
         block_px, settings = self.pixels["puzzle.block_px"], self.config.puzzle
         return puzzle_mix(image, saliency(gradient), partner, step, settings, generator, block_px)
 
     def _mixed_view(self, net: Network, mix: Mix, generator: torch.Generator) -> MixedView:
-        """Occlude and rotate the mixed image, predict it, turn the prediction back."""
+        """Occlude and rotate the mixed image, predict it, rotate the prediction back."""
         config, image = self.config, mix.image
         (batch_size, _, height, width), device = image.shape, image.device
         side = self.pixels["occlusion_px"]

@@ -1,14 +1,14 @@
-"""CycleMix and what else the same scribbles allow: not of the paper, found by measured steps.
+"""CycleMix with further terms on the same scribbles; not part of the paper, chosen by measurements.
 
-Terms beside those of `cyclemix`, each off at weight zero:
+Terms in addition to those of `cyclemix`, each off at weight zero:
     absent    a class that the annotator did not scribble in a slice is nearly always absent from it: its
               probability is penalised on the whole slice, -log(1 - sum of the absent classes' probabilities);
     adjacent  a structure enclosed by another (the LV pool by the myocardium) touches nothing else:
               sum over neighbouring pixels i, j of p_inner(i) (1 - p_inner(j) - p_around(j));
     teacher   cross-entropy of the mixed, occluded, rotated image with the equally mixed soft prediction of a
               mean teacher (Tarvainen and Valpola, NeurIPS 2017) where that is confident;
-    pseudo    from a step on, cross-entropy with the averaged network's own labels of the training slices:
-              mean over flips and turns, largest components, uncertain pixels left out, scribbles kept.
+    pseudo    after a number of steps, cross-entropy with pseudo-labels of the averaged network: mean over
+              flips and turns, largest components, uncertain pixels unlabelled, scribbles kept.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class CycleMixPlus(CycleMix):
             [], description="pairs (inner class, class around it) of the adjacency term"
         )
         weight_teacher: float = Field(0.5, ge=0, description="weight of the mean teacher's targets")
-        teacher_decay: float = Field(0.99, ge=0, lt=1, description="decay a step of the teacher's average")
+        teacher_decay: float = Field(0.99, ge=0, lt=1, description="decay per step of the teacher's average")
         teacher_confidence: float = Field(
-            0.8, ge=0, le=1, description="lowest probability of a pixel that the teacher may teach"
+            0.8, ge=0, le=1, description="lowest probability of a pixel used as the teacher's target"
         )
         teacher_ramp_steps: int = Field(500, ge=1, description="steps until the teacher's full weight")
         weight_pseudo: float = Field(0.5, ge=0, description="weight of the second stage's labels")
@@ -85,7 +85,7 @@ class CycleMixPlus(CycleMix):
         return terms
 
     def after_step(self, net: Network, average: Network, slices: Slices, step: int) -> None:
-        """The teacher follows; from `pseudo_from_step` on the training slices are labelled anew at times."""
+        """Update the teacher; after `pseudo_from_step`, update the pseudo-labels at intervals."""
         config = self.config
         if self._teacher is not None:
             self._teacher.follow(net, config.teacher_decay, step)
@@ -96,11 +96,11 @@ class CycleMixPlus(CycleMix):
 
 
 class Memory(nn.Module):
-    """What is known of each training slice beside its scribbles.
+    """Classes and pseudo-labels of the training slices.
 
     Attributes:
-        present: (N,C) bool, classes that the annotator scribbled; background always.
-        labels: (N,H,W) uint8 labels of the second stage, 255 = uncertain or not labelled yet.
+        present: (N,C) bool, scribbled classes; background always.
+        labels: (N,H,W) uint8 pseudo-labels, 255 = uncertain or not labelled yet.
     """
 
     present: Tensor
@@ -128,7 +128,7 @@ def absent_loss(logits: Tensor, present: Tensor) -> Tensor:
 
     Args:
         logits: (B,C,H,W).
-        present: (B,C) bool, classes that a slice may show; at least one each.
+        present: (B,C) bool, classes that a slice may contain; at least one each.
     """
     log_p = logits.float().log_softmax(dim=1)
     hidden = ~present[:, :, None, None]
@@ -136,7 +136,7 @@ def absent_loss(logits: Tensor, present: Tensor) -> Tensor:
 
 
 def adjacency_loss(scores: Tensor, enclosed: list[tuple[int, int]]) -> Tensor:
-    """How much inner structures touch anything but what encloses them, scalar.
+    """Contacts of enclosed structures with anything but the enclosing structure, scalar.
 
     For each pair (inner, around): the sum over ordered 4-neighbours i, j of
     p_inner(i) (1 - p_inner(j) - p_around(j)), over the sum of p_inner. A hard inner region
@@ -162,7 +162,7 @@ def adjacency_loss(scores: Tensor, enclosed: list[tuple[int, int]]) -> Tensor:
 def taught_loss(view: MixedView, scores: Tensor, confidence: float) -> Tensor:
     """Cross-entropy of the mixed view with the mixed ``scores`` (B,C,H,W) of a teacher, scalar.
 
-    Mean over the visible pixels; where the mixed target's largest share is below ``confidence``, 0 counts.
+    Mean over the visible pixels; 0 for pixels whose largest mixed probability is below ``confidence``.
     """
     target = view.mix.scores(scores)
     weight = view.visible & (target.amax(dim=1) >= confidence)

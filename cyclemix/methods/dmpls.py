@@ -34,7 +34,7 @@ class DMPLS(Method):
 
         weight_pseudo: float = Field(0.5, ge=0, description="weight of the Dice loss with the pseudo-labels")
         drop: float = Field(
-            0.5, ge=0, lt=1, description="share of the channels that the second decoder misses"
+            0.5, ge=0, lt=1, description="fraction of channels dropped for the second decoder"
         )
 
     supervision = "scribble"

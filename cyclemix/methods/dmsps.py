@@ -4,22 +4,22 @@ Values of the original code (HiLab-git/DMSPS: ``A_train_weaklySup_SPS_2d_soft.py
 PyMIC's ``WSLDMSPS``):
     pce     mean of both decoders' partial cross-entropy;
     soft    mean of both decoders' cross-entropy with b p1 + (1 - b) p2, b uniform in [0, 1), one per
-            batch; weight 8. The code hands probabilities to a cross-entropy that takes logits: softmax twice.
-            This is kept, as the weight belongs to it: the term sharpens predictions where a plain one would
-            only make both agree, and never gets below log(1 + 3/e), for four classes.
-Stage two continues with grown scribbles: where the entropy of the mean of both decoders' predictions, divided
-by log(classes), is below 0.1, its argmax becomes a label, of which each slice keeps every class's largest
-component, the background's too. The first decoder predicts.
+            batch; weight 8. The code passes probabilities to a cross-entropy of logits (softmax twice). This
+            is kept, as the weight depends on it: the term sharpens predictions, where a plain one would only
+            make both agree; its minimum is log(1 + 3/e) for four classes.
+Stage two continues with expanded scribbles: where the entropy of the mean of both decoders' predictions,
+divided by log(classes), is below 0.1, its argmax becomes a label, reduced to the largest component per slice
+and class, including background. The first decoder predicts.
 
 Deviations:
-    * one training: the scribbles grow after ``grow_at_step``, half of the 3000 steps; there stage two starts
-      a new schedule from stage one's best model;
-    * pixels that are not sure stay unlabelled, as in the paper; in the released file of grown labels
+    * one training: the scribbles are expanded after ``grow_at_step``, half of the 3000 steps; there stage two
+      starts a new schedule from stage one's best model;
+    * uncertain pixels stay unlabelled, as in the paper; in the released file of expanded labels
       (``pred_cuM``) they are merged into the background;
-    * pixels that were scribbled keep the annotator's label; there the prediction replaces it;
-    * the averaged weights predict, both decoders without dropout; in the scripts the second drops channels
-      even then;
-    * no ramp-up of the weight over the first 100 of 30000 iterations, which the scripts do without too;
+    * scribbled pixels keep the annotator's label; there the prediction replaces it;
+    * predictions for the expansion use the averaged weights, both decoders without dropout; in the scripts
+      the second one drops channels;
+    * no ramp-up of the weight over the first 100 of 30000 iterations, which the scripts also lack;
     * network, optimizer, schedule and augmentation are the shared ones, as for ``dmpls``.
 """
 
@@ -50,7 +50,7 @@ class DMSPS(Method):
 
         weight_soft: float = Field(8.0, ge=0, description="weight of the soft pseudo-labels")
         drop: float = Field(
-            0.5, ge=0, lt=1, description="share of the channels that the second decoder misses"
+            0.5, ge=0, lt=1, description="fraction of channels dropped for the second decoder"
         )
         grow_at_step: int = Field(1500, ge=1, description="optimizer steps after which the scribbles grow")
         entropy_below: float = Field(
@@ -74,7 +74,7 @@ class DMSPS(Method):
             self.labels.target.copy_(self._grown(average, slices))
 
     def _grown(self, average: Network, slices: Slices) -> Tensor:
-        """(N,H,W) uint8: the scribbles and what the averaged network is sure of."""
+        """(N,H,W) uint8: the scribbles, and confident predictions of the averaged network."""
         predictor, grown = BothDecoders(cast(DualUNet, average)), []
         for image, target in zip(slices.image.split(CHUNK), slices.target.split(CHUNK), strict=True):
             sure = confident(
@@ -97,7 +97,7 @@ class DMSPS(Method):
 
 
 class Labels(nn.Module):
-    """The training slices' labels (N,H,W) uint8, 255 = unlabelled: a buffer that checkpoints hold."""
+    """The training slices' labels (N,H,W) uint8, 255 = unlabelled: a checkpointed buffer."""
 
     target: Tensor
 
@@ -120,18 +120,18 @@ class BothDecoders(nn.Module):
 
 
 def confident(scores: Tensor, entropy_below: float) -> Tensor:
-    """Labels of low entropy, of which each slice keeps every class's largest component, the background's too.
+    """Labels of low entropy, reduced to the largest component per slice and class, including background.
 
     Args:
         scores: (B,C,H,W) probabilities.
-        entropy_below: as a share of log(C).
+        entropy_below: threshold as a fraction of log(C).
 
     Returns:
-        (B,H,W) uint8, 255 = not sure.
+        (B,H,W) uint8, 255 = uncertain.
     """
     classes = scores.shape[1]
     entropy = torch.special.entr(scores).sum(dim=1) / math.log(classes)
-    # One class up, so that 0 means "not sure" and the background has components as well.
+    # Classes are shifted by one, so that 0 means uncertain and the background has components as well.
     sure = (scores.argmax(dim=1) + 1) * (entropy < entropy_below)
     kept = largest_component(sure, classes + 1)
     return torch.where(kept > 0, kept - 1, UNLABELLED).to(torch.uint8)

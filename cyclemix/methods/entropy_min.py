@@ -14,10 +14,10 @@ from cyclemix.ops.losses import partial_cross_entropy
 
 
 class EntropyMin(Method):
-    """Sure predictions everywhere: 0.1 times the mean entropy of the softmax.
+    """Confident predictions: 0.1 times the mean entropy of the softmax.
 
     Weight and scale as in WSL4MIS (HiLab-git, train_weakly_supervised_pCE_Entropy_Mini_2D.py): the entropy is
-    divided by log C, so that 1 means "no idea", and averaged over all pixels, labelled ones included.
+    divided by log C, so that its maximum is 1, and averaged over all pixels, including labelled ones.
     Deviation: the logarithm of the softmax is exact, there it is log(p + 1e-6).
     """
 

@@ -15,15 +15,14 @@ from cyclemix.ops.losses import partial_cross_entropy
 
 
 class GatedCRF(Method):
-    """Pixels that are near and alike should be of one class, within a window around each pixel.
+    """Similar pixels should have the same class, within a window around each pixel.
 
     One kernel of position and grey value, Potts compatibility, sum over the window and mean over pixels; all
     settings as in WSL4MIS (HiLab-git, train_weakly_supervised_pCE_GatedCRFLoss_2D.py), which runs the
     authors' module on images in [0, 1].
 
-    Deviations: grey values are scaled to [0, 1] by each slice's own range. The gate closes for pixels that
-    augmentation brings in from outside the slice and for what a window shows beyond the frame; WSL4MIS gates
-    nothing, and its windows see zeros beyond the frame.
+    Deviations: intensities are scaled to [0, 1] per slice. Pixels from outside the slice (augmentation) or
+    outside the image are gated; WSL4MIS has no gates and zeros outside the image.
     """
 
     class Config(StrictModel):

@@ -3,8 +3,8 @@
 "HELPNet: Hierarchical Perturbations Consistency and Entropy-guided Ensemble for Scribble Supervised Medical
 Image Segmentation" (Zhang, Wu, Zhang, Jin, Xiong, Bu, Chen and Feng): abstract, and official code
 (IPMI-NWU/HELPNet: ``engines.py``, ``util/Jigsaw.py``, ``models/segmentation.py``). Three views are predicted
-and put back in order: the image of other contrast and brightness, its quarters shuffled, and these quarters'
-quarters shuffled too.
+and restored to the original order: the image with changed contrast and brightness, its quarters shuffled, and
+the cells of these quarters shuffled as well.
     pce          cross-entropy on the scribbles, mean over all pixels: weights 1, 1 and 0.2 for the views;
     consistency  1 - cos between either shuffled view's prediction and the first one's, weight 0.3 for the
                  coarse and 0.1 for the fine view;
@@ -15,7 +15,7 @@ quarters shuffled too.
 Deviations:
     * no boundary term (weight 0.03 there): it needs edge maps of PiDiNet, a network trained on natural
       images, that come with the authors' data;
-    * each sample is shuffled in its own way, there the whole batch in one way;
+    * one permutation per sample, there one per batch;
     * no added noise in a fifth of the steps: the shared augmentation adds noise;
     * network, optimizer, schedule and augmentation are the shared ones.
 """
@@ -37,7 +37,7 @@ from cyclemix.ops.losses import cosine_distance, partial_cross_entropy, partial_
 
 
 class HELPNet(Method):
-    """Partial cross-entropy, agreement and ensemble of three views of an image."""
+    """Partial cross-entropy, consistency and ensemble of three views of an image."""
 
     class Config(StrictModel):
         """Values of the authors' code."""
@@ -46,11 +46,11 @@ class HELPNet(Method):
             (1.0, 1.0, 0.2), description="weight of the scribbles on the recoloured, coarse and fine view"
         )
         weights_consistency: tuple[float, float] = Field(
-            (0.3, 0.1), description="weight of the agreement of the coarse and of the fine view"
+            (0.3, 0.1), description="weight of the consistency of the coarse and of the fine view"
         )
         weight_pseudo: float = Field(0.1, ge=0, description="weight of each view's Dice with the ensemble")
         weight_integrity: float = Field(0.3, ge=0, description="weight of the largest components")
-        temperature: float = Field(0.4, gt=0, description="of the ensemble's weights, bits")
+        temperature: float = Field(0.4, gt=0, description="temperature of the ensemble's weights, bits")
         recolour: float = Field(0.7, ge=0, lt=1, description="brightness and contrast change by +- this")
 
     supervision = "scribble"
@@ -87,14 +87,14 @@ class HELPNet(Method):
 
 
 def ensemble(views: Tensor, temperature: float) -> Tensor:
-    """Mean of the views' predictions, each pixel's weighed by the softmax of its negative entropy.
+    """Mean of the views' predictions, weighted per pixel by the softmax of the negative entropy.
 
     Args:
         views: (V,B,C,H,W) probabilities.
-        temperature: what the entropies, in bits, are divided by.
+        temperature: divisor of the entropies, bits.
 
     Returns:
-        (B,C,H,W); the weights carry no gradient.
+        (B,C,H,W); no gradient through the weights.
     """
     bits = torch.special.entr(views.detach()).sum(dim=2, keepdim=True) / log(2)
     return ((-bits / temperature).softmax(dim=0) * views).sum(dim=0)

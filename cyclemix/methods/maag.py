@@ -11,13 +11,13 @@ architectures/), whose values the defaults are. Terms:
 Deviations from that code:
     * L_adv in the weight is the segmentation network's loss. There it is the discriminator's, which falls to
       zero when the discriminator is perfect and would remove the scribbles from the loss;
-    * the discriminator's loss, which there also enters the supervised step with weight 0.1 and moves all
-      weights, trains the discriminator alone;
-    * labels are swapped per sample, for the discriminator alone. There the sign of a whole batch's score
-      flips, for both networks, and the gradient ignores the flip;
-    * the adversarial terms see the scribbled slices; there all frames of the same patients' cine series;
-    * one optimizer and one step for all networks, so that the adversarial weight acts differently; there
-      three steps of Adam follow each other.
+    * the discriminator's loss, which there also enters the supervised step with weight 0.1 and all weights,
+      trains only the discriminator;
+    * labels are swapped per sample, only for the discriminator. There the sign of a whole batch's score is
+      flipped, for both networks, and the gradient ignores the flip;
+    * the adversarial terms use the scribbled slices; there all frames of the same patients' cine series;
+    * one optimizer step for all networks, so that the adversarial weight acts differently; there three
+      consecutive steps of Adam.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ from cyclemix.ops.puzzlemix import arcsine
 class MixUp(Method):
     """Each image and its scribbles, blended with those of a random partner in the batch.
 
-    The blend's share is drawn from Beta(1/2, 1/2), as the mixing ratio of CycleMix's official code is. Labels
-    mix as one-hot vectors with one more entry for "unlabelled", which takes no part in the cross-entropy: a
-    pixel that one image leaves unlabelled is supervised by the other's share alone. As in the original, only
-    mixed images are trained on.
+    The mixing share is drawn from Beta(1/2, 1/2), as in CycleMix's official code. Labels are mixed as one-hot
+    vectors with an additional entry for "unlabelled", which is ignored by the cross-entropy: a pixel that is
+    unlabelled in one image is supervised by the other, weighted by its share. As in the original, only mixed
+    images are trained on.
 
-    Deviations: one share a sample, where the official code (facebookresearch/mixup-cifar10) draws one a
+    Deviations: one share per sample, where the official code (facebookresearch/mixup-cifar10) draws one per
     batch; the sum is divided by the labelled shares, not by all pixels. How CycleMix's authors ran their
     MixUp row is not published.
     """

@@ -13,18 +13,17 @@ from cyclemix.ops.losses import partial_cross_entropy, total_variation
 
 
 class MumfordShah(Method):
-    """Each class is a region of one grey value, with short borders.
+    """Each class is a region of constant intensity with short borders.
 
     With softmax p and image x in [0, 1], ``level_set`` is sum_c p_c (x - m_c)^2 with m_c the mean of x
     weighed by p_c over the slice, ``length`` the total variation of p over all classes; both as in the
     authors' code (jongcye/CNN_MumfordShah_Loss, models/loss.py). The weights are WSL4MIS's, equal ones.
 
-    Deviations: WSL4MIS gives its level set prediction and image in exchanged order, so that grey values weigh
-    the variance of the predictions; this is not repeated. Means over pixels, where both codes sum over pixels
+    Deviations: WSL4MIS swaps prediction and image in its level set term, so that intensities weight the
+    variance of the predictions; this is not reproduced. Means over pixels, where both codes sum over pixels
     and batch. WSL4MIS's 1e-6 of the sum over 12 images of 256 x 256 is 1e-6 * 12 * 256^2 = 0.786 of the mean,
     the default here. The authors' own length weight relative to the level set, 0.001, is for their data.
-    Images are scaled to [0, 1] by each slice's own range; pixels from outside the slice are left out of the
-    level set.
+    Images are scaled to [0, 1] per slice; pixels from outside the slice are excluded from the level set.
     """
 
     class Config(StrictModel):

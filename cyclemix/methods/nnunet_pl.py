@@ -1,6 +1,6 @@
 """nnU-Net with a partial loss (Gotkowski et al., arXiv 2403.12834, 2024), the winner of their ScribbleBench.
 
-Partial cross-entropy + partial Dice, both on labelled pixels alone, at every resolution of the decoder with
+Partial cross-entropy + partial Dice, both on labelled pixels only, at every resolution of the decoder with
 weights 1, 1/2, 1/4, ... scaled to sum 1 (nnU-Net's ``DC_and_CE_loss`` with an ignore label:
 weights 1 and 1, Dice over the batch, without background or squares, smoothing 1e-5; the coarsest output of
 the decoder has weight 0). Scribbles of coarser resolutions are read at the nearest pixel, as nnU-Net does.
@@ -49,7 +49,7 @@ class NnUNetPL(Method):
 
 
 def coarser(target: Tensor, level: int) -> Tensor:
-    """Labels (B,H,W) at 1 / 2^level of the resolution, rounded up: each cell's pixel next to its centre."""
+    """Labels (B,H,W) at 1 / 2^level of the resolution, rounded up, by nearest neighbour."""
     cell = 2**level
     height, width = target.shape[-2:]
     padded = functional.pad(target, (0, -width % cell, 0, -height % cell), value=UNLABELLED)

@@ -1,16 +1,16 @@
 """Post-processing with a denoising auto-encoder, Post-DAE (Larrazabal et al., MICCAI 2019, TMI 2020).
 
-A U-Net learns the scribbles. A denoising auto-encoder learns to restore damaged masks of other patients,
-through a code that is too short for anything but plausible masks. Applied to the U-Net's softmax it replaces
+A U-Net is trained on the scribbles. A denoising auto-encoder is trained to restore corrupted masks of other
+patients through a code that can only represent plausible masks. Applied to the U-Net's softmax it replaces
 each prediction by a plausible one.
 
-No published code was read; the abstracts alone were.
+No published code was read, only the abstracts.
 
 Deviations from the paper, as far as they are known:
-    * kinds of damage, Dice loss and dense code are recalled, their sizes are this package's;
-    * both networks train in one loop with no gradient between them; the paper trains one after the other. The
-      difference: gradients are clipped by their joint norm, and one step is kept for both, the best of the
-      repaired predictions.
+    * types of corruption, Dice loss and dense code are from memory, their sizes are this package's;
+    * both networks are trained in one loop with no gradient between them; the paper trains them one after the
+      other. So gradients are clipped by their joint norm, and one step is selected for both, by the repaired
+      predictions.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ EPS = 1e-5
 
 
 class PostDAE(Method):
-    """Scribbles for the U-Net, damaged masks for the auto-encoder behind it."""
+    """Partial cross-entropy of the U-Net, and denoising loss of the auto-encoder after it."""
 
     class Config(StrictModel):
-        """Sizes of the damage."""
+        """Sizes of the corruption."""
 
         patches: int = Field(4, ge=0, description="filled ellipses, each drawn with probability 0.5")
         patch_mm: float = length(20, "largest half-axis of an ellipse", whole=True)
@@ -71,7 +71,7 @@ def dice_loss(scores: Tensor, maps: Tensor, known: Tensor) -> Tensor:
 
     Args:
         scores, maps: (B,C,H,W) probabilities and one-hot truth, the background first.
-        known: (B,H,W) bool, False where neither counts.
+        known: (B,H,W) bool, False for ignored pixels.
     """
     scores, maps = (values[:, 1:] * known[:, None] for values in (scores, maps))
     overlap, size = (scores * maps).sum(dim=(0, 2, 3)), (scores + maps).sum(dim=(0, 2, 3))

@@ -1,7 +1,7 @@
-"""Scribbles grown by the random walker, then cross-entropy (Grady, IEEE PAMI 2006; WSL4MIS's baseline).
+"""Scribbles expanded by the random walker, then cross-entropy (Grady, IEEE PAMI 2006; WSL4MIS's baseline).
 
-Before training, each slice's scribbles seed the random walker on its own grey values; pixels whose best class
-has enough probability get that class as their label. Read: HiLab-git/WSL4MIS, code/dataloaders/
+Before training, each slice's scribbles are the seeds of a random walker on its intensities; pixels whose most
+probable class exceeds a threshold get that class as label. Read: HiLab-git/WSL4MIS, code/dataloaders/
 acdc_pseudo_label_random_walker.py and train_weakly_supervised_pCE_random_walker_2D.py, whose beta 100 in
 scikit-image's scaling exp(-beta d^2 / (10 sd)) is kept, d on a slice's grey values in 0..1 and sd their
 standard deviation.
@@ -12,12 +12,11 @@ cross-entropy and Dice (``dice_share``), and grey values are stretched by 2 / 1.
 beta.
 
 Deviations from that code:
-    * by default, pixels that no class wins with ``confidence`` stay unlabelled; there every pixel is
-      labelled;
-    * by default, a slice is grown where the background and a structure are scribbled, else it keeps its
-      scribbles; there all structures must be, else the whole slice becomes background;
-    * by default, cross-entropy alone; there the mean of cross-entropy and Dice;
-    * by default, grey values are not stretched by 2 / 1.7 first;
+    * by default, pixels without a class above ``confidence`` stay unlabelled; there every pixel is labelled;
+    * by default, scribbles are expanded in slices with scribbles of background and a structure, and kept in
+      all others; there all structures must be scribbled, else the whole slice becomes background;
+    * by default, cross-entropy only; there the mean of cross-entropy and Dice;
+    * by default, intensities are not stretched by 2 / 1.7 first;
     * in both rows, padding is not labelled.
 """
 
@@ -49,7 +48,7 @@ class Labels(nn.Module):
 
 
 class RandomWalker(Method):
-    """Cross-entropy on grown scribbles."""
+    """Cross-entropy on expanded scribbles."""
 
     class Config(StrictModel):
         """How scribbles grow."""
@@ -95,12 +94,12 @@ def grow(image: Tensor, scribbles: Tensor, num_classes: int, beta: float, confid
 
     Args:
         image: (B,1,H,W) float, 0 outside.
-        scribbles: (B,H,W) int64, UNLABELLED where nothing is known.
-        num_classes: classes, the background included.
+        scribbles: (B,H,W) int64 with UNLABELLED.
+        num_classes: number of classes, including background.
         beta, confidence: see `RandomWalker.Config`.
 
     Returns:
-        (B,H,W) int64; the scribbles themselves are kept as they are.
+        (B,H,W) int64; scribbled pixels keep their labels.
     """
     inside = image_frame(image)
     low, high = image.amin(dim=(2, 3), keepdim=True), image.amax(dim=(2, 3), keepdim=True)
@@ -115,7 +114,7 @@ def grow(image: Tensor, scribbles: Tensor, num_classes: int, beta: float, confid
 
 
 def blank_incomplete(labels: Tensor, scribbles: Tensor, inside: Tensor, num_classes: int) -> Tensor:
-    """``labels`` with slices in which a structure is not scribbled turned into background, padding left out.
+    """``labels`` with slices in which a structure is not scribbled set to background, except padding.
 
     Args:
         labels: (B,H,W) int64, the grown labels.

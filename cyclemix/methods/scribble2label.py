@@ -11,9 +11,9 @@ WSL4MIS (6000 of 60 000 iterations; the authors: after 100 epochs); predictions 
 there (the authors: every 5 epochs).
 
 Deviations:
-    * the average starts from the first prediction; there from zero, so that the first labels wait for it to
-      decode over the threshold;
-    * the averaged weights predict, in evaluation mode; there the network as it is;
+    * the average starts from the first prediction; there from zero, so that the first labels need several
+      predictions to exceed the threshold;
+    * predictions use the averaged weights in evaluation mode; there the current weights;
     * padding never gets a pseudo-label.
 """
 
@@ -55,16 +55,18 @@ class Average(nn.Module):
 
 
 class Scribble2Label(Method):
-    """Cross-entropy on scribbles and on labels that grow from them."""
+    """Cross-entropy on scribbles and on pseudo-labels."""
 
     class Config(StrictModel):
         """Values of the authors' code; steps for a training of 3000."""
 
         weight_pseudo: float = Field(0.5, ge=0, description="weight of the cross-entropy on pseudo-labels")
-        threshold: float = Field(0.8, ge=0, lt=1, description="averaged probability above which one is made")
+        threshold: float = Field(
+            0.8, ge=0, lt=1, description="averaged probability above which a pseudo-label is made"
+        )
         alpha: float = Field(0.2, gt=0, le=1, description="share of the newest prediction in the average")
         period_steps: int = Field(100, ge=1, description="steps between predictions of the training slices")
-        warmup_steps: int = Field(300, ge=0, description="steps on scribbles alone")
+        warmup_steps: int = Field(300, ge=0, description="initial steps without pseudo-labels")
 
     supervision = "scribble"
 
@@ -74,7 +76,7 @@ class Scribble2Label(Method):
         return {"average": self.average}
 
     def after_step(self, net: Network, average: Network, slices: Slices, step: int) -> None:
-        """Predict the training slices now and then."""
+        """Predict the training slices every ``period_steps``."""
         period = self.config.period_steps
         if step % period == 0:
             share = 1.0 if step == period else self.config.alpha

@@ -1,4 +1,4 @@
-"""ScribFormer: convolutions, attention and class activations side by side (Li et al., IEEE TMI 2024).
+"""ScribFormer: convolutional and transformer branches with class activation maps (Li et al., IEEE TMI 2024).
 
 Abstract, and original code (HUANGLIZI/ScribFormer: ``train.py`` with the values of its README,
 ``network/scribformer_cam.py``, ``val.py``):
@@ -11,8 +11,8 @@ Abstract, and original code (HUANGLIZI/ScribFormer: ``train.py`` with the values
 Gradients of ``acam`` reach the deepest map as well, as in the code.
 
 Deviations:
-    * the network is a compact one, of the default network's order: 4 transformer blocks of width 256 coupled
-      from 1/2 resolution at 5 levels and 32 filters; there 12 of width 384 from 1/4 resolution
+    * the network is a compact one, comparable in size to the default: 4 transformer blocks of width 256
+      coupled from 1/2 resolution at 5 levels and 32 filters; there 12 of width 384 from 1/4 resolution
       (``cyclemix/networks/scribformer.py``);
     * optimizer, schedule and augmentation are the shared ones.
 """
@@ -30,7 +30,7 @@ from cyclemix.ops.losses import partial_cross_entropy, partial_dice, soft_cross_
 
 
 class ScribFormer(Method):
-    """Both decoders learn from the scribbles and their mix; activation maps of all levels agree."""
+    """Both decoders learn from the scribbles and their mix; consistency of activation maps across levels."""
 
     class Config(StrictModel):
         """Values of the original code and its README."""
@@ -56,7 +56,7 @@ class ScribFormer(Method):
 
 
 def consistency(maps: list[Tensor]) -> Tensor:
-    """How far the shallower activation maps are from the deepest one, scalar.
+    """Consistency loss of the shallower activation maps with the deepest one, scalar.
 
     Args:
         maps: (B,C,h,w) each, the shallowest first.

@@ -1,4 +1,4 @@
-"""SDT-Net: two teachers, of which the better one teaches (Nguyen et al., arXiv 2601.14563, 2026).
+"""SDT-Net: dynamic switching between two teachers (Nguyen et al., arXiv 2601.14563, 2026).
 
 "Scribble-Supervised Medical Image Segmentation with Dynamic Teacher Switching and Hierarchical Consistency":
 abstract, and the repository loc110504/SDT-Net (``train_method_acdc.py``, ``networks/unet.py``; the functions
@@ -8,9 +8,9 @@ for reliable pixels and moving averages from files of their names elsewhere, as 
             where its probability is above 0.5; weight 0.5;
     high, low   (L1 distance + 1 - cos of the flattened features) / 2 between student and teacher, of the
             encoder's deepest and of the decoder's last features; weight 0.5 each.
-In each step the teacher with the lower cross-entropy on the batch's scribbles teaches (dynamic teacher
-switching), and it alone moves towards the student (decay 0.99). One teacher starts as the student, the other
-one from weights of its own.
+In each step the teacher with the lower cross-entropy on the batch's scribbles is used (dynamic teacher
+switching), and only it is moved towards the student (decay 0.99). One teacher is initialised as the student,
+the other one independently.
 
 Deviations:
     * teachers predict in evaluation mode, with averaged batch statistics; there in training mode, with the
@@ -64,7 +64,7 @@ class SDTNet(Method):
         return {"teachers": self.teachers}
 
     def after_step(self, net: Network, average: Network, slices: Slices, step: int) -> None:
-        """The teacher that taught follows."""
+        """Update the teacher that was used."""
         self.teachers.follow(net, self.config.decay)
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -85,10 +85,10 @@ class SDTNet(Method):
 
 
 class Teachers(nn.Module):
-    """Two teachers and which one taught last, on the device.
+    """Two teachers and the one used last, on the device.
 
     Attributes:
-        second: 0-d float buffer, 1 where the second teacher taught last, 0 where the first did.
+        second: 0-d float buffer, 1 if the second teacher was used last, else 0.
     """
 
     second: Tensor
@@ -108,7 +108,7 @@ class Teachers(nn.Module):
 
     @torch.no_grad()
     def follow(self, net: nn.Module, decay: float) -> None:
-        """Move the teacher that taught last towards ``net``; the other one is moved by zero."""
+        """Move the teacher that was used last towards ``net``; the other one is moved by zero."""
         new = net.state_dict()
         for teacher, taught in zip(self.teachers, (1 - self.second, self.second), strict=True):
             for key, value in cast(Teacher, teacher).net.state_dict().items():

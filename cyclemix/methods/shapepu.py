@@ -1,30 +1,30 @@
 """ShapePU: positive-unlabelled learning with class ratios, and consistency under occlusion (MICCAI 2022).
 
 Zhang and Zhuang, arXiv 2206.02118: abstract, and official code (BWGZK/ShapePU: ``engine.py``,
-``estimator.py``, ``main.py``). Each image is predicted as it is and as a second view: one square occluded,
-then rotated by 0-360 degrees, then flipped along a random choice of the axes.
+``estimator.py``, ``main.py``). Each image is predicted as the original and as a second view: one square
+occluded, then rotated by 0-360 degrees, then flipped along a random choice of the axes.
     pce       cross-entropy on the scribbles;
-    view      cross-entropy of the second view on the scribbles that it shows;
-    negative  EM estimates each class's share a_k of the unlabelled pixels; those outside of the a_k highest
-              ranked of a foreground class are not of that class, and the probability left to the other
-              classes is maximised: - log of its sum, mean over the pixels that some class is excluded from;
-    global    1 - cos between the prediction of the image and that of the second view, turned back, where
-              visible; weight 0.05.
+    view      cross-entropy of the second view on the visible scribbles;
+    negative  EM estimates each class's share a_k of the unlabelled pixels; pixels that are not among the a_k
+              highest ranked of a foreground class are excluded from it, and the probability of the other
+              classes is maximised: -log of its sum, mean over pixels with an excluded class;
+    global    1 - cos between the prediction of the image and that of the second view, transformed back, on
+              visible pixels; weight 0.05.
 
 Deviations from the code:
-    * both terms of the second view are taken of its prediction turned back, on visible pixels; there labels
-      turn with the image, and occluded pixels become background;
-    * the prediction is turned back in the reverse order, every sample of the batch; there the rotation is
-      undone before the flip, and the function that undoes flips returns after the first sample;
-    * ``global`` is a mean over visible pixels; there over all, the others counting as 0;
-    * image and logits are rotated with bilinear interpolation; there with the nearest pixel;
+    * both terms of the second view use its prediction transformed back, on visible pixels; there labels are
+      rotated with the image, and occluded pixels become background;
+    * the prediction of every sample is transformed back in reverse order; there the rotation is undone before
+      the flip, and the function that undoes flips returns after the first sample;
+    * ``global`` is a mean over visible pixels; there over all, with 0 for invisible ones;
+    * image and logits are rotated with bilinear interpolation; there by nearest neighbour;
     * the EM runs over the unlabelled pixels, as the paper says; the code's runs over the labelled ones (it
       passes ``p`` where its comment has ``n``), which returns the scribbles' own shares;
-    * a fixed number of EM steps instead of a tolerance of 1e-3, so that nothing waits for the device;
-    * the ratios come from the training pass, not from a further one in evaluation mode;
-    * ``negative`` starts after ``negative_from_step``; the code's 100 of 4000 epochs of 4 slices are about
-      as many images as 1200 steps of 32, too late in 3000 steps, and 2.5 % of 3000 steps are too early for an
-      untrained network's ratios: a fifth it is.
+    * a fixed number of EM steps instead of a tolerance of 1e-3, without synchronisation with the device;
+    * the ratios are computed from the training pass, not from another one in evaluation mode;
+    * ``negative`` starts after ``negative_from_step``, a fifth of 3000 steps; the code's 100 of 4000 epochs
+      of 4 slices are about as many images as 1200 steps of 32, which is late in 3000 steps, and 2.5 % of
+      3000 steps are too early for the ratios of an untrained network.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from cyclemix.ops.mixture import class_ratios, exclusion_loss, outranked
 
 
 class ShapePU(Method):
-    """Scribbles, classes excluded by their ratios, and agreement with an occluded and turned view."""
+    """Scribbles, classes excluded by their ratios, and consistency with an occluded, rotated view."""
 
     class Config(StrictModel):
         """Values of the authors' codes; the steps are for a training of 3000."""
@@ -77,7 +77,7 @@ class ShapePU(Method):
         }
 
     def _second_view(self, net: Network, image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Logits (B,C,H,W) of the occluded, turned image, turned back, and which are visible (B,H,W)."""
+        """Logits (B,C,H,W) of the second view, transformed back, and visible pixels (B,H,W)."""
         (count, _, height, width), device = image.shape, image.device
         side = self.pixels["occlusion_px"]
         shown = ~occlusion.random_squares(count, height, width, side, generator, device)
@@ -99,7 +99,7 @@ def flip(x: Tensor, flips: Tensor) -> Tensor:
     """Flip samples of ``x`` (B,C,H,W); its own inverse.
 
     Args:
-        flips: (2,B,1,1,1) bool, which samples are flipped along the rows' and the columns' axis.
+        flips: (2,B,1,1,1) bool, samples flipped along the row axis and along the column axis.
     """
     x = torch.where(flips[0], x.flip(-2), x)
     return torch.where(flips[1], x.flip(-1), x)

@@ -16,8 +16,8 @@ class TotalVariation(Method):
 
     The weight is WSL4MIS's (HiLab-git, train_weakly_supervised_pCE_TV_2D.py), as is the mean over classes and
     pixels. Deviations from it: forward differences, which are the paper's L1 norm of the gradient, where
-    WSL4MIS takes the difference of a 3 x 3 erosion and its dilation; background is left out, where WSL4MIS's
-    ``[1:]`` leaves out the first image of the batch. The paper's own weight was not read.
+    WSL4MIS takes the difference of a 3 x 3 erosion and its dilation; background is excluded, where WSL4MIS's
+    ``[1:]`` excludes the first image of the batch. The paper's own weight was not read.
     """
 
     class Config(StrictModel):

@@ -35,12 +35,12 @@ class UNetCRF(Method):
     Deviations:
         * the sum over pairs is exact, on scores and image averaged down to at most 56 px per side (212 px:
           53, a quarter); there a permutohedral lattice filters at half resolution;
-        * the deviation of the distance is a length of the body, as slices are smaller than its photographs;
-        * grey values are one channel on each slice's own range; there differences of three colours add up;
+        * the deviation of the distance is in mm; there in pixels of photographs;
+        * intensities are one channel, scaled per slice; there differences of three colours are summed;
         * the regulariser acts from the first step, as in that script; the authors' Caffe version fine-tunes
           a network trained with cross-entropy alone;
-        * pixels that augmentation brings in from outside the slice are left out, as the code leaves out
-          padding; the data set's own padding is not known here;
+        * pixels from outside the slice (augmentation) are excluded, as the code excludes padding; the data
+          set's own padding is not known here;
         * whether the UNet_CRF of CycleMix's tables is this loss or a CRF layer is not published.
     """
 

@@ -2,11 +2,10 @@
 
 A baseline of Valvano et al. (IEEE TMI 2021) and of CycleMix (Table 3): scribbles supervise positions, a
 discriminator trained on masks of other patients supervises shapes.
-No published code was read: that of neither paper holds this baseline.
+No published code was read: neither paper's code contains this baseline.
 
-Deviations: unknown. Here it is ``maag`` without attention gates and coarser scales: that code's
-discriminator, least-squares losses, noise and adversarial weight, on the shared network, with the plain
-partial cross-entropy.
+Deviations: unknown. Implemented as ``maag`` without attention gates and coarser scales: its discriminator,
+least-squares losses, noise and adversarial weight, on the shared network, with plain partial cross-entropy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cross-entropy on dense labels: what full supervision reaches with the same network and loop (UNet_F)."""
+"""Cross-entropy on dense labels: full supervision with the same network and training (UNet_F)."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ class UNetFull(Method):
     supervision = "full"
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        """One term, ``ce``; padding is unlabelled and left out."""
+        """One term, ``ce``; padding is unlabelled and ignored."""
         return {"ce": partial_cross_entropy(net(batch.image), batch.target)}

@@ -10,13 +10,13 @@ from cyclemix.ops.losses import balanced_cross_entropy
 
 
 class UNetWPCE(Method):
-    """Cross-entropy over scribbled pixels, each class weighed by n / n_c over the batch's scribbles.
+    """Cross-entropy over scribbled pixels, each class weighted by n / n_c over the batch's scribbles.
 
     Weights as in MAAG's official code (gvalvano/multiscale-adversarial-attention-gates, tf_losses.py), where
-    they are taken anew for each batch. Deviations: the sum is divided by the labelled pixels' total weight,
+    they are also computed per batch. Deviations: the sum is divided by the labelled pixels' total weight,
     which makes it the mean over the classes present of each class's mean cross-entropy; there it is divided
     by all pixels, a factor that shrinks with the scribbles. A class that is absent has weight 0; there n_c +
-    1e-12 keeps the division finite. The network is the table's common one, not MAAG's.
+    1e-12 keeps the division finite. The network is the shared one, not MAAG's.
     """
 
     supervision = "scribble"

@@ -1,8 +1,9 @@
-"""Uncertainty-aware mean teacher with consistency under turns, USTM (Liu et al., Pattern Recognition 2022).
+"""Uncertainty-aware mean teacher, consistency under rotation, USTM (Liu et al., Pattern Recognition 2022).
 
-The network learns the scribbles, and to predict a turned image as its moving average, the teacher, predicts
-that image with noise, where it is certain: where the entropy of its mean over several noisy views lies
-below a threshold that rises. With p and q the softmax of network and teacher and H that entropy:
+The network is trained on the scribbles, and on consistency between its prediction of a rotated image and the
+prediction of its moving average, the teacher, on that image with noise, where the teacher is certain: where
+the entropy of its mean over several noisy views is below a rising threshold. With p and q the softmax of
+network and teacher and H that entropy:
     consistency  w(t) sum_i [H_i < (0.75 + 0.25 r(t)) ln 2] |p_i - q_i|^2 / (2 sum_i [H_i < ...]),
     w(t) = weight r(t), r(t) = exp(-5 (1 - t / T)^2).
 
@@ -11,9 +12,9 @@ code/train_weakly_supervised_ustm_2D.py, whose formulas and values these are. T 
 of 3000; there too it is the whole training.
 
 Deviations from that code:
-    * quarter turns are taken in order, step by step, not by chance: that needs no number on the host;
-    * the teacher predicts in evaluation mode with averaged batch statistics; there its own, unaveraged;
-    * it warms up as the evaluated weights do, (1 + t) / (10 + t); there 1 - 1 / (t + 1).
+    * quarter turns are used in turn, there drawn at random (a random number on the host);
+    * the teacher predicts in evaluation mode with averaged batch statistics; there with those of the batch;
+    * its decay warms up as that of the evaluated weights, (1 + t) / (10 + t); there 1 - 1 / (t + 1).
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ class USTM(Method):
         """Values of WSL4MIS; steps for a training of 3000."""
 
         weight_consistency: float = Field(1.0, ge=0, description="weight of the consistency, ramped up")
-        decay: float = Field(0.99, ge=0, lt=1, description="decay a step of the teacher's weights")
+        decay: float = Field(0.99, ge=0, lt=1, description="decay per step of the teacher's weights")
         noise: float = Field(0.1, ge=0, description="standard deviation of the teacher's noise")
-        noise_limit: float = Field(0.2, ge=0, description="where that noise is cut off")
-        views: int = Field(8, ge=1, description="noisy views that the uncertainty is taken from")
+        noise_limit: float = Field(0.2, ge=0, description="clipping limit of that noise")
+        views: int = Field(8, ge=1, description="number of noisy views for the uncertainty")
         rampup_steps: int = Field(
-            3000, ge=1, description="steps until weight and threshold stand at their full"
+            3000, ge=1, description="steps until weight and threshold reach their maximum"
         )
 
     supervision = "scribble"
@@ -53,7 +54,7 @@ class USTM(Method):
         return {"teacher": self.teacher}
 
     def after_step(self, net: Network, average: Network, slices: Slices, step: int) -> None:
-        """The teacher follows."""
+        """Update the teacher."""
         self.teacher.follow(net, self.config.decay, step)
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -92,7 +93,7 @@ def entropy(scores: Tensor) -> Tensor:
 
 
 def gated_distance(scores: Tensor, taught: Tensor, sure: Tensor) -> Tensor:
-    """Half the mean squared distance over the pixels that are ``sure``, scalar; 0 where none is.
+    """Half the mean squared distance over the pixels that are ``sure``, scalar; 0 if there are none.
 
     Args:
         scores, taught: (B,C,H,W) probabilities.

@@ -10,15 +10,15 @@ Zhang, Wang, Zhou and Zhuang, arXiv 2605.06266: abstract, and official code (DLw
     local   cross-entropy of the unlabelled pixels with the prediction's own largest components (CycleMix has
             a cosine there);
     prior   EM estimates each class's share a_k of the unlabelled pixels; a class ranks them by p_k(x) times
-            the support of x's neighbours (Gaussian in space, 6 px, and in intensity, 0.1; radius 8 px); what
-            is outside of the a_k highest ranked is not of class k, the background included, and the
-            probability left to the other classes is maximised; mean over all pixels.
+            the support of x's neighbours (Gaussian in space, 6 px, and in intensity, 0.1; radius 8 px);
+            pixels that are not among the a_k highest ranked are excluded from class k (also background), and
+            the probability of the other classes is maximised; mean over all pixels.
 
-Deviations from the code: those of ``cyclemix`` (scribbles and predictions rotate with the image, what
-rotation brings in is unlabelled), and
+Deviations from the code: those of ``cyclemix`` (scribbles and predictions are rotated with the image, pixels
+from outside are unlabelled), and
     * the EM runs over the unlabelled pixels, as the paper says; the code's runs over the labelled ones;
     * a fixed number of EM steps instead of a tolerance of 1e-3; ratios from the training pass;
-    * a pixel that every class excludes is left out; there it enters as a constant;
+    * a pixel that is excluded from every class is ignored; there it enters as a constant;
     * ``prior`` starts after ``prior_from_step``: 60 epochs of 4 slices there are about as many images as 700
       steps of 32.
 """
@@ -57,7 +57,7 @@ class ZScribbleSeg(CycleMix):
         puzzle: PuzzleSettings = Field(PuzzleSettings(transport=False), description="Puzzle Mix")
         weight_prior: float = Field(1.0, ge=0, description="weight of the exclusion by ratios and neighbours")
         prior_from_step: int = Field(600, ge=0, description="optimizer steps before the prior starts")
-        em_iterations: int = Field(20, ge=1, description="EM steps a batch")
+        em_iterations: int = Field(20, ge=1, description="EM steps per batch")
         radius_mm: float = length(8, "how far neighbours reach", whole=True)
         sd_mm: float = length(6, "standard deviation of the kernel in space")
         sd_intensity: float = Field(
