@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from cyclemix.config.strict import ConfigError
+from cyclemix.config.steps import scale_steps
+from cyclemix.config.strict import ConfigError, load_yaml
 from cyclemix.study.plan import Plan, plan
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -129,3 +130,35 @@ def test_the_label_geometry_of_a_test_case_leaves_the_training_data_alone() -> N
 def test_refused_before_any_job(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=r"^my\.yaml: " + message):
         make(**changes)
+
+
+def shipped(name: str) -> Plan:
+    path = ROOT / "config" / f"{name}.yaml"
+    return plan(load_yaml(path), ROOT, str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("config", {"phantom": 3}),
+        ("mscmr", {"mscmr": 3}),
+        ("acdc", {"acdc": 4}),
+        ("paper", {"mscmr": 30, "acdc": 37}),
+        ("paper_cpu", {"acdc": 39, "mscmr": 32}),
+        ("efficiency", {"phantom": 20}),
+        ("sensitivity", {"acdc": 15, "mscmr": 10}),
+    ],
+)
+def test_the_rows_of_the_shipped_studies(name: str, rows: dict[str, int]) -> None:
+    made = shipped(name)
+    assert {dataset: len(made.labels(dataset)) for dataset in made.study.datasets} == rows
+
+
+def test_the_study_for_cpus_shows_enough_and_shortens_every_schedule_alike() -> None:
+    made = shipped("paper_cpu")
+    (grid,) = made.grids.values()
+    assert grid.spacing_mm * grid.crop_px >= 225  # a smaller view cuts off hearts of ACDC
+    for label in made.study.methods:
+        recipe, most = made.training(label), made.study.at_most_steps
+        short = scale_steps(recipe, recipe.max_steps, most)
+        assert (short.max_steps, short.warmup_steps, short.validate_every_steps) == (1200, 50, 100), label
