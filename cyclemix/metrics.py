@@ -2,13 +2,13 @@
 
 Conventions (written out because tools differ):
 
-- The surface of a mask is what one erosion with the 6-connected cross removes; outside the array counts as
-  background, so a mask that touches the border has surface there. This is MONAI's ``get_mask_edges``.
+- The surface of a mask are the voxels removed by one erosion with the 6-connected cross; outside the array is
+  background, so a mask that touches the border has surface there. As MONAI's ``get_mask_edges``.
 - ``hd_mm`` is the larger of the two directed maxima, ``hd95_mm`` the larger of the two directed 95th
   percentiles (linear interpolation; MONAI's convention, not MedPy's pooled percentile), ``assd_mm`` the mean
   over the distances of both directions pooled (not the mean of two means).
 - Both masks empty: Dice 1 and distances 0. One empty: Dice 0 and distances equal to the volume's diagonal, so
-  that a missed structure worsens every mean and is not left out of it.
+  that a missed structure worsens every mean instead of being excluded from it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def dice(pred: BoolArray, truth: BoolArray) -> float:
         truth: bool, the same shape.
 
     Raises:
-        ValueError: the shapes differ, or the arrays are no masks.
+        ValueError: the shapes differ, or the arrays are not masks.
     """
     pred, truth = _masks(pred, truth)
     total = int(np.count_nonzero(pred)) + int(np.count_nonzero(truth))
@@ -58,7 +58,7 @@ def surface_metrics(pred: BoolArray, truth: BoolArray, spacing_mm: Sequence[floa
         ``hd_mm``, ``hd95_mm``, ``assd_mm``; see the module's docstring for the conventions.
 
     Raises:
-        ValueError: the shapes differ, the arrays are no 3D masks, or the spacing is not three positive
+        ValueError: the shapes differ, the arrays are not 3D masks, or the spacing is not three positive
             numbers.
     """
     pred, truth = _masks(pred, truth)
@@ -81,7 +81,7 @@ def surface_metrics(pred: BoolArray, truth: BoolArray, spacing_mm: Sequence[floa
 
 
 def miss_distance(shape: Sequence[int], spacing_mm: Sequence[float]) -> float:
-    """Distance in mm that a missed structure counts as: the diagonal of a volume (D, H, W)."""
+    """Distance in mm assigned to a missed structure: the diagonal of a volume (D, H, W)."""
     return float(np.linalg.norm(np.asarray(shape) * np.asarray(spacing_mm)))
 
 
@@ -125,7 +125,7 @@ def _by_transform(points: BoolArray, target: BoolArray, spacing: NDArray[np.floa
 
 
 def _bounding_box(mask: BoolArray) -> tuple[slice, ...] | None:
-    """The smallest box that holds all of ``mask`` (D, H, W); None where it is empty."""
+    """Bounding box of ``mask`` (D, H, W); None if it is empty."""
     plane = np.any(mask, axis=0)
     profiles = (np.any(mask, axis=(1, 2)), np.any(plane, axis=1), np.any(plane, axis=0))
     indices = [np.flatnonzero(profile) for profile in profiles]

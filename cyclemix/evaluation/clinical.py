@@ -1,6 +1,6 @@
 """Clinical measures of a segmentation: volumes, ejection fraction, mass, and Dice by level of the heart.
 
-For data sets that name an end-diastolic and an end-systolic frame. Volumes come from ``metrics.csv``;
+For data sets with end-diastolic and end-systolic frames. Volumes are from ``metrics.csv``;
 agreement with the truth follows Bland and Altman (Lancet 1986): bias, and bias +- 1.96 SD as limits.
 """
 
@@ -63,7 +63,7 @@ def measures(per_case: pd.DataFrame, spec: DatasetSpec) -> pd.DataFrame:
         per_case: columns of ``per_case.csv`` of one data set.
 
     Returns:
-        :data:`PATIENT_COLUMNS`; empty where the data set names no ED and ES frames.
+        :data:`PATIENT_COLUMNS`; empty for a data set without ED and ES frames.
     """
     named = per_case[["case", "subject"]].drop_duplicates()
     phases = {case: phase_of(spec, case, subject) for case, subject in named.itertuples(index=False)}

@@ -2,8 +2,8 @@
 
 ``metrics.csv`` holds one row per case and structure, ``metrics_as_predicted.csv`` the same for the network's
 labels without test-time augmentation and post-processing, ``metrics_by_level.csv`` the Dice of the basal,
-middle and apical third of each heart. Everything is computed from the upstream label files and the NIfTI
-predictions alone, so the numbers can be recomputed without this package.
+middle and apical third of each heart. Everything is computed only from the upstream label files and the NIfTI
+predictions, so the numbers can be recomputed without this package.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ def run(
         predictions: folder of ``{case}.nii.gz`` and ``as_predicted/{case}.nii.gz`` with class values on the
             native grid.
         output: the ``metrics.csv`` to write.
-        threads: cases at once; None takes the processors of this process.
+        threads: number of cases processed in parallel; None = the processors of this process.
 
     Raises:
-        ValueError: the fold has no such list or one of its subjects no files, a case has no dense label, a
-            prediction is missing, damaged, altered, not in the upstream geometry or holds foreign values.
+        ValueError: the fold has no such list or a subject no files, a case has no dense label, a prediction
+            is missing, damaged, altered, not in the upstream geometry or has invalid values.
     """
     spec = load_dataset(dataset_file)
     cases = evaluated_cases(receipt, folds, fold, evaluate_on)
@@ -105,7 +105,7 @@ def evaluated_cases(receipt: Path, folds: Path, fold: int, evaluate_on: str) -> 
     """The receipt's entries of the fold's ``evaluate_on`` subjects, by case.
 
     Raises:
-        ValueError: names the fold, the list or the subjects that are not there.
+        ValueError: missing fold, list or subjects; names them.
     """
     fold_lists = pick_fold(folds, fold)
     if evaluate_on not in fold_lists:
@@ -127,8 +127,7 @@ def evaluated_cases(receipt: Path, folds: Path, fold: int, evaluate_on: str) -> 
 
 
 def _check_raw(receipt: Path, raw: Path, cases: Sequence[Mapping[str, Any]]) -> None:
-    """Images and labels must be those that were fetched: a flipped bit of an uncompressed file shows
-    only here."""
+    """Compare images and labels with their receipt: uncompressed files have no other checksum."""
     files = {file["path"]: file for file in read_receipt(receipt)["files"]}
     names = {n for entry in cases for kind in ("image", "label") for n in files_of(raw, str(entry[kind]))}
     for name in sorted(names & files.keys()):
@@ -140,7 +139,7 @@ def score_case(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of ``metrics.csv``, ``metrics_as_predicted.csv`` and ``metrics_by_level.csv`` for one case.
 
-    Voxels that the truth leaves unlabelled are not scored: both masks are empty there.
+    Voxels that are unlabelled in the truth are not scored: both masks are empty there.
 
     Args:
         folders: of the final labels, and of the labels as predicted.
@@ -204,7 +203,7 @@ def heart_levels(truth: NDArray[np.integer]) -> dict[str, NDArray[np.intp]]:
     """Slices of each third of the heart's extent in ``truth`` (D, H, W).
 
     The extent runs from the first to the last labelled slice; the base is the end with the larger labelled
-    area, because upstream volumes run either way. Slices that do not divide by three go to the base first.
+    area, because the slice order of upstream volumes varies. Remaining slices go to the base first.
     """
     areas = np.count_nonzero(truth, axis=(1, 2))
     filled = np.flatnonzero(areas)
@@ -229,7 +228,7 @@ def read_prediction(path: Path, num_classes: int, slice_axis: int = 3) -> Volume
     """A predicted volume, slices first.
 
     Raises:
-        ValueError: names the file that is missing, cannot be read or holds values beyond the classes.
+        ValueError: the file is missing, unreadable or has values that are not classes; names it.
     """
     if not path.is_file():
         raise ValueError(f"{path}: no prediction for this case; run predict for this fold again")
@@ -246,7 +245,7 @@ def read_prediction(path: Path, num_classes: int, slice_axis: int = 3) -> Volume
 
 
 def check_geometry(pred: Volume, truth: Volume, path: Path, upstream: str) -> None:
-    """Refuse a prediction that does not lie on the upstream image's voxels.
+    """Refuse a prediction that is not on the upstream image's voxel grid.
 
     Raises:
         ValueError: names both files and what differs.

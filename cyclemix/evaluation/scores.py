@@ -26,5 +26,5 @@ LEVEL_COLUMNS = ("case", "subject", "structure", "level", "n_slices", "dice")
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table under its final name only when whole; 10 significant digits, ``\\n`` line ends."""
+    """Write a table atomically; 10 significant digits, ``\\n`` line ends."""
     write_text(path, table.to_csv(index=False, float_format="%.10g", lineterminator="\n"))

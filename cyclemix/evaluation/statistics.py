@@ -95,7 +95,7 @@ def summarise(
 
     Args:
         per_case: columns of ``per_case.csv`` of one data set.
-        supervision: what supervised each method label.
+        supervision: supervision of each method label.
         structures: in the order of tables, without the average.
         seed: seed of the bootstrap; equal input and seed give equal output.
 
@@ -139,7 +139,7 @@ def _spread(values: FloatArray, seed: int) -> dict[str, float]:
 def bootstrap_interval(values: FloatArray, seed: int = 0, resamples: int = RESAMPLES) -> tuple[float, float]:
     """95 % percentile interval of the mean over patients.
 
-    The draws depend on the number of patients and the seed alone: all methods are resampled alike.
+    The resampling depends only on the number of patients and the seed: it is the same for all methods.
 
     Args:
         values: (n,), one per patient.
@@ -160,15 +160,15 @@ def compare(per_case: pd.DataFrame, compare_to: str, seed: int = 0) -> pd.DataFr
 
     Exact two-sided Wilcoxon signed-rank test; Holm's correction runs over the methods of one metric.
     ``effect_size`` is the matched-pairs rank-biserial correlation, positive where the method is better.
-    ``smallest_p`` is the smallest p that so many non-zero differences can give at all; ``claim`` never
-    asserts a difference where that, or its corrected value, lies above .05.
+    ``smallest_p`` is the smallest possible p for this number of non-zero differences; ``claim`` never
+    states a difference if it, or its corrected value, is above .05.
 
     Args:
         per_case: columns of ``per_case.csv`` of one data set.
-        compare_to: the label that the others are tested against.
+        compare_to: the label that all other methods are tested against.
 
     Returns:
-        :data:`SIGNIFICANCE_COLUMNS`; no rows where ``compare_to`` was not run or is alone.
+        :data:`SIGNIFICANCE_COLUMNS`; no rows if ``compare_to`` was not run or is the only method.
 
     Raises:
         ValueError: two methods were not evaluated on the same patients; names the methods and patients.
@@ -256,7 +256,7 @@ def _test(label: str, values: FloatArray, reference: FloatArray, metric: str, se
 
 
 def _correct(family: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add what depends on the family: Holm's p, the smallest that could be reached, and the claim."""
+    """Add Holm-corrected p values, the smallest possible ones, and the claim."""
     if not family:
         return []
     corrected = holm(np.array([row["p_value"] for row in family], dtype=np.float64))

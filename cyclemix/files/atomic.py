@@ -1,4 +1,4 @@
-"""Write files so that under its final name a file is whole or absent, whatever kills the process."""
+"""Atomic writes: under its final name a file is complete or absent, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NO_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-"""Error numbers of a disk that accepts no more bytes; with most of them the system names no file."""
+"""Error numbers of full or failing disks, most of which are reported without file name."""
 
 OWNER = re.compile(r"-(\d+)-\d+\.part")
-"""Process and thread in the name of a half-written file; sqlite has a ``.part-journal`` beside its own."""
+"""Process and thread in the name of a partial file; sqlite adds a ``.part-journal``."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, on the disk and renamed to ``path`` when the block ends well, else removed.
+    """A temporary path, renamed to ``path`` when the block ends without exception, else removed.
 
-    File and folder are synced: after a power cut, too, the file is the old one, the whole new one or absent.
-    What killed processes left half written of the same file is removed first.
+    File and folder are synced, so that even after a power failure the file is the old one, the complete new
+    one or absent. Partial files of killed processes for the same path are removed first.
 
     Raises:
-        OSError: the disk takes no more bytes or no new file; names ``path``.
+        OSError: the disk is full or not writable; names ``path``.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,27 +48,27 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write ``content``, whole or not at all.
+    """Write ``content`` atomically.
 
-    Libraries that write files themselves report a full disk in different ways (torch: "unexpected
-    pos"), so what they make is gathered in memory and written here.
+    Libraries report a full disk in different ways when they write files themselves (torch: "unexpected
+    pos"), so their output is collected in memory and written here.
     """
     with replacing(path) as partial:
         partial.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 with ``\\n`` line ends, whole or not at all."""
+    """Write ``text`` atomically as UTF-8 with ``\\n`` line ends."""
     write_bytes(path, text.encode())
 
 
 def sweep(folder: Path) -> int:
-    """Remove what killed processes of this machine left half written below ``folder``; returns how many."""
+    """Remove partial files of killed processes of this machine below ``folder``; returns their number."""
     return _remove_dead(folder.rglob(f".*.{_host()}-*.part*"))
 
 
 def _remove_dead(partials: Iterable[Path]) -> int:
-    """Remove those half-written files whose process is gone."""
+    """Remove partial files whose process no longer exists."""
     dead = [path for path in partials if (found := OWNER.search(path.name)) and not _alive(int(found[1]))]
     for path in dead:
         path.unlink(missing_ok=True)
@@ -92,6 +92,6 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # someone else's process
+    except PermissionError:  # another user's process
         return True
     return True

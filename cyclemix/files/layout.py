@@ -1,4 +1,4 @@
-"""Where everything lies under the results folder; the rules and the stages agree here."""
+"""Paths under the results folder, shared by rules and stages."""
 
 from __future__ import annotations
 

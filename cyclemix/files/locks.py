@@ -1,4 +1,4 @@
-"""Locks on folders. The system frees them when their process dies, so none is ever left behind."""
+"""File locks on folders, released by the operating system when their process ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _held: list[IO[str]] = []
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a run's folder for a ``with`` block; wait for a training that a killed workflow left behind."""
+    """Lock a run's folder for a ``with`` block; waits for another training in it."""
     with (folder / "train.lock").open("w") as handle:
         if not _try(handle, "run one training at a time in it"):
             log.warning("another training writes to %s; waiting for its end", folder)
@@ -33,7 +33,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def exclusive_file(path: Path) -> Iterator[None]:
-    """Hold a file that is read and written anew for a ``with`` block; others wait."""
+    """Lock a file for reading and rewriting in a ``with`` block; other processes wait."""
     with path.with_name(f".{path.name}.lock").open("w") as handle:
         if not _try(handle, f"change {path.name} from one process at a time"):
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -41,7 +41,7 @@ def exclusive_file(path: Path) -> Iterator[None]:
 
 
 def held(path: Path) -> bool:
-    """Whether a process holds a lock file now; False where there is none, or no locks."""
+    """Whether a process holds a lock file; False if it does not exist, or without locks."""
     if not path.is_file():
         return False
     with path.open("r+") as handle:
@@ -49,12 +49,12 @@ def held(path: Path) -> bool:
 
 
 def hold(results: Path) -> None:
-    """Hold a results folder until this process ends, against workflows of other copies of the project.
+    """Lock a results folder until this process ends, against workflows of other copies of the project.
 
-    Snakemake's own lock belongs to the folder that it is started in and knows nothing of them.
+    Snakemake's own lock only covers the folder in which it was started.
 
     Raises:
-        ValueError: another workflow holds it; names the folder, and that one's machine, process and folder.
+        ValueError: another workflow has the lock; names its machine, process and folder.
     """
     results.mkdir(parents=True, exist_ok=True)
     path = results / "study.lock"

@@ -1,4 +1,4 @@
-"""Work on many files at once, with a progress bar, and let go of what waits when the user interrupts."""
+"""Parallel processing of files with a progress bar; pending work is cancelled on interruption."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Result = TypeVar("_Result")
 def parallel(
     work: Callable[[_Item], _Result], items: Sequence[_Item], threads: int, title: str, unit: str
 ) -> list[_Result]:
-    """``[work(item) for item in items]`` on some threads; the first exception ends it."""
+    """``[work(item) for item in items]`` on several threads; stops at the first exception."""
     pool = ThreadPoolExecutor(max(1, threads))
     try:
         return list(tqdm(pool.map(work, items), title, len(items), unit=unit, disable=None))

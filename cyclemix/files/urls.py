@@ -1,4 +1,4 @@
-"""Addresses with credentials: never shown, and not to be written into a study file."""
+"""Detection and masking of credentials in URLs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def without_password(text: str) -> str:
 
 
 def has_password(address: str) -> bool:
-    """True where an address carries credentials: ``user:secret@``, or any ``token@`` of a web address."""
+    """True for a URL with credentials: ``user:secret@``, or any ``token@`` of a web address."""
     found = _CREDENTIALS.search(address)
     return found is not None and (address.startswith(("http://", "https://")) or ":" in found[0][3:])

@@ -1,8 +1,8 @@
 """Discriminators of real versus predicted masks, and their adversarial losses.
 
-Their inputs are the maps of the structures without that of the background: one-hot for masks, softmax for
-predictions. A pixel of a mask that lies outside the image belongs to no structure, as background does. They
-compute in float32 under any autocast, because the power iteration of the spectral norm fails on mixed types.
+Their inputs are maps of the structures without background: one-hot for masks, softmax for predictions. Pixels
+outside the image belong to no structure. They compute in float32 under any autocast, because the power
+iteration of the spectral norm fails on mixed types.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cyclemix.config.strict import StrictModel
 from cyclemix.ops.precision import full_precision
 
 SQUEEZED = 13
-"""Channels that pass from one level of `MaskDiscriminator` to the next (its authors' code)."""
+"""Channels between two levels of `MaskDiscriminator` (as in its authors' code)."""
 
 LEVELS = 4
 """Convolutions of `MaskDiscriminator`."""
@@ -40,17 +40,17 @@ class MaskDiscriminator(nn.Module):
     """A score for each whole slice, from maps at one or more scales (Valvano et al., TMI 2021).
 
     Four convolutions of 4x4, the first three with stride 2; the later ones have spectral norm and tanh and
-    read the squeezed features of the previous one, and the map of their own scale where there is one. The
-    last layer is dense over all positions, so the network is built for one image size.
+    take the squeezed features of the previous one, and the map of their scale if there is one. The last layer
+    is dense over all positions, so the network is built for one image size.
 
     Deviations: the dense layer averages over positions; there it sums. One step of Adam changes each of its
-    about 300 000 weights by the same amount, and with a sum the score would change by far more than the
-    distance of the labels at the learning rate of the segmentation network.
+    about 300 000 weights by the same amount; with a sum the score would change by far more than the
+    difference of the labels, at the learning rate of the segmentation network.
 
     Args:
         structures: channels of the maps.
         height, width: sides of the finest map, pixels, at least 8.
-        scales: maps that it is given, 1..4, each half as large as the one before.
+        scales: number of input maps, 1..4, each half as large as the previous one.
         filters: filters of the first convolution; the later ones have 4, 8 and 16 times as many.
     """
 
@@ -93,7 +93,7 @@ class PatchDiscriminator(nn.Module):
     """A score for each overlapping patch of 70 px (Isola et al., CVPR 2017, section 6.1.2, PatchGAN).
 
     4x4 convolutions of 1, 2, 4 and 8 times ``filters`` with leaky ReLU, the first three with stride 2, and
-    one more that gives the score. Deviation: instance norm, which mixes no samples, for batch norm.
+    one more for the score. Deviation: instance norm, independent of other samples, instead of batch norm.
 
     Args:
         structures: channels of the map.
@@ -119,18 +119,18 @@ class PatchDiscriminator(nn.Module):
 
 
 def mask_maps(masks: Tensor | None, num_classes: int, scales: int = 1) -> list[Tensor]:
-    """Drawn masks as a discriminator sees them.
+    """One-hot maps of masks at several scales, as inputs of a discriminator.
 
     Args:
-        masks: (B,H,W) int64 class values; any other value shows no structure.
-        num_classes: classes, the background included.
-        scales: maps wanted.
+        masks: (B,H,W) int64 class values; any other value is no structure.
+        num_classes: number of classes, including background.
+        scales: number of maps.
 
     Returns:
-        (B,num_classes-1,H/2^i,W/2^i) float32, the finest first, the coarser ones by linear interpolation.
+        (B,num_classes-1,H/2^i,W/2^i) float32, finest first, the coarser ones by linear interpolation.
 
     Raises:
-        ValueError: no masks.
+        ValueError: ``masks`` is None.
     """
     if masks is None:
         raise ValueError("expected unpaired masks in the batch, got none; set supervision: scribble+masks")
@@ -150,10 +150,10 @@ def adversarial_losses(
     settings: AdversarialConfig,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Both sides' least-squares loss, scalars (Mao et al., ICCV 2017): +1 = drawn, -1 = predicted.
+    """Least-squares losses of both networks, scalars (Mao et al., ICCV 2017): +1 = drawn, -1 = predicted.
 
-    One backward pass of their sum trains each side by its own: the first moves what made ``predicted`` and no
-    weight of the discriminator, the second the discriminator alone.
+    In one backward pass of their sum each trains only its own network: the first the one that computed
+    ``predicted``, the second the discriminator.
 
     Returns:
         network: mean of (D(predicted) - 1)^2 / 2.
@@ -177,7 +177,7 @@ def _noisy(maps: list[Tensor], deviation: float, generator: torch.Generator) -> 
 
 
 def _resized(maps: Tensor, like: Tensor) -> Tensor:
-    """``maps`` at the size of ``like``; an odd side leaves them a pixel apart."""
+    """``maps`` at the size of ``like``; odd sides differ by a pixel."""
     if maps.shape[-2:] == like.shape[-2:]:
         return maps
     return functional.interpolate(maps, like.shape[-2:], mode="bilinear", align_corners=False)

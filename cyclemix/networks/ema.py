@@ -10,21 +10,21 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 def move_towards(average: nn.Module, net: nn.Module, decay: float) -> None:
-    """``average = decay * average + (1 - decay) * net``, weights and batch statistics alike, in place."""
+    """``average = decay * average + (1 - decay) * net`` for weights and batch statistics, in place."""
     own, new = average.state_dict(), net.state_dict()
     floats = [key for key in own if own[key].is_floating_point()]
     get_ema_multi_avg_fn(decay)([own[key] for key in floats], [new[key] for key in floats], 0)
 
 
 def warmed_up(decay: float, step: int) -> float:
-    """Decay after ``step`` steps; it is smaller at first, so that the random start is forgotten."""
+    """Decay after ``step`` steps; smaller at first, to reduce the influence of the initial weights."""
     return min(decay, (1 + step) / (10 + step))
 
 
 class Teacher(nn.Module):
-    """A mean teacher (Tarvainen and Valpola, NeurIPS 2017): a network's moving average that predicts only.
+    """A mean teacher (Tarvainen and Valpola, NeurIPS 2017): the moving average of a network.
 
-    It stays in evaluation mode and takes no gradient, whatever mode the engine puts its parts in.
+    It always stays in evaluation mode and has no gradient.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -32,7 +32,7 @@ class Teacher(nn.Module):
         self.net = copy.deepcopy(net).eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> Teacher:
-        """Nothing: a teacher never trains."""
+        """No effect: a teacher stays in evaluation mode."""
         return self
 
     def follow(self, net: nn.Module, decay: float, step: int) -> None:

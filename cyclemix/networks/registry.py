@@ -1,8 +1,8 @@
 """Networks by name: each file of this folder with a `build` function is one, named as ``training.network``.
 
 A file has ``build(recipe, num_classes, in_channels) -> nn.Module``. In evaluation mode the network maps
-(B,1,H,W) to logits (B,num_classes,H,W); in training mode it may return more, for the methods that name it
-in their ``networks``.
+(B,1,H,W) to logits (B,num_classes,H,W); in training mode it may return more, for methods that list it in
+their ``networks``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cyclemix.config.models import Recipe
 from cyclemix.config.strict import ConfigError
 
 OTHERS = {"discriminators", "ema", "registry"}
-"""Files of this folder that are no ``training.network``."""
+"""Files of this folder that are not a ``training.network``."""
 
 
 def names() -> list[str]:

@@ -2,12 +2,12 @@
 
 Three branches (original code: HUANGLIZI/ScribFormer, ``network/scribformer_cam.py``, a Conformer):
     convolutions  the default U-Net;
-    attention     tokens of the coarsest grid. At every level the level's features are pooled and added to
-                  the tokens, a transformer block follows, and the tokens come back to the level's features
-                  (feature coupling units); a decoder of transposed convolutions alone predicts from them;
-    activations   each level's features, modulated by channel and spatial attention, become a class activation
-                  map, which strided convolutions bring to the coarsest grid.
-Prediction is the mean of the first two branches'.
+    attention     tokens of the coarsest grid. At every level the features are pooled and added to the tokens,
+                  a transformer block follows, and the tokens are added to the level's features (feature
+                  coupling units); a decoder of transposed convolutions predicts from the tokens;
+    activations   class activation maps from each level's features, modulated by channel and spatial
+                  attention, and reduced to the coarsest grid by strided convolutions.
+The prediction is the mean of the first two branches.
 
 Smaller than the original: one transformer block per level, coupled from 1/2 resolution (there 12 in all, from
 1/4), of width `base_filters` times 2^(levels-2) (there 384), plain convolution blocks (there bottlenecks at 4
@@ -161,9 +161,9 @@ class Shrink(nn.Sequential):
 
 
 def gauss(attention: Tensor) -> Tensor:
-    """The normal density of each value under the batch's mean and standard deviation, which take no gradient.
+    """Normal density of each value under the batch's mean and standard deviation (without gradient).
 
-    What is neither the most nor the least attended counts most, so that maps spread.
+    It favours values of medium attention, which spreads the maps.
     """
     attention = attention.float()
     mean, deviation = attention.detach().mean(), attention.detach().std().clamp_min(1e-3)

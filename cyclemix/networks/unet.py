@@ -1,4 +1,4 @@
-"""The same-padding U-Net that is the default, and the parts that other networks share with it."""
+"""The default same-padding U-Net, and parts shared with other networks."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ class UNet(nn.Module):
 
 
 def decode(up: nn.ModuleList, merge: nn.ModuleList, skips: list[Tensor]) -> list[Tensor]:
-    """A U-Net's way up.
+    """The decoder of a U-Net.
 
     Args:
-        up, merge: from each level to the next finer one, and the blocks that join it with the skip.
+        up, merge: upsampling to the next finer level, and the blocks that merge it with the skip connection.
         skips: the encoder's features, finest first.
 
     Returns:

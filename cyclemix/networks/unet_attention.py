@@ -15,11 +15,10 @@ def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
 
 
 class Gate(nn.Module):
-    """A decoder stage: two convolutions, the second one's features weighted by where structures are.
+    """A decoder stage: two convolutions, the second one's features gated by the probability of structures.
 
-    The features after the first convolution give a segmentation at the stage's scale; its probability of any
-    structure multiplies the features after the second. A discriminator can score this map, because it is a
-    segmentation.
+    The features after the first convolution give a segmentation at the stage's scale; its foreground
+    probability multiplies the features after the second. The segmentation is an input of the discriminator.
     """
 
     def __init__(self, in_channels: int, out_channels: int, num_classes: int) -> None:
@@ -39,8 +38,9 @@ class Gate(nn.Module):
 class AttentionUNet(UNet):
     """The shared U-Net with a gate in every decoder stage.
 
-    Deviations from the authors' code: transposed convolutions for nearest upsampling, leaky ReLU for ReLU,
-    3x3 for 1x1 convolutions at the bottom, so that gates and training alone set the row apart.
+    Deviations from the authors' code: transposed convolutions instead of nearest upsampling, leaky ReLU
+    instead of ReLU, 3x3 instead of 1x1 convolutions at the bottom, so that rows differ only in gates and
+    training.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class AttentionUNet(UNet):
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:  # type: ignore[override]
         """(B,C,H,W) -> logits (B,num_classes,H,W).
 
-        In training mode the logits of the gates at 1/2, 1/4, ... of the size follow. The finest gate's are
-        not among them: its scale has the prediction itself.
+        In training mode followed by the logits of the gates at 1/2, 1/4, ... of the size, without the finest
+        gate, whose scale is that of the prediction.
         """
         height, width = image.shape[-2:]
         *skips, features = self.encode(image)

@@ -1,4 +1,4 @@
-"""The shared U-Net and a denoising auto-encoder that repairs what it predicts (Larrazabal et al., 2020)."""
+"""The shared U-Net and a denoising auto-encoder of its predictions (Larrazabal et al., 2020)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
 
 
 class AutoEncoder(nn.Module):
-    """Class maps through a short code and back, without skip connections.
+    """Auto-encoder of class maps with a short code, without skip connections.
 
     ``levels`` strided convolutions, half of ``base_filters`` first and ``base_filters`` after; features are
-    pooled to 8x8 and coded by two dense layers, so that a code knows the whole slice and where things lie in
-    it, whatever its size. As many transposed convolutions lead back.
+    pooled to 8x8 and coded by two dense layers, so that the code describes the whole slice, whatever its
+    size. As many transposed convolutions decode it.
     """
 
     def __init__(self, num_classes: int, base_filters: int = 32, levels: int = 5) -> None:
@@ -67,7 +67,7 @@ def _dense(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 class RepairedUNet(nn.Module):
-    """A U-Net and an auto-encoder of its predictions, apart in training and one behind the other after it."""
+    """A U-Net and an auto-encoder of its predictions, separate in training, in sequence in evaluation."""
 
     def __init__(
         self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1
@@ -77,11 +77,11 @@ class RepairedUNet(nn.Module):
         self.repair = AutoEncoder(num_classes, base_filters, levels)
 
     def forward(self, image: Tensor, corrupted: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
-        """Predict, in evaluation mode repaired.
+        """Predict; in evaluation mode with repair by the auto-encoder.
 
         Args:
             image: (B,1,H,W).
-            corrupted: (B,num_classes,H,W) one-hot damaged masks; in training mode only.
+            corrupted: (B,num_classes,H,W) one-hot corrupted masks; in training mode only.
 
         Returns:
             In evaluation mode the repaired log-probabilities (B,num_classes,H,W). In training mode the

@@ -1,4 +1,4 @@
-"""The default U-Net with further outputs on the way up, for deep supervision as in nnU-Net."""
+"""The default U-Net with outputs at several decoder levels, for deep supervision as in nnU-Net."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
 
 
 class DeepUNet(UNet):
-    """A 1x1 head at every level of the decoder but its coarsest, which nnU-Net gives no weight."""
+    """A 1x1 head at every decoder level except the coarsest, which has weight 0 in nnU-Net."""
 
     def __init__(
         self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1

@@ -1,4 +1,4 @@
-"""The default U-Net with a second decoder that reads features of which half the channels are dropped.
+"""The default U-Net with a second decoder, whose input features have half of their channels dropped.
 
 UNet_CCT of the WSL4MIS repository, as DMPLS and DMSPS use it, built from the default network's parts: the
 encoder has no dropout of its own, and the widths are the recipe's.
@@ -20,7 +20,7 @@ def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
 
 
 class DualUNet(UNet):
-    """One encoder, two decoders; the first alone predicts."""
+    """One encoder, two decoders; the first one predicts."""
 
     def __init__(
         self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1

@@ -1,4 +1,4 @@
-"""The default U-Net that also shows its deepest and its finest features, for methods that align them."""
+"""The default U-Net that can also return its deepest and finest features, for feature alignment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
 
 
 class FeatureUNet(UNet):
-    """The default U-Net; its features are asked for by an argument, so that a teacher can show them too."""
+    """The default U-Net; its features are requested by an argument, which also works for a teacher."""
 
     def forward(  # type: ignore[override]
         self, image: Tensor, features: bool = False

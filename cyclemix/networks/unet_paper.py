@@ -52,8 +52,8 @@ class PaperUNet(nn.Module):
     """The network of CycleMix (Zhang & Zhuang 2022, official code): 64..1024 filters, valid convolutions.
 
     The image is zero-padded by 92 pixels (212 -> 396) so that the valid convolutions return its own size;
-    skip features are cropped to the centre. The two deepest up-convolutions carry ``num_classes`` channels
-    only, and the logits pass a batch norm. 25.76 M parameters for 4 classes.
+    skip features are cropped to the centre. The two deepest up-convolutions have only ``num_classes``
+    channels, and the logits have a batch norm. 25.76 M parameters for 4 classes.
     """
 
     WIDTHS = (64, 128, 256, 512, 1024)

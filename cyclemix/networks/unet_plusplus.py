@@ -1,6 +1,6 @@
 """UNet++: a U-Net whose skip connections are nested and dense (Zhou et al., DLMIA 2018, arXiv 1807.10165).
 
-Node (level, j) joins all earlier nodes of its level with the upsampled node (level + 1, j - 1). Nodes
+Node (level, j) merges all earlier nodes of its level with the upsampled node (level + 1, j - 1). Nodes
 (level, 0) are the encoder; the last node of the finest level predicts. Read: the authors' ``Nest_Net``
 (MrGiovanni/UNetPlusPlus, ``model.py``).
 
@@ -44,7 +44,7 @@ class UNetPlusPlus(UNet):
     def forward(self, image: Tensor) -> Tensor:
         """(B,C,H,W) -> logits (B,num_classes,H,W)."""
         nodes = [[features] for features in self.encode(image)]
-        # By column, the finest level first, so that node (level + 1, column - 1) is there.
+        # By column, the finest level first, so that node (level + 1, column - 1) exists.
         for (column, level), up, merge in zip(self.nodes, self.up, self.merge, strict=True):
             nodes[level].append(merge(torch.cat([*nodes[level], up(nodes[level + 1][column - 1])], dim=1)))
         logits: Tensor = self.head(nodes[0][-1])

@@ -1,1 +1,1 @@
-"""What a number came from: digests, records, verification."""
+"""Provenance of numbers: digests, records, verification."""

@@ -1,7 +1,7 @@
 """Provenance of a result: digests of code, config, data and lock, the commit, the machine, the versions.
 
-The workflow passes `code_digest` to its rules as a parameter, so that an edit which can change a result
-reruns the stages it touches, and a comment reruns nothing.
+The workflow passes `code_digest` to its rules as a parameter, so that an edit that can change a result reruns
+the affected stages, and a comment reruns nothing.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ EXCLUDED = (
     "cyclemix.provenance",
     "cyclemix.tracking",
 )
-"""Packages that no digest covers, with all their modules: they change no number, or (config) only through
-values that ``config.json`` and the rules' other parameters carry."""
+"""Packages excluded from digests, with all their modules: they change no number, or (config) only through
+values in ``config.json`` and other parameters of the rules."""
 
 COUNTED = ("cyclemix.config.labels", "cyclemix.config.lengths")
-"""Modules that digests cover although `EXCLUDED` holds their package: constants of the computation."""
+"""Modules of `EXCLUDED` packages that digests cover: constants of the computation."""
 
 LOGGERS = ("log", "logger")
 """Names of the modules' loggers."""
@@ -58,16 +58,16 @@ LIBRARIES = ("torch", "numpy", "scipy", "pandas", "nibabel", "SimpleITK", "pydan
 def code_digest(
     module: str, extra: Sequence[str] = (), exclude: Sequence[str] = EXCLUDED, root: Path = ROOT
 ) -> str:
-    """Digest of the code that ``module`` can run: itself and all of the package that it imports.
+    """Digest of the code that ``module`` can run: itself and all modules of the package that it imports.
 
-    Comments, formatting, docstrings and the texts of errors, log messages and ``description=`` do not count.
-    What is loaded by name (a method) goes into ``extra``.
+    Comments, formatting, docstrings and the texts of errors, log messages and ``description=`` are ignored.
+    Modules loaded by name (a method) are given in ``extra``.
 
     Args:
         module: dotted name, e.g. ``cyclemix.training.train``.
         extra: further modules, with their own imports.
-        exclude: modules and packages that are neither counted nor followed, except `COUNTED`.
-        root: folder that holds the package.
+        exclude: modules and packages that are ignored, except `COUNTED`.
+        root: folder that contains the package.
 
     Returns:
         16 hex digits.
@@ -128,7 +128,7 @@ def _imports(tree: ast.Module, inside: str, package: str) -> set[str]:
     """Dotted names of the package that ``tree`` may import; ``inside`` is the package that holds the file.
 
     ``from cyclemix.ops import graphcut`` gives the package and ``cyclemix.ops.graphcut``, which may or may
-    not be a module. Parents come along: importing a module runs their ``__init__``.
+    not be a module. Parent packages are included: importing a module runs their ``__init__``.
     """
     names: set[str] = set()
     for node in ast.walk(tree):
@@ -149,7 +149,7 @@ def _canonical(node: Any, text: bool = True) -> str:
 
     Args:
         node: a tree, a list of trees or a field's value.
-        text: whether strings count; they do not inside of messages.
+        text: whether strings count; False inside messages.
     """
     if isinstance(node, ast.AST):
         text = text and not _is_message(node)
@@ -158,9 +158,7 @@ def _canonical(node: Any, text: bool = True) -> str:
         fields = []
         for field, value in ast.iter_fields(node):
             if field == "body" and isinstance(value, list):
-                value = [
-                    line for line in value if not (isinstance(line, ast.Expr) and _is_string(line.value))
-                ]
+                value = [line for line in value if not _is_docstring(line)]
             if value is not None and value != [] and field not in ("type_comment", "kind"):
                 fields.append(f"{field}={_canonical(value, text)}")
         return f"{type(node).__name__}({','.join(fields)})"

@@ -1,4 +1,4 @@
-"""What `cyclemix verify` found: problems, what to do about each, and the report."""
+"""Findings of `cyclemix verify`: problems, remedies and the report."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ METRICS_FILES = (
 
 
 def remedy(results: str, file: str, witness: str, kind: str) -> str:
-    """What to do about a file that a stage wrote.
+    """Remedy for a file written by a stage.
 
-    Snakemake does not make a missing file again whose results are there, hence the target and ``--force``.
+    Snakemake does not recreate a missing file if its results exist, hence the target and ``--force``.
 
     Args:
         results: the results folder as the user names it.
@@ -72,7 +72,7 @@ class Report:
     Attributes:
         records, files, bytes: how many were checked.
         problems: at most one per file, sorted by file.
-        notes: what is worth knowing and not wrong.
+        notes: remarks that are not problems.
         roots: sha256 of each data set's record of tables, which covers everything that it was made from.
     """
 
@@ -85,7 +85,7 @@ class Report:
     roots: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> str:
-        """All of it."""
+        """All fields."""
         return json.dumps(asdict(self), indent=1)
 
     def as_text(self) -> str:

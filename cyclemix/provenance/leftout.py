@@ -1,4 +1,4 @@
-"""What a collected results folder lacks on purpose (see `cyclemix.study.collect`)."""
+"""Files that are deliberately missing in a collected results folder (see `cyclemix.study.collect`)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Records: what a stage read and wrote, by sha256, so that a number in a table can be traced to its sources.
 
-A record lies beside the files it describes and is written last. Its paths are relative to its own folder, so
+A record is written beside the files it describes, after them. Its paths are relative to its own folder, so
 that a results folder can be moved as a whole. It ends with a checksum, the sha256 of the rest; the records of
-the tables hold the hashes of the records below them. Only a training's record holds times.
-docs/explanation/trust.md shows how to to follow the records by hand; `cyclemix verify` follows them.
+the tables have the hashes of the runs' records. Only a training's record has times. How to follow records by
+hand: docs/explanation/trust.md; `cyclemix verify` checks them.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def check(records: Iterable[Path], files: Iterable[str | Path]) -> None:
     """Refuse files that differ from the records of the stages that wrote them; call it before reading them.
 
     Args:
-        records: of those stages; one that is absent, or of an older version, is skipped.
-        files: what no record names is not compared, and what is not there is left to its reader.
+        records: records of those stages; missing ones, and those of an older version, are skipped.
+        files: files to compare; those in no record, and missing ones, are skipped.
 
     Raises:
         ValueError: a file was altered or damaged, or a record was; names it and what to do.
@@ -118,7 +118,7 @@ def sha256(path: str | Path) -> str:
 
 
 def locate(record: Path, name: str) -> Path:
-    """The file that a record calls ``name``; links are not followed, as they were not when it was written."""
+    """The file of ``name`` in a record, without following links."""
     return Path(os.path.normpath(record.parent.absolute() / name))
 
 

@@ -1,6 +1,6 @@
-"""Rows whose runs were not made from one and the same code, configuration, data and lock.
+"""Rows whose runs differ in code, configuration, data or lock, so that their mean is meaningless.
 
-A mean over them means nothing. Digests know no device, so runs of different machines are not mixed.
+Digests do not include the device: runs of different machines are not mixed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ DIGESTS = ("code_digest", "config_digest", "lock_digest")
 def differences(results: Path, runs: Sequence[Path]) -> list[str]:
     """Differences between a row's runs, one line each: ``code_digest of train: a1b2 (fold0_seed0), ...``.
 
-    Compared are the digests of training, prediction and evaluation, their settings but the fold's number, and
-    the sha256 of every data file that two runs read. What a run has no record of is not compared.
+    Compares the digests of training, prediction and evaluation, their settings except the fold number, and
+    the sha256 of every data file read by both runs. Missing records are not compared.
 
     Args:
         results: the results folder.

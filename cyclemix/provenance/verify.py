@@ -1,8 +1,8 @@
 """Check a results folder against its records: every hash, every link of the chain, every mean.
 
-A record holds the hashes of the files that a stage wrote and read. The hash of the writer decides; a reader
-with another hash is out of date. A record counts only if its checksum is right, and a receipt only if its
-hash is the one that its readers recorded, so that an altered record raises no finding about other files.
+A record has the hashes of the files that a stage wrote and read. The writer's hash is authoritative; a reader
+with another hash is out of date. Only records with a correct checksum are used, and only receipts with the
+hash that their readers recorded, so that an altered record causes no findings about other files.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ RECORDED: tuple[tuple[str, Callable[[Path], Path]], ...] = (
 """Files that must have a record, and the path of that record."""
 
 CLOSED = ("data/*/raw", "data/*/prepared/*", "runs/*/*/fold*_seed*/predictions", "tables/*")
-"""Folders in which every file must be named by a record or receipt."""
+"""Folders in which every file must be in a record or receipt."""
 
 Record = dict[str, Any]
 Hashes = Mapping[Path, str | None]
@@ -59,7 +59,7 @@ class Claims:
 
 
 def run(results: Path) -> Report:
-    """Check all of a results folder that has records, and name what should have one.
+    """Check everything with a record in a results folder, and list what should have one.
 
     Raises:
         ValueError: there is no such folder, or nothing in it to check.
@@ -126,7 +126,7 @@ class _Checker:
         return intact
 
     def read_receipts(self, paths: Iterable[Path]) -> dict[Path, Claims]:
-        """What the receipts say of the raw files; altered ones say nothing."""
+        """Add the raw files of all unaltered receipts."""
         found: dict[Path, Claims] = {}
         for path in paths:
             if path in self.problems:
@@ -162,7 +162,7 @@ class _Checker:
                     self.add(record, "stale", text)
 
     def foreign(self, known: set[Path]) -> None:
-        """Files in closed folders that no record names; skipped where a record or receipt is damaged."""
+        """Files in closed folders that are in no record; skipped if a record or receipt is damaged."""
         broken = {path.parent for path in self.problems if path.suffix == ".json"}
         for folder in _find(self.results, CLOSED):
             if (folder.parent if folder.name == "raw" else folder) in broken:
@@ -202,7 +202,7 @@ def _find(results: Path, patterns: Iterable[str]) -> list[Path]:
 
 
 def _claims(intact: Mapping[Path, Record]) -> dict[Path, Claims]:
-    """What the records say of every file."""
+    """Hashes of every file according to the records."""
     found: dict[Path, Claims] = {}
     for path, record in intact.items():
         for role, names in (("wrote", record["outputs"]), ("read", record["inputs"])):
@@ -244,7 +244,7 @@ def _notes(intact: Mapping[Path, Record]) -> list[str]:
 
 
 def _code_now(record: Path) -> str | None:
-    """Code digest that a training would have now; None where its config is damaged or its method gone."""
+    """Current code digest of a training; None if its config is damaged or its method no longer exists."""
     try:
         config = json.loads((record.parent.parent / "config.json").read_bytes())
         return code_digest(
