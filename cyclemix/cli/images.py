@@ -1,6 +1,6 @@
 """Commands for your own images: segment, check, scribble, init.
 
-Everything that takes time to import is imported inside the command that needs it.
+Slow imports are inside the command that needs them.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ def segment(
     model: Annotated[
         list[Path], typer.Option(help="model.pt, a run's folder, or a folder of runs; several = ensemble")
     ],
-    out: Annotated[Path, typer.Option(help="folder to write to")],
-    probabilities: Annotated[bool, typer.Option("--probabilities", help="write them, 4D NIfTI")] = False,
+    out: Annotated[Path, typer.Option(help="output folder")],
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="write probabilities, 4D NIfTI")
+    ] = False,
     uncertainty: Annotated[bool, typer.Option("--uncertainty", help="write the entropy, 0 to 1")] = False,
-    overlays: Annotated[bool, typer.Option(help="draw a PNG an image")] = True,
+    overlays: Annotated[bool, typer.Option(help="draw one PNG per image")] = True,
     viewers: Annotated[
         bool,
         typer.Option("--viewers", help="write names and colours for 3D Slicer and ITK-SNAP"),
@@ -68,13 +70,13 @@ def check(
     output_dir: Annotated[
         Path | None, typer.Option(help="folder of overlays.html and report.json; results/check/NAME")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="cases read at once")] = 4,
+    threads: Annotated[int, typer.Option(min=1, help="cases read in parallel")] = 4,
     results: Results = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
 ) -> None:
     """Read every case of a data set; report its content, errors and how to fix them.
 
-    Writes a page of overlays to look at. Exit status 1 where something would stop the workflow.
+    Writes an HTML page of overlays. Exit status 1 if something would stop the workflow.
 
     \b
     Examples:
@@ -103,24 +105,24 @@ def check(
 def scribble(
     labels: Annotated[list[Path], typer.Argument(help="dense label files or folders of them")],
     output_dir: OutputDir,
-    seed: Annotated[int, typer.Option(min=0, help="of all that is random")] = 0,
-    keep: Annotated[float, typer.Option(help="connected part of each stroke that stays, at most 1")] = 1.0,
-    slices: Annotated[float, typer.Option(help="part of the slices that keep their scribbles")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
+    keep: Annotated[float, typer.Option(help="connected fraction of each stroke to keep, at most 1")] = 1.0,
+    slices: Annotated[float, typer.Option(help="fraction of the slices whose scribbles are kept")] = 1.0,
     unlabelled: Annotated[
-        int | None, typer.Option(help="LABELS are scribbles, in which this value is unlabelled; for --keep")
+        int | None, typer.Option(help="LABELS are scribbles with this unlabelled value; for --keep")
     ] = None,
-    names: Annotated[str, typer.Option(help="names of the class values in rising order: RV,MYO,LV")] = "",
+    names: Annotated[str, typer.Option(help="names of the class values, ascending: RV,MYO,LV")] = "",
     width_px: Annotated[str, typer.Option(help="width of strokes, pixels: 1, or 1,3=2 (value 3: 2)")] = "1",
     length: Annotated[str, typer.Option(help="factor on the strokes' length: 1, or 1,3=0.5")] = "1",
-    background: Annotated[bool, typer.Option(help="draw a curve of background around the structures")] = True,
-    slice_axis: Annotated[int, typer.Option(min=1, max=3, help="axis along which the slices lie")] = 3,
+    background: Annotated[bool, typer.Option(help="draw a background curve around the structures")] = True,
+    slice_axis: Annotated[int, typer.Option(min=1, max=3, help="slice axis of the files")] = 3,
     threads: Threads = 4,
-    as_json: Annotated[bool, typer.Option("--json", help="what scribbles.yaml says as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print scribbles.yaml as JSON")] = False,
 ) -> None:
-    """Simulate scribbles from dense labels, or keep less of given scribbles.
+    """Simulate scribbles from dense labels, or reduce given scribbles.
 
-    Class values stay, 0 is the background, 255 (or the next lower free value) unlabelled. Beside the files,
-    scribbles.yaml says so, ready to paste. The log compares them with the scribbles of ACDC and MSCMRseg.
+    Class values are kept, 0 is background, 255 (or the next lower unused value) unlabelled. scribbles.yaml
+    beside the files has scribble_values to paste. The log compares measures with those of ACDC and MSCMRseg.
 
     Examples:
 
@@ -149,12 +151,12 @@ def scribble(
 @commands.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="folder of images, labels and scribbles")],
-    name: Annotated[str, typer.Option(help="what the data set is called in studies and tables")],
+    name: Annotated[str, typer.Option(help="name of the data set in studies and tables")],
     output: Annotated[Path | None, typer.Option(help="config/datasets/NAME.yaml")] = None,
     study: Annotated[Path | None, typer.Option(help="config/NAME.yaml")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="files read at once")] = 4,
+    threads: Annotated[int, typer.Option(min=1, help="files read in parallel")] = 4,
 ) -> None:
-    """Draft the YAML file of a data set, and a first study, by looking at a folder.
+    """Draft the YAML file of a data set, and a first study, from a folder.
 
     Images, labels and scribbles are recognised by the names of folders (images, labels, scribbles) or
     files (NAME_gt, NAME_scribble). Nothing is overwritten; guesses are marked CHECK in the drafts.

@@ -1,4 +1,4 @@
-"""The command line: stages.py has one subcommand per stage, images.py and studies.py what people type."""
+"""The command line: stages.py has one subcommand per stage, images.py and studies.py those for users."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXIT_CODES = (
     "Exit status: 0 done, 1 refused or found wrong, 2 wrong usage, 130 interrupted, 143 stopped by SIGTERM."
 )
 INTERRUPTED = 130
-"""128 + SIGINT, as shells say it."""
+"""128 + SIGINT, as in shells."""
 
 app = typer.Typer(
     help="Cardiac MR segmentation from scribbles.",
@@ -36,7 +36,7 @@ app.add_typer(stages)
 @app.callback()
 def common(
     debug: Annotated[
-        bool, typer.Option("--debug", help="show where an error arose; may stand anywhere")
+        bool, typer.Option("--debug", help="print the traceback of errors; anywhere on the line")
     ] = False,
 ) -> None:
     """Cardiac MR segmentation from scribbles."""
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Say so and die of the signal at once: finished files are kept, the rest is made again.
+    """Log a message and terminate by the signal; finished files are kept.
 
     A training catches the signal itself and writes a checkpoint.
     """

@@ -1,4 +1,4 @@
-"""``cyclemix new-method``: a method file, its block and its test, which pass as they are."""
+"""``cyclemix new-method``: write a working method file, its block and its test."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def write(name: str, root: Path) -> list[Path]:
         The files that were written or changed.
 
     Raises:
-        ConfigError: the name is invalid or taken; nothing is written then.
+        ConfigError: the name is invalid or taken.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Options that several subcommands take, and how their texts are read."""
+"""Options shared by subcommands, and their parsers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from cyclemix.config.strict import Model
 
 MANY = ("--index", "--datasets")
-"""Options that take all words up to the next option, as the workflow's ``{input.index}`` gives them."""
+"""Options with all words up to the next option as values, as in the workflow's ``{input.index}``."""
 
 DatasetFile = Annotated[Path, typer.Option(help="the data set's YAML file")]
 Part = Annotated[str, typer.Option(help="official list (train, val, masks, test) or all")]
-Threads = Annotated[int, typer.Option(min=1, help="files or cases worked on at once")]
+Threads = Annotated[int, typer.Option(min=1, help="files or cases processed in parallel")]
 Folds = Annotated[Path, typer.Option(help="folds.json")]
 Index = Annotated[list[Path], typer.Option(help="index_{part}.csv, one or more")]
 Receipt = Annotated[Path, typer.Option(help="raw_{part}.json")]
-Fold = Annotated[int, typer.Option(min=0, help="which fold of folds.json")]
+Fold = Annotated[int, typer.Option(min=0, help="index of the fold in folds.json")]
 EvaluateOn = Annotated[str, typer.Option(help="val or test")]
-Results = Annotated[Path, typer.Option(help="folder that everything is written under")]
+Results = Annotated[Path, typer.Option(help="results folder")]
 Execution = Annotated[str, typer.Option(help="JSON: device, checkpoint_seconds, jobs_per_gpu")]
 TrackingJson = Annotated[str | None, typer.Option("--tracking", help="JSON: uri, experiment_prefix")]
 StudyJson = Annotated[str, typer.Option("--study", help="JSON: methods, seeds, folds, protocol, ...")]
@@ -53,14 +53,14 @@ def read_json(text: str, option: str) -> Any:
 
 
 def read_model(model: type[Model], text: str, option: str) -> Model:
-    """A JSON option as the model that it must be."""
+    """Parse a JSON option as a model."""
     from cyclemix.config.strict import validate
 
     return validate(model, read_json(text, option), option)
 
 
 def read_per_value(text: str, option: str, at_least: float) -> tuple[float, dict[int, float]]:
-    """``2,3=1.5`` -> 2.0 for all, 1.5 for label value 3; 1.0 for all where only single values are named."""
+    """``2,3=1.5`` -> 2.0 for all, 1.5 for label value 3; 1.0 for all if only single values are given."""
     every, single = max(1.0, at_least), {}
     try:
         for word in filter(None, text.replace(" ", "").split(",")):

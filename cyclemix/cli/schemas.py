@@ -1,8 +1,7 @@
 """The JSON schemas in ``workflow/schemas``, written from the pydantic models.
 
-Editors read them while a study or data set file is typed; `cyclemix.study.plan` checks method settings by
-them, so that a study is refused without importing torch. A test and ``make lint`` fail where they are out
-of date.
+Used by editors, and by `cyclemix.study.plan` to validate method settings without importing torch. A test and
+``make lint`` fail if they are out of date.
 """
 
 from __future__ import annotations
@@ -72,13 +71,13 @@ def _methods() -> dict[str, Any]:
 
 
 def _dataset() -> dict[str, Any]:
-    """The data set's schema as its file is written: the label and folder come from the file's place."""
+    """The data set's schema without label and folder, which are taken from the file's path."""
     schema = _without_title(_schema(DatasetSpec))
     for key in ("label", "folder"):
         del schema["properties"][key]
-    # A view (`source:`) inherits what it does not say itself, so no key is required.
+    # A view (`source:`) inherits missing keys, so no key is required.
     del schema["required"]
-    # Subjects may be numbers, which `subject_name` turns into names.
+    # Subjects may be numbers, converted to names by `subject_name`.
     schema["properties"]["official"]["additionalProperties"]["items"] = {"type": ["string", "integer"]}
     return schema
 

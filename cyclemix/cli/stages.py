@@ -1,7 +1,6 @@
 """One subcommand per stage of the workflow, each a thin call of its stage function.
 
-Everything that takes time to import is imported inside the subcommand that needs it, because each job of a
-study starts here.
+Slow imports are inside the subcommand that needs them, because each job of a study starts here.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ def prepare(
     spacing_mm: Annotated[float, typer.Option(help="in-plane pixel size, mm")],
     crop_px: Annotated[int, typer.Option(help="side of the square crop, pixels")],
     output: Output,
-    preparation: Annotated[str, typer.Option(help="of grey values: default or paper")] = "default",
+    preparation: Annotated[str, typer.Option(help="intensity normalisation: default or paper")] = "default",
     threads: Threads = 1,
 ) -> None:
     """Check, resample and store the cases of a part; write its index."""
@@ -89,7 +88,7 @@ def split(
     output: Output,
     index: Annotated[Path | None, typer.Option(help="index_all.csv (k-fold)")] = None,
 ) -> None:
-    """Write which subjects train, select and test in each fold."""
+    """Write the subjects for training, validation and test of each fold."""
     from cyclemix.config.models import Protocol
     from cyclemix.data import split as stage
 
@@ -112,7 +111,7 @@ def track_init(
 
 @stages.command("track-sync", rich_help_panel=STAGES)
 def track_sync(results: Results = Path("results"), tracking: TrackingJson = None) -> None:
-    """Mirror to MLflow what is missing there or differs from the files; makes the store where needed."""
+    """Mirror to MLflow what is missing there or differs from the files; creates a missing store."""
     from cyclemix.config.models import Tracking
     from cyclemix.tracking import api as stage
 
@@ -129,7 +128,7 @@ def resolve(
     output: Output,
     at_most_steps: Annotated[int | None, typer.Option(min=1, help="shorten longer trainings to this")] = None,
 ) -> None:
-    """Write all that determines a model, defaults filled in."""
+    """Write all settings that determine a model, with defaults filled in."""
     from cyclemix.config.models import Grid, Recipe
     from cyclemix.config.study import MethodBlock
     from cyclemix.training import resolve as stage
@@ -157,7 +156,7 @@ def train(
     tracking: TrackingJson = None,
     results: Results = Path("results"),
 ) -> None:
-    """Train one method on one fold with one seed, going on from a checkpoint where there is one."""
+    """Train one method on one fold with one seed, resuming from a checkpoint if there is one."""
     from cyclemix.config.models import Tracking, Training
     from cyclemix.training import train as stage
 

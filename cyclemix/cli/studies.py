@@ -1,6 +1,6 @@
 """Commands for studies and methods: plan, verify, collect, methods, new-method, schema (stages: stages.py).
 
-As in images.py, everything that takes time to import is imported inside the command that needs it.
+As in images.py, slow imports are inside the command that needs them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ commands = typer.Typer()
 def plan_study(
     study: Annotated[Path, typer.Argument(help="study file")] = Path("config/config.yaml"),
     results: Annotated[Path | None, typer.Option(help="results folder; default: the study's")] = None,
-    cores: Annotated[int | None, typer.Option(min=1, help="trainings side by side; default: all")] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="parallel trainings; default: all cores")] = None,
 ) -> None:
-    """Say what a study costs, and how far it is: trainings, hours, expected end.
+    """Estimate a study's cost and show its progress: trainings, hours, expected end.
 
     \b
     Examples:
@@ -45,7 +45,7 @@ def verify(
 ) -> None:
     """Check every hash, record and mean of a results folder; list altered, missing and unknown files.
 
-    Reads every file of the study once. Exit status 1 where something is wrong. See docs/explanation/trust.md.
+    Reads every file of the study once. Exit status 1 if there is a problem. See docs/explanation/trust.md.
 
     \b
     Examples:
@@ -63,14 +63,14 @@ def verify(
 @commands.command()
 def collect(
     sources: Annotated[list[Path], typer.Argument(help="results folders with finished runs")],
-    into: Annotated[Path, typer.Option(help="results folder that takes them over")],
+    into: Annotated[Path, typer.Option(help="results folder to copy them to")],
     also: Annotated[list[str] | None, typer.Option(help="models, predictions: copy these too")] = None,
     study: Annotated[Path | None, typer.Option(help="study file: write its tables and figures")] = None,
 ) -> None:
-    """Take over finished runs of other results folders: scores, configuration, records; no image.
+    """Copy finished runs from other results folders: scores, configuration, records; no image.
 
-    Each run is checked against its records; one that does not fit (other recipe, code or data) is named and
-    left. Exit status 1 where a run was refused.
+    Each run is checked against its records; runs of another recipe, code or data are refused and listed. Exit
+    status 1 if a run was refused.
 
     \b
     Examples:
@@ -108,7 +108,7 @@ def methods(
     file: Annotated[Path, typer.Option(help="method blocks")] = Path("config/methods.yaml"),
     as_json: Annotated[bool, typer.Option("--json", help="the list as JSON")] = False,
 ) -> None:
-    """List the labels that a study may name, or explain one of them.
+    """List the rows that a study can use, or describe one of them.
 
     \b
     Examples:
@@ -129,7 +129,7 @@ def new_method(
     name: Annotated[str, typer.Argument(help="file name and label, e.g. my_method")],
     root: Annotated[Path, typer.Option(help="the project's folder")] = Path(),
 ) -> None:
-    """Write a method file, its block and its test, which pass as they are; then edit them.
+    """Write a working method file, its block and its test, as a starting point.
 
     \b
     Examples:
@@ -145,7 +145,7 @@ def new_method(
 @commands.command()
 def schema(
     output_dir: Annotated[Path, typer.Option(help="folder of the schemas")] = Path("workflow/schemas"),
-    check: Annotated[bool, typer.Option("--check", help="only fail where a file is out of date")] = False,
+    check: Annotated[bool, typer.Option("--check", help="only fail if a file is out of date")] = False,
 ) -> None:
     """Write the JSON schemas of study, data set and method files from the models.
 

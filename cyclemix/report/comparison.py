@@ -1,7 +1,7 @@
 """Assemble the page of a data set: own rows by supervision, with comparable and other published numbers.
 
 A published row is shown in the table of our scores only if both were scored on the official test patients
-after training on the same number of subjects; all others are in tables of their own, with the reason.
+after training on the same number of subjects; all others are in separate tables, with the reason.
 """
 
 from __future__ import annotations

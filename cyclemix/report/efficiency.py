@@ -29,7 +29,7 @@ COLUMNS = (
 
 
 def table(study: StudyResults) -> pd.DataFrame:
-    """One row per annotation budget, in the study's order; a header alone without an `efficiency` block."""
+    """One row per annotation budget, in the study's order; only a header without an `efficiency` block."""
     dice = study.summary[(study.summary["metric"] == "dice") & (study.summary["structure"] == AVERAGE)]
     scores = dice.set_index("method")
     rows = []

@@ -2,7 +2,7 @@
 
 ``boxplot``, ``structures``, ``curves``, ``overlays``, ``levels`` and ``bland_altman`` go to
 ``results/figures/{dataset}``; the figures of a single run are drawn by `cyclemix.report.run_figures`.
-Equal input gives equal bytes: nothing is random and no file holds a date.
+Equal input gives equal bytes: no randomness, no dates.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def draw_curves(runs: Runs, folder: Path) -> None:
 
 
 def draw_levels(runs: Runs, folder: Path) -> None:
-    """``levels.png``; where structures are not those of a heart, it says so."""
+    """``levels.png``; a placeholder if the structures are not those of a heart."""
     table = runs.table("metrics_by_level.csv")
     title = f"{runs.spec.title}: Dice by level of the heart"
     if table.empty:

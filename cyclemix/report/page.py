@@ -82,7 +82,7 @@ class Table:
     Attributes:
         key: name for anchors and labels, ASCII letters and hyphens.
         caption: split, patients, inference and precision that its numbers hold for.
-        warning: why its numbers may not be set against the others; empty where they may.
+        warning: why its numbers are not comparable with other tables; empty if they are.
         notes: footnotes.
     """
 
@@ -106,7 +106,7 @@ class Page:
     """All tables of a data set.
 
     Attributes:
-        facts: what holds for the whole page, as (name, text).
+        facts: facts about the whole page, as (name, text).
     """
 
     title: str

@@ -28,7 +28,7 @@ CHECKED = {
     "no": "unverified",
     "secondary": "secondary source",
 }
-"""Meaning of the column ``checked``: seen in the paper itself, not yet, or quoted by somebody else."""
+"""Meaning of the column ``checked``: read in the paper, not yet read, or quoted by another paper."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def load(path: Path = PATH) -> list[dict[str, str]]:
     """The file's rows, checked.
 
     Raises:
-        ValueError: the file is missing, has other columns, a foreign word under ``checked`` or a mean that
-            is no number; names the line.
+        ValueError: the file is missing, has other columns, an unknown value of ``checked`` or a mean that is
+            not a number; names the line.
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file; it holds the published numbers that tables show beside ours")

@@ -1,4 +1,4 @@
-"""Results of a study on one data set, and the sentences that every table of them repeats."""
+"""Results of a study on one data set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StudyResults:
         structures: in the order of tables, without the average.
         study: the study as JSON gives it: methods, seeds, folds, protocol, inference, compare_to.
         sizes: subjects by list (train, val, test), averaged over folds.
-        provenance: one ``provenance.json`` a run, by method.
+        provenance: one ``provenance.json`` per run, by method.
         as_predicted: like ``summary``, for the network's labels without test-time augmentation and
             post-processing.
         summary, significance, agreement, levels: tables as they are written to CSV.

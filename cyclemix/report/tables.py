@@ -98,7 +98,7 @@ def run(
 
 
 def _check_mixed(results: Path, dataset: str, study: Mapping[str, Any], allowed: bool) -> tuple[str, ...]:
-    """Labels of mixed rows; raises where there are some and they are not ``allowed``."""
+    """Labels of mixed rows; raises ValueError if there are any and they are not ``allowed``."""
     folders: dict[str, list[Path]] = {}
     for label, fold, seed in _runs(study):
         folders.setdefault(label, []).append(run_dir(results, dataset, label, fold, seed))

@@ -63,7 +63,7 @@ def _name(measure: str) -> str:
 
 
 def _points(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and difference a patient."""
+    """Mean and difference per patient."""
     pred, true = rows["pred"].to_numpy(dtype=float), rows["true"].to_numpy(dtype=float)
     return (pred + true) / 2, pred - true
 

@@ -19,7 +19,7 @@ def curves(
     """Validation Dice over steps and over training seconds, and the loss over steps.
 
     Args:
-        histories: label -> one ``history.csv`` a run (fold and seed).
+        histories: label -> one ``history.csv`` per run (fold and seed).
         colours: by label.
         heading: title and subtitle.
     """

@@ -52,8 +52,8 @@ def slice_dice(pred: NDArray[np.integer], truth: NDArray[np.integer], value: int
 def pick_slices(truth: NDArray[np.integer]) -> dict[str, int]:
     """Slices at base, middle and apex of (D,H,W) ``truth``: the middles of the thirds of the heart's extent.
 
-    The base is the end with the larger labelled area, because upstream volumes run either way. Fewer than
-    three labelled slices give fewer names; none gives the volume's middle.
+    The base is the end with the larger labelled area, because the slice order of upstream volumes varies.
+    Fewer than three labelled slices give fewer names; none gives the volume's middle.
     """
     areas = np.count_nonzero((truth > 0) & (truth != UNLABELLED), axis=(1, 2))
     filled = np.flatnonzero(areas)

@@ -62,7 +62,7 @@ def structure_boxplot(
     structure: str,
     heading: tuple[str, str],
 ) -> Figure:
-    """Dice and HD95 of one structure side by side; axes are those of all structures, so that eyes may switch.
+    """Dice and HD95 of one structure side by side, on the axes common to all structures.
 
     Args:
         per_case: columns of ``per_case.csv``, all structures.
@@ -150,7 +150,7 @@ def _millimetres(value: float) -> str:
 
 
 def _spread(count: int) -> np.ndarray:
-    """``count`` numbers in 0..1 that fill it evenly without order (golden ratio), in place of random ones."""
+    """``count`` quasi-random numbers in 0..1 (golden ratio)."""
     return (np.arange(count) * 0.6180339887498949 + 0.5) % 1.0
 
 
@@ -158,7 +158,7 @@ def levels(
     table: pd.DataFrame, methods: Sequence[str], structures: Sequence[str], colours: dict[str, str],
     heading: tuple[str, str],
 ) -> Figure:  # fmt: skip
-    """Mean Dice over patients at base, middle and apex with its 95 % bootstrap interval; a panel a structure.
+    """Mean Dice over patients at base, middle, apex with 95 % bootstrap intervals; one panel per structure.
 
     Args:
         table: ``metrics_by_level.csv`` of all runs with the columns method, fold and seed.

@@ -1,4 +1,4 @@
-"""One look for all figures: type sizes, colours of methods and structures, reproducible files."""
+"""Common style of all figures: type sizes, colours of methods and structures, reproducible files."""
 
 from __future__ import annotations
 
@@ -119,10 +119,10 @@ def save_embedded(image: Path, alt: str) -> Path:
 
 
 def method_colours(supervision: Mapping[str, str], compare_to: str) -> dict[str, str]:
-    """A colour a method, the same in every figure of a study.
+    """One colour per method, the same in every figure of a study.
 
     Args:
-        supervision: what supervises each label, all rows of the study in its order.
+        supervision: supervision by label, all rows of the study in its order.
         compare_to: the label to emphasise.
     """
     colours: dict[str, str] = {}
