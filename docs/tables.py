@@ -77,13 +77,14 @@ def scores(study: Path) -> str:
 
 
 def runs(study: Path) -> str:
-    """Training time, threads, device and commit; one row per run."""
-    heads = ["method", "fold", "seed", "steps", "training (s)", "threads", "device", "commit"]
-    lines = [_row(heads), _row(["---", *["---:"] * 5, "---", "---"])]
-    for origin in _origins(study):
+    """Mean Dice, training time, threads, device and commit; one row per run, so that seeds can be compared."""
+    heads = ["method", "fold", "seed", "Dice", "as predicted", "steps", "training (s)", "threads", "device"]
+    lines = [_row([*heads, "commit"]), _row(["---", *["---:"] * 7, "---", "---"])]
+    for folder, origin in zip(_runs(study), _origins(study), strict=True):
         threads, commit = ", ".join(map(str, origin["threads"])), f"`{origin['commit'][:7]}`"
         where = f"{', '.join(origin['hardware']['gpus']) or origin['hardware']['cpu']}"
-        values = [origin["fold"], origin["seed"], origin["steps"], f"{origin['training_seconds']:.0f}"]
+        dice = [_mean_dice(folder / name) for name in ("metrics.csv", "metrics_as_predicted.csv")]
+        values = [origin["fold"], origin["seed"], *dice, origin["steps"], f"{origin['training_seconds']:.0f}"]
         lines.append(_row([f"`{origin['label']}`", *map(str, values), threads, where, commit]))
     return "\n".join(lines)
 
@@ -132,9 +133,17 @@ def record(results: Path) -> None:
             shutil.copyfile(path, copy)
 
 
+def _runs(study: Path) -> list[Path]:
+    return [path.parent for path in sorted((study / "runs").glob("*/*/fold*_seed*/provenance.json"))]
+
+
 def _origins(study: Path) -> list[dict[str, Any]]:
-    files = sorted((study / "runs").glob("*/*/fold*_seed*/provenance.json"))
-    return [json.loads(path.read_text()) for path in files]
+    return [json.loads((folder / "provenance.json").read_text()) for folder in _runs(study)]
+
+
+def _mean_dice(path: Path) -> str:
+    """Mean over patients of the mean over their volumes and structures."""
+    return f"{pd.read_csv(path).groupby('subject')['dice'].mean().mean():.3f}" if path.is_file() else ""
 
 
 def _origin(study: Path) -> str:
