@@ -77,7 +77,7 @@ def scores(study: Path) -> str:
 
 
 def runs(study: Path) -> str:
-    """Mean Dice, training time, threads, device and commit; one row per run, so that seeds can be compared."""
+    """Mean Dice, training time, threads, device and commit; one row per run, which shows the seeds."""
     heads = ["method", "fold", "seed", "Dice", "as predicted", "steps", "training (s)", "threads", "device"]
     lines = [_row([*heads, "commit"]), _row(["---", *["---:"] * 7, "---", "---"])]
     for folder, origin in zip(_runs(study), _origins(study), strict=True):
