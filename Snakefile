@@ -19,7 +19,7 @@ os.environ.update(
 )
 
 # Waiting threads sleep instead of spinning: beside another busy process, spinning made a training on two threads
-# ten times slower, and costs next to nothing where the cores are free.
+# ten times slower; on free cores sleeping costs next to nothing.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from cyclemix.config.strict import ConfigError, load_yaml
@@ -27,7 +27,7 @@ from cyclemix.files import locks
 from cyclemix.study.fetching import announce
 from cyclemix.study.plan import compact, plan
 
-# A study file stands alone: the default one is read only where none is named.
+# The default study file is read only if none is given.
 DEFAULT_STUDY = str(BASEDIR / "config" / "config.yaml")
 if not workflow.overwrite_configfiles:
 

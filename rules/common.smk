@@ -1,7 +1,7 @@
 # Wildcard constraints and the functions that rules take their inputs and parameters from; no rules.
 #
-# A parameter whose function names `resources` says how or where a job runs, not what it makes: Snakemake treats it
-# as derived, so that another mirror, device or tracking server reruns nothing.
+# Snakemake treats a parameter whose function has an argument `resources` as derived. It is used for how or where a
+# job runs, so that another mirror, device or tracking server reruns nothing.
 
 import re
 import shlex
@@ -99,7 +99,7 @@ def get_split_index_option(wildcards, input):
 
 
 def get_train_index(wildcards):
-    """Of the training's own parts alone, so that test cases are neither needed nor able to retrain anything."""
+    """Only of the training's own parts, so that test cases are not needed and retrain nothing."""
     return indexes(wildcards.dataset, wildcards.label, PLAN.train_parts(wildcards.dataset, wildcards.label))
 
 
@@ -108,7 +108,7 @@ def get_recipe(wildcards):
 
 
 def get_at_most_steps(wildcards):
-    """Only for rows that are longer, so that another limit changes no parameter of the others."""
+    """Only for longer rows, so that another limit changes no parameter of all other rows."""
     limit = PLAN.shortened(wildcards.label)
     return "" if limit is None else f"--at-most-steps {limit['to']}"
 
@@ -139,7 +139,7 @@ def get_results(wildcards, resources):
 
 
 def get_network_threads(wildcards):
-    """The cores, dealt to the study's trainings: small networks side by side beat one on all cores."""
+    """Threads per training: parallel trainings of small networks are faster than one on all cores."""
     cores = workflow.resource_settings.cores
     if (
         cores is None or workflow.non_local_exec or workflow.remote_exec
@@ -165,7 +165,7 @@ def get_inference(wildcards):
 
 
 def get_truth_digest(wildcards):
-    """Those parts of the data set's file that decide which labels are scored, and in which order."""
+    """Parts of the data set's file that determine the scored labels and their order."""
     spec = PLAN.datasets[wildcards.dataset]
     part = PLAN.evaluated_part(wildcards.dataset)
     return [PLAN.part_digest(spec.data_label, part), spec.classes, spec.structures]
@@ -175,7 +175,7 @@ def get_truth_digest(wildcards):
 
 
 def runs(dataset, name, labels=None):
-    """One file of every run on a data set; rows that are n/a there have none."""
+    """One file of every run on a data set; none for n/a rows."""
     return [
         f"{RESULTS}/runs/{dataset}/{label}/fold{fold}_seed{seed}/{name}"
         for label in PLAN.labels(dataset)
@@ -202,7 +202,7 @@ def get_provenance(wildcards):
 
 
 def get_shown(name):
-    """One file of every run that the figures compare: a sweep's rows of fewer annotations have their own."""
+    """One file of every run in the figures; rows of an annotation sweep have their own figure."""
     return lambda wildcards: runs(wildcards.dataset, name, PLAN.shown(wildcards.dataset))
 
 
@@ -212,7 +212,7 @@ def get_shown_study(wildcards):
 
 
 def get_swept():
-    """The figures of the sweeps of annotations."""
+    """The figures of annotation sweeps."""
     swept = [dataset for dataset in PLAN.study.datasets if PLAN.swept(dataset)]
     return expand(f"{RESULTS}/figures/{{dataset}}/efficiency.png", dataset=swept)
 

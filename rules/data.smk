@@ -1,5 +1,5 @@
-# From upstream files to prepared cases and folds. Raw files and prepared arrays are no declared outputs: Snakemake
-# deletes those of an unfinished job, and an interrupted download or preparation goes on where it was. Each job
+# From upstream files to prepared cases and folds. Raw files and prepared arrays are not declared outputs, because
+# Snakemake deletes those of an unfinished job, and an interrupted download or preparation should continue. Each job
 # declares a receipt instead.
 
 

@@ -1,4 +1,4 @@
-# Tables and figures of a data set, and what of them the report shows (see also `run_figures`).
+# Tables and figures of a data set, and their place in the report (see also `run_figures`).
 #
 # A label of two values, each in half of a category's results, becomes a toggle in the report; other labels become
 # columns. Hence one category over all data sets for the box plots by structure.

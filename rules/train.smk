@@ -1,5 +1,5 @@
-# One training per data set x row x fold x seed. `checkpoint.pt` is no declared output, so that it outlives a killed
-# job and the next one goes on from it.
+# One training per data set x row x fold x seed. `checkpoint.pt` is not a declared output, so that it survives a
+# killed job and the next one resumes from it.
 
 
 localrules:
@@ -7,10 +7,10 @@ localrules:
     resolve,
 
 
-# Trainings only need the store to be there, so its sentinel is ancient() to them. Nothing but a missing sentinel
-# may run this job: where a job with an ancient() output reruns, Snakemake 9 looks at none of the jobs behind it
-# and leaves out those that have never run. So no parameter here is a rerun trigger, and the sentinel is not kept
-# in the store's folder, which a user may delete.
+# Trainings only need an existing store, so its sentinel is ancient() to them. Only a missing sentinel may run this
+# job: if a job with an ancient() output reruns, Snakemake 9 does not check the jobs that depend on it and skips those
+# that have never run. So no parameter here is a rerun trigger, and the sentinel is not in the store's folder, which a
+# user may delete.
 rule track_init:
     output:
         sentinel=f"{RESULTS}/runs/track_init.json",
