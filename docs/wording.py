@@ -17,7 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 SUFFIXES = {".md", ".py", ".smk", ".yaml", ".yml", ".toml", ".rst", ""}
 SKIPPED = ("docs/wording.py", "tests/unit/project/test_wording.py", "benchmarks/results/", "CHANGELOG.md")
 
-UNIT = "row|line|job|case|method|figure|file|point|run|step|class|image|patient|subject|slice|fold|seed"
+UNIT = (
+    "row|line|job|case|method|figure|file|point|run|step|class|image|patient|subject|slice|fold|seed|"
+    "sample|batch|axis|voxel|structure|panel|name|number|value|key"
+)
 COUNTED = "seconds|milliseconds|ms|images|jobs|bytes|tasks|calls|pixels|slices"
 RULES = {
     rf"\b(?:one|a|an) (?:{UNIT}) an? (?:{UNIT})\b": "write `one X per Y`",
@@ -27,6 +30,9 @@ RULES = {
     r"\bof one's own\b": "write `your own` or `separate`",
     r"\blook-alikes?\b": "write `distant structures that resemble ...`",
     r"\blets? (?:it|the \w+) down\b": "name the failure",
+    r"\b(?:is|are) no (?:image|label|mask|number|prediction|report|grid|volume)s?\b": "write `is not a ...`",
+    r"\b(?:start|begin)s? afresh\b": "write `starts from step 0`, `starts again`",
+    r"\b(?:goes|go|going) on from\b": "write `resumes from` or `continues`",
     r"\b(?:is|are) told\b": "write `is reported` or `is stated`",
     r"\btold apart\b": "write `distinguished`",
     r"\bannotation effort\b|\beffort of annotation\b": "write `annotation budget`",

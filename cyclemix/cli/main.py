@@ -64,6 +64,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
     A training catches the signal itself and writes a checkpoint.
     """
-    logging.getLogger(__name__).warning("SIGTERM: stopped; the same command goes on from what is finished")
+    text = "SIGTERM: stopped; finished files are kept; the same command continues"
+    logging.getLogger(__name__).warning(text)
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

@@ -82,7 +82,7 @@ STUDIES: dict[str, tuple[bytes | str, str]] = {
     "empty file": ("# nothing here\n", r"the file is empty; expected a mapping \(key: value\)"),
     "list instead of a mapping": ("- datasets\n", r"expected a mapping, got list"),
     "text instead of a mapping": ("datasets", r"expected a mapping, got str"),
-    "a date that is none": (
+    "an invalid date": (
         "datasets: 2026-99-99\n",
         r"not valid YAML: month must be in .*; put texts in quotes",
     ),

@@ -210,7 +210,7 @@ CASES: dict[str, tuple[Action, str]] = {
         manifest("images/a1.nii.gz\t10"),
         r"m\.tsv: line 2: expected a path, its number of bytes and 64 hexadecimal digits, got .*'10', '';",
     ),
-    "manifest row with a size that is none": (
+    "manifest row with an invalid size": (
         manifest(f"images/a1.nii.gz\t-1\t{SHA}"),
         r"m\.tsv: line 2: expected a path, its number of bytes .* got 'images/a1\.nii\.gz', '-1'",
     ),
@@ -250,7 +250,7 @@ CASES: dict[str, tuple[Action, str]] = {
         receipt(lambda text: text[: len(text) // 2]),
         r"raw_all\.json: damaged or cut off, not JSON \(.*\); run `download` for this part again",
     ),
-    "receipt that is something else": (
+    "receipt that is not a receipt": (
         receipt(lambda text: '{"part": "all", "cases": []}'),
         r"raw_all\.json: expected a list `files` with bytes, path, sha256 each, got something else; delete",
     ),
