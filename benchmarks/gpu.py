@@ -1,4 +1,4 @@
-"""All that a session on a GPU machine is for, in order of what it is worth: `make gpu`.
+"""Everything to measure in a session on a GPU machine, most important first: `make gpu`.
 
 The tests that need a GPU, the training step's speed, then as many trainings of the headline rows as fit.
 Every part writes its files as it goes, so that whatever ends the session loses only the step under way; a

@@ -120,7 +120,7 @@ def by_gco(terms: Terms) -> torch.Tensor:
 
 
 def measure(name: str, terms: Terms) -> list[dict[str, object]]:
-    """One row a solver and device."""
+    """One row per solver and device."""
     exact_terms: Terms = tuple(term.double() for term in terms)  # type: ignore[assignment]
     single: Terms = tuple(term.float() for term in terms)  # type: ignore[assignment]
     runs: list[tuple[str, str, Callable[[], torch.Tensor], int]] = [

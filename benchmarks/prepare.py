@@ -1,4 +1,4 @@
-"""Cases a second of `prepare` against the number of cores, on generated hearts in upstream's layout.
+"""Cases per second of `prepare` against the number of cores, on generated hearts in upstream's layout.
 
 python benchmarks/prepare.py
 """

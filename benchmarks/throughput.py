@@ -1,4 +1,4 @@
-"""Images a second of the complete training step, and what each phase of it takes.
+"""Images per second of a training step, and the time of each phase.
 
 Random slices and scribbles; the whole step: draw, augment, losses, backward, optimizer, average.
 
@@ -47,7 +47,7 @@ PHASES: dict[str, list[tuple[Any, str]]] = {
 
 
 class Clock:
-    """Milliseconds a phase, by CUDA events on a GPU (no waiting in between) and by the clock on a CPU."""
+    """Milliseconds per phase, by CUDA events on a GPU (no waiting in between) and by the clock on a CPU."""
 
     def __init__(self, device: str) -> None:
         self.cuda = device == "cuda"
@@ -79,7 +79,7 @@ class Clock:
 
 @contextmanager
 def phases_timed(clock: Clock) -> Iterator[None]:
-    """Every function of `PHASES` under the clock."""
+    """Time every function of `PHASES`."""
     before = [(module, name, getattr(module, name)) for pairs in PHASES.values() for module, name in pairs]
     for phase, pairs in PHASES.items():
         for module, name in pairs:
@@ -132,7 +132,7 @@ def network_of(label: str, network: str) -> str:
 
 
 def seconds_a_step(engine: Engine, steps: int, cuda: bool) -> float:
-    """Mean over ``steps`` (a multiple of four: the mixing grids take turns) after as many to warm up.
+    """Mean over ``steps`` (a multiple of four: the mixing grids alternate) after as many to warm up.
 
     On one thread of a CPU the process's own time counts, which other work on the machine hardly changes.
     """
@@ -192,7 +192,7 @@ def measure(label: str, network: str, batch_size: int, options: argparse.Namespa
 
 
 def one_job(options: argparse.Namespace, start: Any, results: Any) -> None:
-    """A training among several: steps for some seconds, tells its images a second."""
+    """A training among several: runs steps for some seconds, reports its images per second."""
     engine = make_engine(options.rows[0], options.networks[0], options, options.batch_sizes[0])
     seconds_a_step(engine, options.steps, options.device == "cuda")
     start.wait()
@@ -206,7 +206,7 @@ def one_job(options: argparse.Namespace, start: Any, results: Any) -> None:
 
 
 def side_by_side(jobs: int, options: argparse.Namespace) -> dict[str, object]:
-    """One row: total images a second of ``jobs`` trainings that share the device."""
+    """One row: total images per second of ``jobs`` trainings that share the device."""
     context = multiprocessing.get_context("spawn")
     start, results = context.Barrier(jobs), context.Queue()
     workers = [context.Process(target=one_job, args=(options, start, results)) for _ in range(jobs)]

@@ -42,7 +42,7 @@ DOWN = "http://127.0.0.1:9"
 
 
 class Off:
-    """The reporter of a training that nobody mirrors."""
+    """The reporter of a training that is not mirrored."""
 
     def params(self, values: object) -> None: ...
     def metrics(self, values: object, step: int) -> None: ...
@@ -109,7 +109,7 @@ def server(folder: Path) -> Iterator[str | None]:
 
 
 def measure(folder: Path, stores: dict[str, str | None]) -> pd.DataFrame:
-    """One row a kind of mirror: medians over the repeats. One thread trains, so that a server has a core."""
+    """One row per kind of mirror: medians over repeats. One training thread leaves a core for a server."""
     torch.set_num_threads(1)
     dataset_file = prepared(folder)
     trained(dataset_file, folder / "warm-up", None)

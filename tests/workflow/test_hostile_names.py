@@ -121,7 +121,7 @@ def test_the_workflow_quotes_every_path_and_text() -> None:
     """`{x}` without `:q` is left to numbers, fixed words, and options quoted where they are made."""
     bare = {"wildcards.fold", "wildcards.seed", "params.spacing_mm", "params.crop_px", "threads"}
     bare |= {"params.evaluate_on", "params.mirror", "params.index", "params.mixed"}
-    bare |= {"params.at_most_steps"}  # a number or the word null
+    bare |= {"params.at_most_steps", "params.preparation"}  # a number or null; default or paper
     rules = Path(__file__).resolve().parents[2] / "rules"
     text = "\n".join(path.read_text() for path in rules.glob("*.smk"))
     shells = re.findall(r"shell:\n((?: +\".*\n)+)", text)
