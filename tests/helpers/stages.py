@@ -30,6 +30,7 @@ STAGES = (
     "run_figures",
     "tabulate",
     "figures",
+    "ranking",
 )
 STUDY = (*SMALL, "methods=[unet_pce]")
 

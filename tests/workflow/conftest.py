@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from studies import Project, copy_of_project, with_few_hearts
+from warm_python import warm_python
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +19,12 @@ def clean_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The small phantom study, run once to the end; tests leave it as it is."""
-    project = with_few_hearts(copy_of_project(tmp_path_factory.mktemp("finished")))
-    project.snakemake("--workflow-profile", "workflow/profiles/default")
+    folder = tmp_path_factory.mktemp("finished")
+    project = with_few_hearts(copy_of_project(folder / "clone"))
+    with warm_python(project.folder, folder / "warm") as warm:
+        Project(project.folder, warm / "bin" / "python").snakemake(
+            "--workflow-profile", "workflow/profiles/default"
+        )
     return project
 
 
