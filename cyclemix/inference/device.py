@@ -23,8 +23,8 @@ POLL_SECONDS = 1.0
 def acquire(device: str, jobs_per_gpu: int = 1, lock_dir: Path | None = None) -> Iterator[torch.device]:
     """Hold a device for the length of a ``with`` block.
 
-    On a machine with GPUs a stage locks one of a GPU's slots, waiting for a free one; the operating system
-    releases the lock when the process ends. A SLURM job with one GPU uses it without a lock.
+    On a machine with GPUs a stage locks a free slot (`jobs_per_gpu` per GPU) or waits for one; the operating
+    system releases the lock when the process ends. A SLURM job with one GPU uses it without a lock.
 
     Args:
         device: ``cpu``, ``cuda`` or ``auto`` (a GPU if there is one).
