@@ -104,6 +104,7 @@ def throughput(session: Session, options: argparse.Namespace) -> None:
 
 def trainings(session: Session, options: argparse.Namespace) -> None:
     """The study's trainings and predictions until the time is over; then copies of what is not large."""
+    # A session that was cut off leaves Snakemake's lock behind.
     command = [str(Path(sys.executable).with_name("snakemake")), "--cores", "all", "--keep-going", "--nolock"]
     command += ["--rerun-incomplete", "--configfile", options.study, "--allowed-rules", *RULES]
     command += ["--config", *options.config] if options.config else []

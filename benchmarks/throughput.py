@@ -46,6 +46,11 @@ PHASES: dict[str, list[tuple[Any, str]]] = {
 """Functions by phase; what is left is the network's forward and backward pass, the losses, the optimizer."""
 
 
+def cpu_seconds() -> float:
+    """The clock on a CPU. With one thread it is the process's own time, which other work hardly changes."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
 class Clock:
     """Milliseconds per phase, by CUDA events on a GPU (no waiting in between) and by the clock on a CPU."""
 
@@ -55,7 +60,7 @@ class Clock:
 
     def now(self) -> Any:
         if not self.cuda:
-            return time.perf_counter()
+            return cpu_seconds()
         event = torch.cuda.Event(enable_timing=True)
         event.record()
         return event
@@ -131,13 +136,10 @@ def network_of(label: str, network: str) -> str:
     return BLOCKS[label].training.get("network", "unet") if network == "own" else network
 
 
-def seconds_a_step(engine: Engine, steps: int, cuda: bool) -> float:
-    """Mean over ``steps`` (a multiple of four: the mixing grids alternate) after as many to warm up.
-
-    On one thread of a CPU the process's own time counts, which other work on the machine hardly changes.
-    """
+def seconds_per_step(engine: Engine, steps: int, cuda: bool) -> float:
+    """Mean over ``steps`` (a multiple of four: the mixing grids alternate) after as many to warm up."""
     state = State(digest="benchmark")
-    clock = time.process_time if not cuda and torch.get_num_threads() == 1 else time.perf_counter
+    clock = time.perf_counter if cuda else cpu_seconds
     for count in (steps, steps):
         start = clock()
         for _ in range(count):
@@ -167,7 +169,7 @@ def measure(label: str, network: str, batch_size: int, options: argparse.Namespa
     engine = make_engine(label, network, options, batch_size)
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    times = sorted(seconds_a_step(engine, options.steps, cuda) for _ in range(options.repeats))
+    times = sorted(seconds_per_step(engine, options.steps, cuda) for _ in range(options.repeats))
     seconds = times[len(times) // 2]
     peak = torch.cuda.max_memory_allocated() / 2**30 if cuda else float("nan")
     clock, state = Clock(options.device), State(digest="benchmark")
@@ -194,7 +196,7 @@ def measure(label: str, network: str, batch_size: int, options: argparse.Namespa
 def one_job(options: argparse.Namespace, start: Any, results: Any) -> None:
     """A training among several: runs steps for some seconds, reports its images per second."""
     engine = make_engine(options.rows[0], options.networks[0], options, options.batch_sizes[0])
-    seconds_a_step(engine, options.steps, options.device == "cuda")
+    seconds_per_step(engine, options.steps, options.device == "cuda")
     start.wait()
     begin, state, count = time.perf_counter(), State(digest="benchmark"), 0
     while time.perf_counter() - begin < options.seconds:
