@@ -109,6 +109,8 @@ def _published(axes: Axes, panel: Panel) -> None:
 
 def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
     """Range of the Dice axes, the same for all panels; very low rows do not squeeze the others."""
-    values = np.concatenate([panel.table[["ci_low", "mean"]].to_numpy(float).ravel() for panel in panels])
+    values = np.concatenate(
+        [panel.table[["ci_low", "as_predicted"]].to_numpy(float).ravel() for panel in panels]
+    )
     values = values[np.isfinite(values)]
     return max(0.0, float(np.floor(20 * values.min()) / 20) - 0.02), 1.0

@@ -55,7 +55,7 @@ def test_means_as_predicted_intervals_and_the_published_row_are_drawn() -> None:
     assert list(dashed.get_xdata()) == [0.85, 0.85]
     texts = [text.get_text() for text in right.texts]
     assert texts == ["n/a"]
-    assert left.get_xlim() == right.get_xlim() == pytest.approx((0.53, 1.0))
+    assert left.get_xlim() == right.get_xlim() == pytest.approx((0.48, 1.0))
 
 
 def test_the_stage_reads_the_tables_of_every_data_set(tmp_path: Path, drawn: dict[str, Figure]) -> None:
