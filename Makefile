@@ -89,8 +89,8 @@ docs: install-docs ## the documentation, into site/index.html, which needs no ne
 tables: install ## rewrite the tables of README.md and docs/ from benchmarks/studies
 	$(BIN)/python docs/tables.py
 
-record: install ## record the scores of results/ (one finished data set) and rewrite the tables
-	$(BIN)/python docs/tables.py --record results
+record: install ## record a study's finished runs and rewrite the tables: ARGS='--record RESULTS --study FILE'
+	$(BIN)/python docs/tables.py $(or $(ARGS),--record results)
 
 install-dev: $(VENV)/.installed-dev ## ... and what tests and checks need
 

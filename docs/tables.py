@@ -1,7 +1,7 @@
 """Write the tables of README.md and docs/ from the recorded results in benchmarks/studies.
 
-    python docs/tables.py                          # rewrite every table of the pages
-    python docs/tables.py --record results         # first record a finished study, then rewrite
+    python docs/tables.py                                                # rewrite every table of the pages
+    python docs/tables.py --record results --study config/config.yaml    # first record a study's runs
 
 A table is the text between ``<!-- table: STUDY KIND -->`` and ``<!-- /table -->``. STUDY is a folder of
 benchmarks/studies with the layout of a results folder, KIND a key of `KINDS`; or STUDY is ``rows``, the rows
@@ -14,23 +14,49 @@ import argparse
 import json
 import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from cyclemix.config.strict import load_yaml
 from cyclemix.config.study import load_methods
-from cyclemix.study import catalogue
+from cyclemix.data.datasets import load_dataset
+from cyclemix.evaluation.statistics import AVERAGE
+from cyclemix.report import published, tables
+from cyclemix.study import catalogue, collect
+from cyclemix.study.plan import Plan, plan
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = ROOT / "benchmarks" / "studies"
 TABLE = re.compile(r"(<!-- table: (\S+) (\S+) -->\n).*?(<!-- /table -->)", re.DOTALL)
-RECORDED = (
-    "tables/*/summary*.csv",
-    "runs/*/*/fold*_seed*/metrics*.csv",
-    "runs/*/*/fold*_seed*/provenance.json",
-)
+RECORDED = ("summary.csv", "summary_as_predicted.csv", "significance.csv")
+PAPER_NAMES = {
+    "UNet_pce": "unet_pce",
+    "UNet_wpce": "unet_wpce",
+    "UNet_CRF": "unet_crf",
+    "UNet_D": "unet_d",
+    "MixUp": "mixup",
+    "Cutout": "cutout",
+    "CutMix": "cutmix",
+    "Puzzle Mix": "puzzlemix",
+    "Co-mixup": "comixup",
+    "CycleMix": "cyclemix",
+    "CycleMix_S": "cyclemix",
+    "CycleMix_F": "cyclemix_full",
+    "Puzzle Mix_F": "puzzlemix_full",
+    "PostDAE": "postdae",
+    "MAAG": "maag",
+    "ACCL": "accl",
+    "#1 L_unmix": "cyclemix_1",
+    "#2 L_unmix+L_mix": "cyclemix_2",
+    "#3 L_unmix+L_mix+L_con-g": "cyclemix_3",
+    "#4 L_unmix+L_mix+L_con-g+1_O": "cyclemix_4",
+}
+"""The row of config/methods.yaml for a method of config/published.csv."""
+
 SUPERVISION = {"scribble": "scribbles", "scribble+masks": "scribbles and masks", "full": "dense labels"}
 
 
@@ -89,7 +115,39 @@ def runs(study: Path) -> str:
     return "\n".join(lines)
 
 
-KINDS: dict[str, Callable[[Path], str]] = {"scores": scores, "runs": runs}
+def comparison(study: Path) -> str:
+    """Every row, best mean Dice first within its supervision, beside the published number of that method."""
+    parts = []
+    for path in sorted((study / "tables").glob("*/summary.csv")):
+        dataset = path.parent.name
+        summary, raw = (pd.read_csv(path.with_name(name)) for name in RECORDED[:2])
+        averages = summary.query("metric == 'dice' and structure == @AVERAGE").dropna(subset="mean")
+        structures = [name for name in dict.fromkeys(summary["structure"]) if name != AVERAGE]
+        found, before = (
+            table.set_index(["method", "metric", "structure"]).sort_index() for table in (summary, raw)
+        )
+        heads = ["method", "runs", *(f"Dice {s}" for s in structures), "Dice, mean [95 % interval]"]
+        lines = [_row([*heads, "as predicted", "published", "HD95 (mm)", "missed", "CPU minutes"])]
+        lines.append(_row(["---", *["---:"] * (len(structures) + 7)]))
+        papers, minutes = _published(dataset), _minutes(study)
+        for supervision, words in SUPERVISION.items():
+            rows = averages[averages["supervision"] == supervision].sort_values("mean", ascending=False)
+            if len(rows):
+                lines.append(_row([f"**{words}**", *[""] * (len(structures) + 7)]))
+            for mean in rows.itertuples():
+                label, runs = str(mean.method), str(mean.n_runs)
+                each = [f"{found.loc[(label, 'dice', s), 'mean']:.3f}" for s in structures]
+                interval = f"{mean.mean:.3f} [{mean.ci_low:.3f}, {mean.ci_high:.3f}]"
+                cells = [f"`{label}`", runs, *each, interval]
+                cells.append(f"{before.loc[(label, 'dice', AVERAGE), 'mean']:.3f}")
+                cells.append(papers.get(label, ""))
+                cells.append(f"{found.loc[(label, 'hd95_mm', AVERAGE), 'mean']:.1f}")
+                lines.append(_row([*cells, f"{mean.n_missed:.0f}", minutes.get(label, "")]))
+        parts.append("\n".join(lines))
+    return "\n\n".join([*parts, _origin(study)])
+
+
+KINDS: dict[str, Callable[[Path], str]] = {"scores": scores, "runs": runs, "comparison": comparison}
 """What a table shows of a study."""
 
 
@@ -117,20 +175,29 @@ ROWS: dict[str, Callable[[], str]] = {"sources": sources, "departures": departur
 """What a table shows of the rows."""
 
 
-def record(results: Path) -> None:
-    """Copy scores and origins of a study to benchmarks/studies/{dataset}; what is there is replaced."""
-    summaries = sorted(results.glob("tables/*/summary.csv"))
-    if len(summaries) != 1:
-        raise ValueError(
-            f"{results}/tables/*/summary.csv: expected one finished data set, found {len(summaries)}"
-        )
-    target = STUDIES / summaries[0].parent.name
-    shutil.rmtree(target, ignore_errors=True)
-    for pattern in RECORDED:
-        for path in sorted(results.glob(pattern)):
-            copy = target / path.relative_to(results)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+def record(results: Path, study: Path) -> None:
+    """Collect a study's finished runs in benchmarks/studies/{dataset}, beside those of the same code there.
+
+    Raises:
+        ValueError: a run differs in recipe, code or data from those that are recorded; names it.
+    """
+    made = plan(load_yaml(study), ROOT, str(study))
+    for dataset in made.study.datasets:
+        if any(results.glob(f"runs/{dataset}/*/fold*_seed*/metrics.csv")):
+            refused = collect.run([results], STUDIES / dataset, dataset=dataset).refused
+            if refused:
+                raise ValueError("; ".join(refused))
+            tabulate(STUDIES / dataset, made, dataset)
+
+
+def tabulate(kept: Path, made: Plan, dataset: str) -> None:
+    """Write the summaries of the collected runs of a data set, from their scores per case."""
+    with tempfile.TemporaryDirectory() as scratch:
+        written = Path(scratch)
+        tables.run(kept, made.dataset_file(dataset), collect.described(made, dataset, kept), written)
+        (kept / "tables" / dataset).mkdir(parents=True, exist_ok=True)
+        for name in RECORDED:
+            shutil.copyfile(written / name, kept / "tables" / dataset / name)
 
 
 def _runs(study: Path) -> list[Path]:
@@ -156,6 +223,25 @@ def _origin(study: Path) -> str:
     return f"Seed {seeds}; commit {', '.join(commits)}; torch {torch}; {', '.join(devices)}.\n"
 
 
+def _published(dataset: str) -> dict[str, str]:
+    """Published mean Dice by the label of our row, for as many training subjects as the official split."""
+    spec = load_dataset(ROOT / "config" / "datasets" / f"{dataset}.yaml")
+    count, found = len(spec.official.get("train", [])), {}
+    for row in published.rows_of(dataset):
+        value = row.values.get(("dice", AVERAGE))
+        if row.method in PAPER_NAMES and row.subjects == count and value is not None:
+            found[PAPER_NAMES[row.method]] = f"{value[0]:.3f}"
+    return found
+
+
+def _minutes(study: Path) -> dict[str, str]:
+    """Mean processor minutes of a row's trainings, by label."""
+    spent: dict[str, list[float]] = {}
+    for origin in _origins(study):
+        spent.setdefault(origin["label"], []).append(origin["cpu_seconds"] / 60)
+    return {label: f"{sum(minutes) / len(minutes):.1f}" for label, minutes in spent.items()}
+
+
 def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
@@ -165,10 +251,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--record", type=Path, help="results folder of a finished study of one data set")
+    parser.add_argument("--record", type=Path, metavar="RESULTS", help="results folder of a study")
+    parser.add_argument("--study", type=Path, default=ROOT / "config" / "config.yaml", help="its YAML file")
     given = parser.parse_args()
     if given.record:
-        record(given.record)
+        record(given.record, given.study)
     for page in pages():
         before = page.read_text()
         after = rewritten(before, str(page.relative_to(ROOT)))

@@ -65,6 +65,7 @@ def collect(
     sources: Annotated[list[Path], typer.Argument(help="results folders with finished runs")],
     into: Annotated[Path, typer.Option(help="results folder to copy them to")],
     also: Annotated[list[str] | None, typer.Option(help="models, predictions: copy these too")] = None,
+    dataset: Annotated[str | None, typer.Option(help="copy the runs of this data set only")] = None,
     study: Annotated[Path | None, typer.Option(help="study file: write its tables and figures")] = None,
 ) -> None:
     """Copy finished runs from other results folders: scores, configuration, records; no image.
@@ -79,7 +80,7 @@ def collect(
     """
     from cyclemix.study import collect as stage
 
-    outcome = stage.run(sources, into, also or [])
+    outcome = stage.run(sources, into, also or [], dataset)
     for message in outcome.refused:
         typer.echo(f"refused: {message}")
     counts = f"{len(outcome.taken)} runs taken, {len(outcome.present)} were there"

@@ -40,13 +40,16 @@ class Collected:
     refused: list[str] = field(default_factory=list)
 
 
-def run(sources: Sequence[Path], into: Path, also: Sequence[str] = ()) -> Collected:
+def run(
+    sources: Sequence[Path], into: Path, also: Sequence[str] = (), dataset: str | None = None
+) -> Collected:
     """Copy the finished runs of ``sources`` into the results folder ``into``; idempotent.
 
     Args:
         sources: results folders.
         into: results folder, created if missing.
         also: ``models`` and/or ``predictions``, copied in addition to configuration, scores and records.
+        dataset: copy the runs of this data set only.
 
     Raises:
         ValueError: a source without finished runs, or an unknown name in ``also``.
@@ -54,7 +57,7 @@ def run(sources: Sequence[Path], into: Path, also: Sequence[str] = ()) -> Collec
     unknown = sorted(set(also) - set(ON_REQUEST))
     if unknown:
         raise ValueError(f"--also: expected {' or '.join(ON_REQUEST)}, got {', '.join(unknown)}")
-    found = [(source, folder) for source in sources for folder in _finished(source)]
+    found = [(source, folder) for source in sources for folder in _finished(source, dataset or "*")]
     outcome = Collected()
     for source, folder in tqdm(found, unit="run", disable=None):
         name = folder.relative_to(source).as_posix()
@@ -70,11 +73,12 @@ def run(sources: Sequence[Path], into: Path, also: Sequence[str] = ()) -> Collec
     return outcome
 
 
-def _finished(results: Path) -> list[Path]:
-    """Folders of the evaluated runs."""
-    found = sorted(path.parent for path in results.glob("runs/*/*/fold*_seed*/metrics.csv"))
+def _finished(results: Path, dataset: str) -> list[Path]:
+    """Folders of the evaluated runs of a data set, or of all for ``*``."""
+    pattern = f"runs/{dataset}/*/fold*_seed*/metrics.csv"
+    found = sorted(path.parent for path in results.glob(pattern))
     if not found:
-        raise ValueError(f"{results}: expected a results folder, found no runs/*/*/fold*_seed*/metrics.csv")
+        raise ValueError(f"{results}: expected a results folder, found no {pattern}")
     return found
 
 

@@ -47,6 +47,7 @@ class State:
     digest: str
     step: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     best_dice: float = -1.0
     best_step: int = 0

@@ -200,6 +200,7 @@ def _loop(
     """Train until ``max_steps``, with validations, checks and checkpoints."""
     recipe, stop = engine.recipe, _SigtermFlag()
     started, saved_at = time.monotonic() - state.seconds, time.monotonic()
+    started_cpu = time.process_time() - state.cpu_seconds
     bar = tqdm(total=recipe.max_steps, initial=state.step, unit="step", disable=None)
     with stop, logging_redirect_tqdm(), bar:
         while state.step < recipe.max_steps:
@@ -211,6 +212,7 @@ def _loop(
             if validate or due or state.step % CHECK_EVERY == 0:
                 engine.check(state)
             state.seconds = time.monotonic() - started
+            state.cpu_seconds = time.process_time() - started_cpu
             if validate:
                 _validate(engine, state, volumes, reporter)
                 bar.set_postfix(best=f"{state.best_dice:.3f}")
@@ -262,6 +264,7 @@ def _finish(engine: Engine, state: State, cases: Iterable[str], folder: Path, or
         "best_step": state.best_step,
         "best_val_dice": state.best_dice,
         "training_seconds": round(state.seconds, 1),
+        "cpu_seconds": round(state.cpu_seconds, 1),
         "resumed_at_steps": state.resumed_at_steps,
         "threads": state.threads,
     }

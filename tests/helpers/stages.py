@@ -37,7 +37,7 @@ STUDY = (*SMALL, "methods=[unet_pce]")
 UNDECLARED = re.compile(r"mlflow/|checkpoint(\.previous)?\.pt$|train\.lock$")
 """Files that are no result: the mirror, checkpoints, locks."""
 
-TIMES = {"training_seconds", "resumed_at_steps", "checksum"}
+TIMES = {"training_seconds", "cpu_seconds", "resumed_at_steps", "checksum"}
 """What may differ between an undisturbed run and one that was killed and went on."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -45,3 +46,38 @@ def test_a_changed_digit_is_found_and_corrected(tables: ModuleType) -> None:
 def test_an_unknown_study_is_named(tables: ModuleType) -> None:
     with pytest.raises(ValueError, match=r"page\.md: table none scores: expected one of .*phantom"):
         tables.rewritten("<!-- table: none scores -->\n<!-- /table -->", "page.md")
+
+
+def test_a_recorded_study_becomes_a_comparison_with_the_published_numbers(
+    tables: ModuleType, tmp_path: Path
+) -> None:
+    folder = tmp_path / "tables" / "acdc"
+    folder.mkdir(parents=True)
+    head = "dataset,method,supervision,structure,metric,mean,std,ci_low,ci_high,n_cases,n_missed,n_runs\n"
+    lines, rough = [], []
+    for method, supervision, dice in (
+        ("unet_pce", "scribble", 0.7),
+        ("cyclemix", "scribble", 0.8),
+        ("unet_full", "full", 0.9),
+    ):
+        for structure in ("LV", "Avg"):
+            start = f"acdc,{method},{supervision},{structure}"
+            lines += [f"{start},dice,{dice},0,0.6,0.95,30,2,1", f"{start},hd95_mm,4.26,0,4,5,30,2,1"]
+            rough += [f"{start},dice,{dice - 0.1},0,0.5,0.9,30,2,1"]
+        run = tmp_path / "runs" / "acdc" / method / "fold0_seed0"
+        run.mkdir(parents=True)
+        origin = {"label": method, "cpu_seconds": 90, "seed": 0, "commit": "a" * 40, "dirty": False}
+        origin |= {"versions": {"torch": "2.13.0"}, "hardware": {"gpus": [], "cpu": "a processor"}}
+        (run / "provenance.json").write_text(json.dumps(origin))
+    (folder / "summary.csv").write_text(head + "\n".join(lines) + "\n")
+    (folder / "summary_as_predicted.csv").write_text(head + "\n".join(rough) + "\n")
+    shown = tables.comparison(tmp_path).splitlines()
+    assert [line.split("|")[1].strip() for line in shown if line.startswith("|")][2:] == [
+        "**scribbles**",
+        "`cyclemix`",
+        "`unet_pce`",
+        "**dense labels**",
+        "`unet_full`",
+    ]
+    assert shown[3] == "| `cyclemix` | 1 | 0.800 | 0.800 [0.600, 0.950] | 0.700 | 0.848 | 4.3 | 2 | 1.5 |"
+    assert shown[-1] == "Seed 0; commit `aaaaaaa`; torch 2.13.0; a processor."

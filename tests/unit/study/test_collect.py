@@ -124,3 +124,9 @@ def test_another_result_of_the_same_run_is_refused(seeds: list[Path], other: Pat
 def test_a_folder_without_runs_is_no_results_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a results folder, found no runs"):
         collect.run([tmp_path], tmp_path / "all")
+
+
+def test_one_data_set_of_a_folder(seeds: list[Path], tmp_path: Path) -> None:
+    assert collect.run(seeds[:1], tmp_path / "kept", dataset="tiny").taken == [RUN]
+    with pytest.raises(ValueError, match=r"seed0: expected a results folder, found no runs/acdc/\*/fold"):
+        collect.run(seeds[:1], tmp_path / "kept", dataset="acdc")

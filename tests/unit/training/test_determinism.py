@@ -62,7 +62,7 @@ def test_provenances_differ_in_seconds_and_what_holds_them(twice: tuple[Path, Pa
         for results in twice
     )
     differing = {key for key in first if first[key] != second[key]}
-    assert differing <= {"training_seconds", "outputs", "checksum"}
+    assert differing <= {"training_seconds", "cpu_seconds", "outputs", "checksum"}
     assert first["outputs"]["model.pt"] == second["outputs"]["model.pt"]
     assert first["threads"] == [torch.get_num_threads()]
 

@@ -98,9 +98,15 @@ def test_training_leaves_model_history_and_provenance(trained: tuple[Path, Told]
     assert list(history.columns[:5]) == ["step", "images", "seconds", "lr", "loss"]
     assert list(history.columns[-4:]) == ["val_dice_RV", "val_dice_MYO", "val_dice_LV", "val_dice_avg"]
     origin = json.loads((folder / "provenance.json").read_text())
-    assert {"commit", "dirty", "code_digest", "config_digest", "data_digest", "training_seconds"} <= set(
-        origin
-    )
+    assert {
+        "commit",
+        "dirty",
+        "code_digest",
+        "config_digest",
+        "data_digest",
+        "training_seconds",
+        "cpu_seconds",
+    } <= set(origin)
     assert (origin["steps"], origin["resumed_at_steps"], origin["device"]) == (6, [], "cpu")
     assert told.status == "FINISHED"
     assert told.values["training.max_steps"] == 6
