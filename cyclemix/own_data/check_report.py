@@ -11,8 +11,8 @@ from statistics import median
 
 from cyclemix.config.models import Grid, Protocol
 from cyclemix.data.datasets import DatasetSpec, supports
-from cyclemix.own_data import gallery
 from cyclemix.own_data.facts import Case, Finding, Report
+from cyclemix.report.html import render
 from cyclemix.report.plots.style import structure_colours
 
 MOST_SHOWN = 100
@@ -21,14 +21,17 @@ MOST_SHOWN = 100
 MOST_LINES = 6
 """Limit of lines per remedy in the text; `--json` and the page have all."""
 
-
 PAGE, DATA = "overlays.html", "report.json"
+TEMPLATE = Path(__file__).with_name("templates") / "overlays.html"
+
+GENERATOR = '<meta name="generator" content="cyclemix check">'
+"""In every page, to recognize it."""
 
 
 def refuse_foreign(folder: Path) -> None:
     """Raise ValueError, naming the file, if the report would replace a file that is not a report."""
     page, data = folder / PAGE, folder / DATA
-    own = not page.exists() or gallery.MARK in page.read_text(errors="replace")
+    own = not page.exists() or GENERATOR in page.read_text(errors="replace")
     if own and data.exists():
         page = data
         try:
@@ -84,12 +87,16 @@ def as_json(report: Report) -> str:
 
 def page(report: Report) -> str:
     """The report with overlays as one HTML file."""
-    spec, grid = report.spec, report.grid
-    sections = [(case.name, _what(case), _notes(case), case.pictures) for case in _shown(report.cases)]
-    title = f"{spec.title}: {len(sections)} of {len(report.cases)} cases"
-    colours = structure_colours(spec.structures)
-    return gallery.page(
-        title, text(report), colours, sections, None if grid is None else grid.spacing_mm * grid.crop_px
+    grid, shown = report.grid, _shown(report.cases)
+    return render(
+        TEMPLATE,
+        title=f"{report.spec.title}: {len(shown)} of {len(report.cases)} cases",
+        generator=GENERATOR,
+        summary=text(report),
+        colours=structure_colours(report.spec.structures),
+        cases=shown,
+        describe=_what,
+        crop_mm=None if grid is None else grid.spacing_mm * grid.crop_px,
     )
 
 
@@ -195,7 +202,3 @@ def _what(case: Case) -> str:
         return "not read"
     shape, spacing = " x ".join(map(str, case.shape)), " x ".join(f"{size:.3g}" for size in case.spacing_mm)
     return f"subject {case.subject}, {shape} voxels (slices, rows, columns) of {spacing} mm"
-
-
-def _notes(case: Case) -> list[tuple[str, str]]:
-    return [(finding.severity, f"{finding.text}; {finding.remedy}") for finding in case.findings]

@@ -37,6 +37,9 @@ COUNTED = ("cyclemix.config.labels", "cyclemix.config.lengths")
 LOGGERS = ("log", "logger")
 """Names of the modules' loggers."""
 
+TEMPLATES = "templates"
+"""Folder of the files that a module renders. They count with every module beside it that names it."""
+
 STAGES = {
     "data.download": "cyclemix.data.download",
     "data.prepare": "cyclemix.data.prepare",
@@ -61,7 +64,8 @@ def code_digest(
     """Digest of the code that ``module`` can run: itself and all modules of the package that it imports.
 
     Comments, formatting, docstrings and the texts of errors, log messages and ``description=`` are ignored.
-    Modules loaded by name (a method) are given in ``extra``.
+    A page's templates count with the module that renders them. Modules loaded by name (a method) are given in
+    ``extra``.
 
     Args:
         module: dotted name, e.g. ``cyclemix.training.train``.
@@ -99,7 +103,9 @@ def closure(
         if name in found or path is None or _is_excluded(name, exclude):
             continue
         inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        digest, imports = _read(path.read_text(), name, inside, package)
+        digest, imports, renders = _read(path.read_text(), name, inside, package)
+        if renders:
+            digest += file_digest((path.parent / TEMPLATES).iterdir())
         found[name] = path, digest
         waiting += imports
     return dict(sorted(found.items()))
@@ -117,11 +123,12 @@ def _source(root: Path, name: str) -> Path | None:
 
 
 @cache
-def _read(source: str, name: str, inside: str, package: str) -> tuple[str, tuple[str, ...]]:
-    """Digest of a module's source text and the package's modules that it imports; see `_imports`."""
+def _read(source: str, name: str, inside: str, package: str) -> tuple[str, tuple[str, ...], bool]:
+    """Of a source text: digest, the package's modules that it imports, whether it names `TEMPLATES`."""
     tree = ast.parse(source, filename=name)
     imports = tuple(sorted(_imports(tree, inside, package)))
-    return hashlib.sha256(_canonical(tree).encode()).hexdigest(), imports
+    renders = any(isinstance(node, ast.Constant) and node.value == TEMPLATES for node in ast.walk(tree))
+    return hashlib.sha256(_canonical(tree).encode()).hexdigest(), imports, renders
 
 
 def _imports(tree: ast.Module, inside: str, package: str) -> set[str]:
