@@ -105,7 +105,7 @@ def closure(
         inside = name if path.name == "__init__.py" else name.rpartition(".")[0]
         digest, imports, renders = _read(path.read_text(), name, inside, package)
         if renders:
-            digest += file_digest((path.parent / TEMPLATES).iterdir())
+            digest += file_digest((path.parent / TEMPLATES).glob("*"))
         found[name] = path, digest
         waiting += imports
     return dict(sorted(found.items()))

@@ -31,17 +31,6 @@ from cyclemix.tracking.record import RunRecord
 from cyclemix.tracking.store import Store, import_mlflow
 from cyclemix.tracking.uri import first_line, remedy
 
-__all__ = [
-    "RunMirror",
-    "Store",
-    "init",
-    "mirror_evaluation",
-    "mirror_figures",
-    "mirror_summary",
-    "open_run",
-    "sync",
-]
-
 log = logging.getLogger(__name__)
 
 Reader = Callable[[], list[RunRecord]]

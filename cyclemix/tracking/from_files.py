@@ -109,8 +109,11 @@ def read_run(results: Path, run_dir: Path) -> RunRecord:
         )
     key = run_key(config, int(match[1]), int(match[2]))
     record = RunRecord(key, params=run_params(config, key))
-    _add_provenance(record, run_dir / "provenance.json")
-    history, metrics = run_dir / "history.csv", run_dir / "metrics.csv"
+    origin, history, metrics = (run_dir / name for name in ("provenance.json", "history.csv", "metrics.csv"))
+    if origin.is_file():
+        values = json.loads(origin.read_text())
+        record.tags |= provenance_tags(values)
+        record.data_digest = values.get("data_digest")
     if history.is_file():
         record.metrics, record.seconds = read_history(history)
         if record.started is None:
@@ -121,7 +124,7 @@ def read_run(results: Path, run_dir: Path) -> RunRecord:
         # at step 0: the UI draws metrics without later steps as bars
         record.metrics |= {name: {0: value} for name, value in read_scores(metrics, prefix).items()}
         record.tags["evaluated_on"] = part
-    files = [config, history, metrics, run_dir / "provenance.json", *sorted(run_dir.glob("*.png"))]
+    files = [config, history, metrics, origin, *sorted(run_dir.glob("*.png"))]
     record.artifacts = [(path, "") for path in files if path.is_file()]
     return record
 
@@ -173,15 +176,6 @@ def early_provenance(config: Path) -> dict[str, Any]:
     values = json.loads(config.read_text())
     known = digests.collect(config, [], modules_of(values["method"], values["training"]["network"]))
     return {name: value for name, value in known.items() if name != "data_digest"}
-
-
-def _add_provenance(record: RunRecord, path: Path) -> None:
-    if not path.is_file():
-        return
-    values = json.loads(path.read_text())
-    record.tags |= provenance_tags(values)
-    digest = values.get("data_digest")
-    record.data_digest = str(digest) if digest else None
 
 
 def read_summary(results: Path, dataset: str) -> list[RunRecord]:

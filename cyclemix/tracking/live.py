@@ -13,10 +13,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from cyclemix.tracking.record import RunKey, finite, flatten
 from cyclemix.tracking.uri import first_line
+
+if TYPE_CHECKING:
+    from cyclemix.tracking.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +34,6 @@ MOST_PENDING = 20_000
 """Points queued during an outage; older ones are dropped (they are in the files)."""
 
 Point = tuple[str, int, float, int]
-
-
-class StoreLike(Protocol):
-    """Interface of :class:`cyclemix.tracking.store.Store` used by the live mirror."""
-
-    client: Any
-
-    def find(self, key: RunKey) -> list[Any]: ...
-    def create(self, key: RunKey) -> str: ...
-    def retire(self, run_id: str) -> None: ...
-    def history(self, run: Any, keys: list[str]) -> dict[str, list[tuple[int, float]]]: ...
-    def log(self, run_id: str, points: Any = (), params: Any = None, tags: Any = None) -> None: ...
 
 
 @dataclass
@@ -68,7 +59,7 @@ class RunMirror:
     adds nothing twice. A training that restarts at or before the run's first step replaces the run.
     """
 
-    def __init__(self, key: RunKey, connect: Callable[[], StoreLike]) -> None:
+    def __init__(self, key: RunKey, connect: Callable[[], Store]) -> None:
         """Start the thread, in which ``connect`` opens the store."""
         self.key = key
         self._started = time.monotonic()
@@ -130,12 +121,12 @@ class RunMirror:
 class _Sender:
     """The thread's side: values to send, and the known state of the run in the store."""
 
-    def __init__(self, key: RunKey, connect: Callable[[], StoreLike]) -> None:
+    def __init__(self, key: RunKey, connect: Callable[[], Store]) -> None:
         self.key, self._connect = key, connect
         self.failing = False
         self._warned = False
         self._retry_at = 0.0
-        self._store: StoreLike | None = None
+        self._store: Store | None = None
         self._pending = _Pending()
         self._forget()
 
@@ -178,9 +169,9 @@ class _Sender:
         self._known |= new
         self._pending = _Pending(status=status)
         if status is not None:
-            self._store.client.set_terminated(self._run_id, status)
+            self._store.client.set_terminated(str(self._run_id), status)
 
-    def _open(self, store: StoreLike) -> None:
+    def _open(self, store: Store) -> None:
         """Find the run and its points, or create it."""
         runs = store.find(self.key)
         if not runs:

@@ -257,21 +257,14 @@ def _create(database: Path) -> None:
 
     An existing file is not replaced; MLflow adds its tables or refuses it.
     """
-    if database.is_file() and database.stat().st_size:
-        return
-    import_mlflow()
-    from mlflow.store.db import utils
-
-    with replacing(database) as partial:
-        engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{partial}")
-        utils._initialize_tables(engine)
-        engine.dispose()
+    if not (database.is_file() and database.stat().st_size):
+        with replacing(database) as partial:
+            _upgrade(f"sqlite:///{partial}")
 
 
 def _upgrade(uri: str) -> None:
-    """Upgrade a sqlite store to the schema of the installed MLflow."""
-    from mlflow.store.db import utils
+    """Run ``mlflow db upgrade``, which creates the tables of an empty store or upgrades those there are."""
+    import_mlflow()
+    from mlflow.db import upgrade
 
-    engine = utils.create_sqlalchemy_engine_with_retry(uri)
-    utils._upgrade_db(engine)
-    engine.dispose()
+    upgrade.main([uri], standalone_mode=False)
