@@ -13,32 +13,11 @@ from typing import Any
 import pandas as pd
 
 from cyclemix.evaluation.statistics import AVERAGE, HIGHER_IS_BETTER
-from cyclemix.report import efficiency
+from cyclemix.report import supplement, wording
 from cyclemix.report.page import EMPTY, Cell, Columns, Group, Kind, Page, Row, Table
 from cyclemix.report.published import CHECKED, PublishedRow
 from cyclemix.report.results import StudyResults
-from cyclemix.report.supplement import clinical_tables, level_tables, significance_tables
-from cyclemix.report.wording import (
-    DIGITS,
-    MARK,
-    METRIC_TITLES,
-    NO_SOURCE,
-    PUBLISHED_CAPTION,
-    caption,
-    duration,
-    facts,
-    inference_words,
-    not_comparable,
-    score_notes,
-    shortened_words,
-    source_notes,
-)
 
-GROUPS = {
-    "scribble": "Scribbles",
-    "scribble+masks": "Scribbles and unpaired masks",
-    "full": "Dense labels",
-}
 AS_PREDICTED = "dice_as_predicted"
 """Column of the average Dice without test-time augmentation and post-processing."""
 
@@ -52,9 +31,9 @@ def build(study: StudyResults, published: Sequence[PublishedRow]) -> Page:
     """
     beside = [row for row in published if not apart(study, row)]
     tables = [_scores(study, beside), *_published_tables(study, published)]
-    tables += efficiency.tables(study) + significance_tables(study)
-    tables += clinical_tables(study) + level_tables(study)
-    return Page(f"{study.title}: comparison", facts(study), tuple(tables))
+    tables += supplement.budget_tables(study) + supplement.significance_tables(study)
+    tables += supplement.clinical_tables(study) + supplement.level_tables(study)
+    return Page(f"{study.title}: comparison", wording.facts(study), tuple(tables))
 
 
 def apart(study: StudyResults, row: PublishedRow) -> str:
@@ -73,31 +52,34 @@ def _scores(study: StudyResults, beside: Sequence[PublishedRow]) -> Table:
     columns += [("hd95_mm", structure) for structure in names] + [("assd_mm", AVERAGE)]
     sources = _sources(beside)
     groups = []
-    for supervision, title in GROUPS.items():
+    for supervision, title in wording.LEARNED_FROM.items():
         labels = [k for k, block in study.study["methods"].items() if block["supervision"] == supervision]
         papers = [row for row in beside if row.supervision == supervision]
         best = _best(study, labels, papers, columns)
         rows = [_own_row(study, label, columns, best) for label in labels]
         rows += [_published_row(row, columns, best, sources, beside=True) for row in papers]
         if rows:
-            groups.append(Group(title, tuple(rows)))
+            groups.append(Group(title.capitalize(), tuple(rows)))
     heads = (
-        Columns(METRIC_TITLES["dice"], names),
+        Columns(wording.METRIC_TITLES["dice"], names),
         Columns("Dice as predicted", (AVERAGE,)),
-        Columns(METRIC_TITLES["hd95_mm"], names),
-        Columns(METRIC_TITLES["assd_mm"], (AVERAGE,)),
+        Columns(wording.METRIC_TITLES["hd95_mm"], names),
+        Columns(wording.METRIC_TITLES["assd_mm"], (AVERAGE,)),
         Columns("", ("Missed", "Training")),
     )
     title = "Scores" if not beside else "Scores beside published numbers"
     return Table(
         "scores",
         title,
-        caption(study),
+        wording.caption(study),
         "Method",
         heads,
         tuple(groups),
-        shortened_words(study),
-        (*score_notes(study, bool(beside)), *source_notes((row.checked for row in beside), sources)),
+        wording.shortened_words(study),
+        (
+            *wording.score_notes(study, bool(beside)),
+            *wording.source_notes((row.checked for row in beside), sources),
+        ),
     )
 
 
@@ -108,20 +90,15 @@ def _best(
     columns: Sequence[tuple[str, str]],
 ) -> dict[tuple[str, str], float]:
     """Best value of each column as it is printed, among own and verified rows; none for a group of one."""
-    best = {}
+    best, verified = {}, [paper for paper in papers if paper.checked == "yes"]
     for column in columns:
-        values = [value for label in labels if (value := _mean(study, label, column)) is not None]
-        values += [row.values[column][0] for row in papers if row.checked == "yes" and column in row.values]
+        values = [float(row["mean"]) for label in labels if (row := _summary_row(study, label, column))]
+        values += [paper.values[column][0] for paper in verified if column in paper.values]
         if len(values) > 1:
             metric = column[0]
             higher = HIGHER_IS_BETTER[_measure(metric)]
-            best[column] = round(max(values) if higher else min(values), DIGITS[_measure(metric)])
+            best[column] = round(max(values) if higher else min(values), wording.DIGITS[_measure(metric)])
     return best
-
-
-def _mean(study: StudyResults, label: str, column: tuple[str, str]) -> float | None:
-    found = _summary_row(study, label, column)
-    return None if found is None else float(found["mean"])
 
 
 def _summary_row(study: StudyResults, label: str, column: tuple[str, str]) -> dict[str, Any] | None:
@@ -145,7 +122,7 @@ def _own_row(
     best: Mapping[tuple[str, str], float],
 ) -> Row:
     block = study.study["methods"][label]
-    mark = NO_SOURCE if block.get("source") == "none" else ""
+    mark = wording.NO_SOURCE if block.get("source") == "none" else ""
     if block.get("reason"):
         return Row(label, kind="na", detail=block.get("summary", ""), mark=mark, reason=block["reason"])
     kind: Kind = "reference" if label == study.study["compare_to"] else "own"
@@ -154,7 +131,7 @@ def _own_row(
     inference = block.get("inference", study.study["inference"])
     if inference != study.study["inference"]:
         tags.append("other inference")
-        detail = f"{detail}; inference: {inference_words(inference)}"
+        detail = f"{detail}; inference: {wording.inference_words(inference)}"
     if "shortened" in block:
         tags.append("shortened")
         detail = f"{detail}; {block['shortened']['to']} of its {block['shortened']['from']} steps"
@@ -167,7 +144,7 @@ def _own_row(
         raise ValueError(f"summary: no row of {label} for Dice of {AVERAGE}; run tabulate again")
     seconds = [float(origin["training_seconds"]) for origin in study.provenance[label]]
     cells.append(Cell(str(int(average["n_missed"])), note=f"of {study.n_scored[label]}"))
-    cells.append(Cell(duration(sum(seconds) / len(seconds))))
+    cells.append(Cell(wording.duration(sum(seconds) / len(seconds))))
     return Row(label, tuple(cells), kind, tuple(tags), detail, mark=mark)
 
 
@@ -178,7 +155,7 @@ def _own_cell(
     if found is None:
         return EMPTY
     metric, structure = column
-    mean, digits = float(found["mean"]), DIGITS[_measure(metric)]
+    mean, digits = float(found["mean"]), wording.DIGITS[_measure(metric)]
     cell = _value(mean, None if pd.isna(found["std"]) else float(found["std"]), digits, best.get(column))
     if structure != AVERAGE:
         return cell
@@ -191,7 +168,7 @@ def _own_cell(
 def _mark(study: StudyResults, label: str, metric: str) -> str:
     table = study.significance
     row = table[(table["method"] == label) & (table["metric"] == metric)]
-    return MARK if not row.empty and row["claim"].iloc[0] in ("better", "worse") else ""
+    return wording.MARK if not row.empty and row["claim"].iloc[0] in ("better", "worse") else ""
 
 
 def _published_row(
@@ -211,7 +188,7 @@ def _published_row(
         mean, std = row.values[column]
         target = best.get(column) if row.checked == "yes" else None
         drawn = (None, mean, None) if column == ("dice", AVERAGE) else None
-        cells.append(replace(_value(mean, std, DIGITS[_measure(column[0])], target), interval=drawn))
+        cells.append(replace(_value(mean, std, wording.DIGITS[_measure(column[0])], target), interval=drawn))
     cells += [EMPTY, EMPTY] if beside else []
     tags = tuple(filter(None, ("published" if beside else "", CHECKED[row.checked])))
     return Row(row.method, tuple(cells), "published", tags, row.stated, source=sources[row.source])
@@ -224,13 +201,14 @@ def _value(mean: float, std: float | None, digits: int, best: float | None) -> C
 
 def _sources(rows: Sequence[PublishedRow]) -> dict[str, str]:
     """Number of each source, in the order of first use by group."""
-    ordered = [row.source for supervision in GROUPS for row in rows if row.supervision == supervision]
-    return {source: str(number) for number, source in enumerate(dict.fromkeys(ordered), start=1)}
+    kinds = list(wording.LEARNED_FROM)
+    ordered = dict.fromkeys(row.source for row in sorted(rows, key=lambda row: kinds.index(row.supervision)))
+    return {source: str(number) for number, source in enumerate(ordered, start=1)}
 
 
 def _published_tables(study: StudyResults, published: Sequence[PublishedRow]) -> list[Table]:
     tables = []
-    for key, warning in not_comparable(study).items():
+    for key, warning in wording.not_comparable(study).items():
         rows = [row for row in published if apart(study, row) == key]
         if rows:
             tables.append(_published_table(study, key, warning, rows))
@@ -241,17 +219,17 @@ def _published_table(study: StudyResults, key: str, warning: str, rows: Sequence
     columns = [("dice", structure) for structure in (*study.structures, AVERAGE)]
     sources = _sources(rows)
     groups = []
-    for supervision, title in GROUPS.items():
+    for supervision, title in wording.LEARNED_FROM.items():
         papers = [row for row in rows if row.supervision == supervision]
         shown = tuple(_published_row(row, columns, {}, sources, beside=False) for row in papers)
-        groups += [Group(title, shown)] if shown else []
+        groups += [Group(title.capitalize(), shown)] if shown else []
     return Table(
         f"published-{key}",
         "Published numbers, not comparable",
-        PUBLISHED_CAPTION,
+        wording.PUBLISHED_CAPTION,
         "Method",
-        (Columns(METRIC_TITLES["dice"], (*study.structures, AVERAGE)),),
+        (Columns(wording.METRIC_TITLES["dice"], (*study.structures, AVERAGE)),),
         tuple(groups),
         warning,
-        tuple(source_notes((row.checked for row in rows), sources)),
+        tuple(wording.source_notes((row.checked for row in rows), sources)),
     )

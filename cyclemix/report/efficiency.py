@@ -1,4 +1,4 @@
-"""Dice by annotation budget (number of subjects, kept part of each scribble), as a table."""
+"""Dice by annotation budget: number of subjects, kept part of each scribble."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from cyclemix.evaluation.statistics import AVERAGE
-from cyclemix.report.page import EMPTY, Cell, Columns, Group, Row, Table
-from cyclemix.report.results import StudyResults
-from cyclemix.report.wording import EFFICIENCY_NOTES, caption
+from cyclemix.report.results import StudyResults, average_dice
 
 COLUMNS = (
     "dataset",
@@ -30,9 +27,7 @@ COLUMNS = (
 
 def table(study: StudyResults) -> pd.DataFrame:
     """One row per annotation budget, in the study's order; only a header without an `efficiency` block."""
-    dice = study.summary[(study.summary["metric"] == "dice") & (study.summary["structure"] == AVERAGE)]
-    scores = dice.set_index("method")
-    rows = []
+    scores, rows = average_dice(study.summary), []
     for label, block in study.study["methods"].items():
         point = block.get("budget")
         if point is None or label not in scores.index:
@@ -60,31 +55,3 @@ def table(study: StudyResults) -> pd.DataFrame:
 def _mean(amounts: Sequence[Mapping[str, Any]], key: str) -> float:
     known = [amount[key] for amount in amounts if key in amount]
     return round(sum(known) / len(known), 1) if known else float("nan")
-
-
-def tables(study: StudyResults) -> list[Table]:
-    """The annotation budgets as a table of the page; none without an `efficiency` block."""
-    points = table(study)
-    if points.empty:
-        return []
-    groups = [
-        Group(str(method), tuple(_row(point) for point in rows.to_dict("records")))
-        for method, rows in points.groupby("method", sort=False)
-    ]
-    names = ("Subjects", "Part of each scribble", "Labelled pixels", "Dice", "n runs")
-    title, columns = "Annotation budget", (Columns("", names),)
-    return [Table("efficiency", title, caption(study), "Row", columns, tuple(groups), notes=EFFICIENCY_NOTES)]
-
-
-def _row(point: Mapping[Any, Any]) -> Row:
-    known = point["ci_low"] == point["ci_low"]  # one patient gives no interval
-    interval = f"[{point['ci_low']:.3f}, {point['ci_high']:.3f}]" if known else ""
-    dense = point["supervision"] == "full"
-    cells = (
-        Cell(f"{point['subjects']:g}"),
-        EMPTY if dense else Cell(f"{100 * point['scribble_fraction']:.0f} %"),
-        Cell(f"{point['labelled_pixels']:,.0f}"),
-        Cell(f"{point['dice']:.3f}", note=interval),
-        Cell(f"{point['n_runs']:.0f}"),
-    )
-    return Row(str(point["label"]), cells)

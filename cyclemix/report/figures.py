@@ -17,7 +17,7 @@ import pandas as pd
 from cyclemix.evaluation.clinical import measures
 from cyclemix.evaluation.statistics import AVERAGE, patient_means
 from cyclemix.report.plots import agreement, cases, curves, overlays, scores, style
-from cyclemix.report.plots.runs import Runs, open_runs
+from cyclemix.report.runs import Runs, open_runs
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +56,16 @@ def run(
         draw_overlays(runs, per_case, folder)
 
 
+def colours(runs: Runs) -> dict[str, str]:
+    """By label, the same in every figure of the study."""
+    return style.method_colours(runs.supervision, runs.compare_to)
+
+
 def draw_boxplot(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
     """``boxplot.png`` and ``.svg``; ``.html`` for the first page of the report."""
     subtitle = f"{runs.describe(per_case)}; boxes: quartiles, diamonds and numbers: means"
     heading = (f"{runs.spec.title}: every patient's scores", subtitle)
-    figure = scores.boxplot(per_case, runs.labels, runs.colours, heading)
+    figure = scores.boxplot(per_case, runs.labels, colours(runs), heading)
     image = style.save(figure, folder, "boxplot", vector=True)[0]
     what = "Dice and HD95 of every patient, a column for each structure, a line for each method"
     style.save_embedded(image, f"{runs.spec.title}: {what} ({', '.join(runs.labels)})")
@@ -72,7 +77,7 @@ def draw_structures(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
     for structure in (*runs.spec.structures, AVERAGE):
         name = "average of the structures" if structure == AVERAGE else structure
         heading = (f"{runs.spec.title}: {name}", subtitle)
-        figure = scores.structure_boxplot(per_case, runs.labels, runs.colours, structure, heading)
+        figure = scores.structure_boxplot(per_case, runs.labels, colours(runs), structure, heading)
         style.save(figure, folder, structure, dpi=IMAGE_DPI)
 
 
@@ -82,7 +87,7 @@ def draw_curves(runs: Runs, folder: Path) -> None:
     number = "-".join(map(str, counts))
     spread = "one run per method" if counts == [1] else f"mean and range of {number} runs per method"
     subtitle = f"{spread}; dots: best validation. Losses of different methods hold different terms."
-    figure = curves.curves(runs.histories(), runs.colours, (f"{runs.spec.title}: training", subtitle))
+    figure = curves.curves(runs.histories(), colours(runs), (f"{runs.spec.title}: training", subtitle))
     style.save(figure, folder, "curves", vector=True)
 
 
@@ -97,7 +102,7 @@ def draw_levels(runs: Runs, folder: Path) -> None:
         return
     structures = [name for name in runs.spec.structures if name in set(table["structure"])]
     subtitle = f"{runs.describe(table)}; mean over patients with its 95 % bootstrap interval"
-    figure = scores.levels(table, runs.labels, structures, runs.colours, (title, subtitle))
+    figure = scores.levels(table, runs.labels, structures, colours(runs), (title, subtitle))
     style.save(figure, folder, "levels")
 
 
@@ -114,7 +119,7 @@ def draw_agreement(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
         title = f"{runs.spec.title}: agreement of ejection fraction and volume"
     chosen = columns(runs, per_case)
     subtitle = f"Bland-Altman; {runs.describe(per_case)}; band: bias ± 1.96 SD"
-    figure = agreement.bland_altman(patients, rows, chosen, runs.colours, (title, subtitle))
+    figure = agreement.bland_altman(patients, rows, chosen, colours(runs), (title, subtitle))
     style.save(figure, folder, "bland_altman")
 
 
@@ -157,7 +162,7 @@ def draw_overlays(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
     wholly = ("overlays", groups, "median, best and worst patient")
     for name, part, which in (wholly, ("overlays_median", groups[:1], "median patient")):
         heading = (f"{runs.spec.title}: segmentations", f"{which} {subtitle}")
-        figure = overlays.overlays(part, shown, structures, runs.colours, heading, note, strip)
+        figure = overlays.overlays(part, shown, structures, colours(runs), heading, note, strip)
         image = style.save(figure, folder, name, dpi=IMAGE_DPI)[0]
     what = "slices of the median patient: image, true labels and the outlines of"
     style.save_embedded(image, f"{runs.spec.title}: {what} {', '.join(shown)}")

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from cyclemix.evaluation.statistics import AVERAGE
-from cyclemix.report import comparison
+from cyclemix.report import comparison, wording
 from cyclemix.report.page import Cell, Group, Row, Table
-from cyclemix.report.results import StudyResults
-from cyclemix.report.wording import (
-    LEARNED_FROM,
-    best_sentence,
-    no_source_notes,
-    shortened_words,
-    split_sentence,
-    test_notes,
-)
+from cyclemix.report.results import StudyResults, average_dice
 
 COLUMNS = {"Dice": None, "HD95 (mm)": (AVERAGE,), "": ("Missed", "Training")}
 """Columns that the overview shows, by their common heading; None for all of a heading."""
@@ -22,23 +16,23 @@ COLUMNS = {"Dice": None, "HD95 (mm)": (AVERAGE,), "": ("Missed", "Training")}
 def build(study: StudyResults) -> str:
     """Title, what was compared, which method came first, and the table of our own rows."""
     table = comparison.build(study, []).tables[0]
-    parts = [study.title, "-" * len(study.title), "", split_sentence(study), "", headline(study), ""]
+    parts = [study.title, "-" * len(study.title), "", wording.split_sentence(study), "", headline(study), ""]
     return "\n".join([*parts, *_csv_table(table), "", *_notes(study), ""])
 
 
 def headline(study: StudyResults) -> str:
     """One sentence per kind of supervision: its best row."""
-    means = study.summary[(study.summary["metric"] == "dice") & (study.summary["structure"] == AVERAGE)]
+    means = average_dice(study.summary)
     sentences = []
-    for supervision, words in LEARNED_FROM.items():
+    for supervision, words in wording.LEARNED_FROM.items():
         rows = means[means["supervision"] == supervision].dropna(subset="mean")
         if rows.empty:
             continue
         best = rows.sort_values("mean", ascending=False, kind="stable").iloc[0]
-        known = best["ci_low"] == best["ci_low"]  # one patient gives no interval
+        known = not pd.isna(best["ci_low"])  # one patient gives no interval
         interval = f" (95 % interval {best['ci_low']:.3f} to {best['ci_high']:.3f})" if known else ""
         score = f"{best['mean']:.3f}{interval}"
-        sentences.append(best_sentence(words, text(str(best["method"])), len(rows), score))
+        sentences.append(wording.best_sentence(words, text(str(best.name)), len(rows), score))
     return " ".join(sentences)
 
 
@@ -80,5 +74,5 @@ def _csv(values: list[str]) -> str:
 
 
 def _notes(study: StudyResults) -> list[str]:
-    notes = [shortened_words(study), *test_notes(study), *no_source_notes(study)]
+    notes = [wording.shortened_words(study), *wording.test_notes(study), *wording.no_source_notes(study)]
     return [line for note in filter(None, notes) for line in (text(note), "")]

@@ -13,6 +13,7 @@ from cyclemix.evaluation.statistics import AVERAGE
 from cyclemix.files.layout import table_dir
 from cyclemix.report import published
 from cyclemix.report.plots import ranking, style
+from cyclemix.report.results import average_dice
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +43,8 @@ def panel(results: Path, spec: DatasetSpec) -> ranking.Panel:
         if not path.is_file():
             raise ValueError(f"{path}: no such file; run tabulate first")
     cleaned, raw = (average_dice(pd.read_csv(path)) for path in tables)
-    table = cleaned.assign(as_predicted=raw["mean"])
-    return ranking.Panel(spec.title, table, best_published(spec))
-
-
-def average_dice(summary: pd.DataFrame) -> pd.DataFrame:
-    """``supervision, mean, ci_low, ci_high`` of mean Dice, by method; n/a rows are left out."""
-    rows = summary[(summary["metric"] == "dice") & (summary["structure"] == AVERAGE)].dropna(subset="mean")
-    return rows.set_index("method")[["supervision", "mean", "ci_low", "ci_high"]]
+    table = cleaned.dropna(subset="mean")[["supervision", "mean", "ci_low", "ci_high"]]
+    return ranking.Panel(spec.title, table.assign(as_predicted=raw["mean"]), best_published(spec))
 
 
 def best_published(spec: DatasetSpec) -> tuple[str, float] | None:

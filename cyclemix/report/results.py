@@ -8,6 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from cyclemix.evaluation.statistics import AVERAGE
+
+
+def average_dice(summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a ``summary.csv`` with the Dice averaged over structures, by method."""
+    return summary[(summary["metric"] == "dice") & (summary["structure"] == AVERAGE)].set_index("method")
+
 
 @dataclass(frozen=True)
 class StudyResults:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cyclemix.data.datasets import load_dataset
 from cyclemix.report.plots import cases, curves, overlays, style
-from cyclemix.report.plots.runs import read_table
+from cyclemix.report.runs import read_table
 
 log = logging.getLogger(__name__)
 

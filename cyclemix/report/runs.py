@@ -1,4 +1,4 @@
-"""The runs of a study on one data set, as the figures read them."""
+"""The runs of a study on one data set, as tables and figures read them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from cyclemix.config.strict import validate
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.files import layout
 from cyclemix.provenance import records
-from cyclemix.report.plots import style
+
+RUN_COLUMNS = ("dataset", "method", "fold", "seed")
+"""What `Runs.table` adds to the columns of the files."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,6 @@ class Runs:
     """By label."""
 
     @property
-    def colours(self) -> dict[str, str]:
-        """By label, the same in every figure of the study."""
-        return style.method_colours(self.supervision, self.compare_to)
-
-    @property
     def judge(self) -> str:
         """The method whose scores select the patients that are shown."""
         return self.compare_to if self.compare_to in self.labels else self.labels[-1]
@@ -47,29 +44,36 @@ class Runs:
         """Folder of one training."""
         return layout.run_dir(self.results, self.spec.label, label, fold, seed)
 
-    def table(self, name: str) -> pd.DataFrame:
-        """One CSV file of all runs, with the columns dataset, method, fold and seed.
+    def folders(self, label: str) -> dict[tuple[int, int], Path]:
+        """Folders of a row's trainings by (fold, seed)."""
+        keys = [(fold, seed) for fold in self.folds for seed in self.seeds[label]]
+        return {key: self.folder(label, *key) for key in keys}
+
+    def table(self, name: str, columns: tuple[str, ...] = ()) -> pd.DataFrame:
+        """One CSV file of all runs, with `RUN_COLUMNS` in front.
+
+        Args:
+            name: of the file.
+            columns: expected ones, if given.
 
         Raises:
-            ValueError: a run lacks the file; names it.
+            ValueError: a run lacks the file, or it is altered or has other columns; names it.
         """
         tables = []
         for label in self.labels:
-            for fold in self.folds:
-                for seed in self.seeds[label]:
-                    table = read_table(self.folder(label, fold, seed) / name)
-                    run = {"dataset": self.spec.label, "method": label, "fold": fold, "seed": seed}
-                    tables.append(pd.DataFrame({**run, **table}, index=table.index))
+            for (fold, seed), folder in self.folders(label).items():
+                table = read_table(folder / name)
+                if columns and tuple(table) != columns:
+                    expected, got = ", ".join(columns), ", ".join(map(str, table))
+                    raise ValueError(f"{folder / name}: expected columns {expected}, got {got}")
+                run = dict(zip(RUN_COLUMNS, (self.spec.label, label, fold, seed), strict=True))
+                tables.append(pd.DataFrame({**run, **table}, index=table.index))
         return pd.concat(tables, ignore_index=True)
 
     def histories(self) -> dict[str, list[pd.DataFrame]]:
         """``history.csv`` of every run, by label."""
         return {
-            label: [
-                read_table(self.folder(label, k, s) / "history.csv")
-                for k in self.folds
-                for s in self.seeds[label]
-            ]
+            label: [read_table(folder / "history.csv") for folder in self.folders(label).values()]
             for label in self.labels
         }
 
@@ -92,12 +96,11 @@ def open_runs(results: Path, dataset_file: Path, study: Mapping[str, Any]) -> Ru
         ValueError: the study has no row that ran.
     """
     rows = study["methods"]
-    order = [label for label in study.get("order") or rows if label in rows]
+    order = [label for label in study.get("order", rows) if label in rows]
     labels = [label for label in order if not rows[label].get("reason")]
     if not labels:
-        raise ValueError(
-            f"study: every row is n/a on {dataset_file.stem}; name a method that the data support"
-        )
+        reasons = "; ".join(f"{label}: {rows[label]['reason']}" for label in order)
+        raise ValueError(f"study: every row is n/a on {dataset_file.stem}: {reasons}")
     return Runs(
         spec=load_dataset(dataset_file),
         results=results,
@@ -111,7 +114,7 @@ def open_runs(results: Path, dataset_file: Path, study: Mapping[str, Any]) -> Ru
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A CSV file of a run; case and subject stay text.
+    """A CSV file of a run; names stay text.
 
     Raises:
         ValueError: it is not there, or altered; names it and the stage that writes it.
@@ -120,6 +123,5 @@ def read_table(path: Path) -> pd.DataFrame:
         stage = "train" if path.name == "history.csv" else "evaluate"
         raise ValueError(f"{path}: no such file; run `{stage}` for this method, fold and seed first")
     records.check([path.with_name(records.NAME), path.with_name(records.METRICS)], [path])
-    return pd.read_csv(
-        path, dtype={"case": str, "subject": str, "structure": str}, na_filter=path.name == "history.csv"
-    )
+    text = dict.fromkeys(("case", "subject", "structure", "level"), str)
+    return pd.read_csv(path, dtype=text, na_filter=path.name == "history.csv")

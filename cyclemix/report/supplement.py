@@ -1,21 +1,16 @@
-"""The tables after the scores: significance tests, clinical measures, Dice by level of the heart."""
+"""The tables after the scores: annotation budgets, significance, clinical measures, levels of the heart."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
 from cyclemix.evaluation.statistics import AVERAGE
+from cyclemix.report import efficiency, wording
 from cyclemix.report.page import EMPTY, Cell, Columns, Group, Row, Table
 from cyclemix.report.results import StudyResults
-from cyclemix.report.wording import (
-    CLINICAL_NOTES,
-    DIGITS,
-    LEVEL_NOTES,
-    METRIC_TITLES,
-    SIGNIFICANCE_NOTES,
-    caption,
-    p_words,
-)
 
 MEASURES = {
     "edv": "end-diastolic volume",
@@ -25,25 +20,60 @@ MEASURES = {
 }
 
 
+def _table(
+    study: StudyResults,
+    key: str,
+    title: str,
+    columns: Iterable[Columns],
+    groups: Iterable[Group],
+    notes: tuple[str, ...],
+    rows: str = "Method",
+) -> Table:
+    return Table(key, title, wording.caption(study), rows, tuple(columns), tuple(groups), notes=notes)
+
+
+def budget_tables(study: StudyResults) -> list[Table]:
+    """Dice by annotation budget; none without an `efficiency` block."""
+    points = efficiency.table(study)
+    if points.empty:
+        return []
+    groups = [
+        Group(str(method), tuple(_budget_row(point) for point in rows.to_dict("records")))
+        for method, rows in points.groupby("method", sort=False)
+    ]
+    names = ("Subjects", "Part of each scribble", "Labelled pixels", "Dice", "n runs")
+    title, notes = "Annotation budget", wording.EFFICIENCY_NOTES
+    return [_table(study, "efficiency", title, [Columns("", names)], groups, notes, "Row")]
+
+
+def _budget_row(point: Mapping[Any, Any]) -> Row:
+    known = not pd.isna(point["ci_low"])  # one patient gives no interval
+    interval = f"[{point['ci_low']:.3f}, {point['ci_high']:.3f}]" if known else ""
+    dense = point["supervision"] == "full"
+    cells = (
+        Cell(f"{point['subjects']:g}"),
+        EMPTY if dense else Cell(f"{100 * point['scribble_fraction']:.0f} %"),
+        Cell(f"{point['labelled_pixels']:,.0f}"),
+        Cell(f"{point['dice']:.3f}", note=interval),
+        Cell(f"{point['n_runs']:.0f}"),
+    )
+    return Row(str(point["label"]), cells)
+
+
 def significance_tables(study: StudyResults) -> list[Table]:
     """Tests against ``compare_to``; none where nothing was tested."""
     if study.significance.empty:
         return []
     against = study.study["compare_to"]
     groups = []
-    for metric, title in METRIC_TITLES.items():
+    for metric, title in wording.METRIC_TITLES.items():
         tests = study.significance[study.significance["metric"] == metric].set_index("method")
         labels = [label for label in study.study["methods"] if label in tests.index]
-        rows = tuple(_test_row(label, tests.loc[label], DIGITS[metric]) for label in labels)
+        rows = tuple(_test_row(label, tests.loc[label], wording.DIGITS[metric]) for label in labels)
         groups.append(Group(title, rows))
     names = (f"Difference to {against}", "Effect size", "p", "p (Holm)", "Smallest p", "n", "Claim")
-    columns = (Columns("", names),)
-    title = f"Significance against {against}"
-    return [
-        Table(
-            "significance", title, caption(study), "Method", columns, tuple(groups), notes=SIGNIFICANCE_NOTES
-        )
-    ]
+    title, notes = f"Significance against {against}", wording.SIGNIFICANCE_NOTES
+    return [_table(study, "significance", title, [Columns("", names)], groups, notes)]
 
 
 def _test_row(label: str, row: pd.Series, digits: int) -> Row:
@@ -53,9 +83,9 @@ def _test_row(label: str, row: pd.Series, digits: int) -> Row:
     cells = (
         Cell(f"{row['mean_difference']:+.{digits}f}", note=interval),
         Cell(f"{row['effect_size']:+.2f}"),
-        Cell(p_words(row["p_value"])),
-        Cell(p_words(row["p_holm"])),
-        Cell(p_words(row["smallest_p"]), note=f"({p_words(row['smallest_p_holm'])})"),
+        Cell(wording.p_words(row["p_value"])),
+        Cell(wording.p_words(row["p_holm"])),
+        Cell(wording.p_words(row["smallest_p"]), note=f"({wording.p_words(row['smallest_p_holm'])})"),
         Cell(str(int(row["n_patients"]))),
         Cell(str(row["claim"])),
     )
@@ -78,9 +108,8 @@ def clinical_tables(study: StudyResults) -> list[Table]:
             shown = tuple(_agreement_row(label, rows.loc[label]) for label in labels)
             groups.append(Group(f"{structure} {title} ({unit})", shown))
     names = ("Predicted", "True", "Bias", "Limits of agreement", "Mean abs. error", "r", "n")
-    columns = (Columns("", names),)
-    title = "Clinical measures"
-    return [Table("clinical", title, caption(study), "Method", columns, tuple(groups), notes=CLINICAL_NOTES)]
+    title, notes = "Clinical measures", wording.CLINICAL_NOTES
+    return [_table(study, "clinical", title, [Columns("", names)], groups, notes)]
 
 
 def _agreement_row(label: str, row: pd.Series) -> Row:
@@ -109,10 +138,6 @@ def level_tables(study: StudyResults) -> list[Table]:
     for label in labels:
         values = [table.get((label, level, structure)) for level in levels for structure in names]
         rows.append(Row(label, tuple(EMPTY if value is None else Cell(f"{value:.3f}") for value in values)))
-    columns = tuple(Columns(f"Dice, {level}", names) for level in levels)
-    title = "Dice by level of the heart"
-    return [
-        Table(
-            "levels", title, caption(study), "Method", columns, (Group("", tuple(rows)),), notes=LEVEL_NOTES
-        )
-    ]
+    columns = [Columns(f"Dice, {level}", names) for level in levels]
+    title, notes = "Dice by level of the heart", wording.LEVEL_NOTES
+    return [_table(study, "levels", title, columns, [Group("", tuple(rows))], notes)]

@@ -11,21 +11,18 @@ from typing import Any
 import pandas as pd
 
 from cyclemix.config.strict import write_if_changed
-from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.data.receipts import pick_fold
 from cyclemix.evaluation import clinical, statistics
 from cyclemix.evaluation.scores import COLUMNS, LEVEL_COLUMNS, write_csv
-from cyclemix.files.layout import data_dir, method_dir, run_dir
+from cyclemix.files.layout import data_dir, method_dir
 from cyclemix.provenance import records
 from cyclemix.provenance import rows as mixed_runs
 from cyclemix.provenance.digests import file_digest
 from cyclemix.report import comparison, efficiency, html, latex, markdown, overview, published
 from cyclemix.report.results import StudyResults
+from cyclemix.report.runs import RUN_COLUMNS, Runs, open_runs
 
 log = logging.getLogger(__name__)
-
-RUN_COLUMNS = ("dataset", "method", "fold", "seed")
-_TEXT = {"case": str, "subject": str, "structure": str, "level": str}
 
 
 def run(
@@ -58,13 +55,13 @@ def run(
         ValueError: a run's file is missing or has other columns, the study names no run at all, or the runs
             of a row are mixed.
     """
-    spec = load_dataset(dataset_file)
-    study = {**study, "methods": _ordered(study)}
-    odd = _check_mixed(results, spec.label, study, allow_mixed)
-    per_case = read_runs(results, spec.label, study, "metrics.csv", COLUMNS)
-    raw = read_runs(results, spec.label, study, "metrics_as_predicted.csv", COLUMNS)
-    per_level = read_runs(results, spec.label, study, "metrics_by_level.csv", LEVEL_COLUMNS)
-    supervision = {label: block["supervision"] for label, block in study["methods"].items()}
+    runs = open_runs(results, dataset_file, study)
+    spec, supervision = runs.spec, runs.supervision
+    study = {**study, "methods": {label: study["methods"][label] for label in supervision}}
+    odd = _check_mixed(runs, allow_mixed)
+    per_case = _sorted(runs.table("metrics.csv", COLUMNS))
+    raw = _sorted(runs.table("metrics_as_predicted.csv", COLUMNS))
+    per_level = _sorted(runs.table("metrics_by_level.csv", LEVEL_COLUMNS))
     patients = clinical.measures(per_case, spec)
     made = StudyResults(
         dataset=spec.label,
@@ -72,8 +69,8 @@ def run(
         terms=spec.terms,
         structures=tuple(spec.structures),
         study=study,
-        sizes=_sizes(results, spec, study),
-        provenance=_provenance(results, spec.label, study),
+        sizes=_sizes(runs),
+        provenance=_provenance(runs),
         summary=statistics.summarise(per_case, supervision, spec.structures),
         as_predicted=statistics.summarise(raw, supervision, spec.structures),
         significance=statistics.compare(per_case, study["compare_to"]),
@@ -93,21 +90,21 @@ def run(
     pages = _write_pages(made, published.rows_of(spec.data_label, published_file), output_dir)
     about = records.made_by("tables", study=study, mixed=odd, published=file_digest([published_file]))
     outputs = [*(output_dir / f"{name}.csv" for name in tables), *pages]
-    records.write(output_dir / records.NAME, about, _sources(results, spec.label, study), outputs)
+    records.write(output_dir / records.NAME, about, _sources(runs), outputs)
     log.info("%s: tables of %d methods, %d patients", output_dir, len(made.provenance), made.n_patients)
 
 
-def _check_mixed(results: Path, dataset: str, study: Mapping[str, Any], allowed: bool) -> tuple[str, ...]:
+def _check_mixed(runs: Runs, allowed: bool) -> tuple[str, ...]:
     """Labels of mixed rows; raises ValueError if there are any and they are not ``allowed``."""
-    folders: dict[str, list[Path]] = {}
-    for label, fold, seed in _runs(study):
-        folders.setdefault(label, []).append(run_dir(results, dataset, label, fold, seed))
-    found = {label: mixed_runs.differences(results, runs) for label, runs in folders.items()}
-    found = {label: lines for label, lines in found.items() if lines}
-    for label, lines in found.items():
-        where = method_dir(results, dataset, label)
+    mixed = []
+    for label in runs.labels:
+        lines = mixed_runs.differences(runs.results, list(runs.folders(label).values()))
+        if not lines:
+            continue
+        where = method_dir(runs.results, runs.spec.label, label)
+        more = [f"... and {len(lines) - 6} more"] if len(lines) > 6 else []
         text = "\n  ".join(
-            [f"{where}: the runs of row {label} were made from different things:", *_few(lines)]
+            [f"{where}: the runs of row {label} were made from different things:", *lines[:6], *more]
         )
         if not allowed:
             raise ValueError(
@@ -115,20 +112,17 @@ def _check_mixed(results: Path, dataset: str, study: Mapping[str, Any], allowed:
                 "`allow_mixed: true` in the study file (--allow-mixed) to average them and mark the row"
             )
         log.warning("%s", text)
-    return tuple(found)
+        mixed.append(label)
+    return tuple(mixed)
 
 
-def _few(lines: list[str]) -> list[str]:
-    rest = [f"... and {len(lines) - 6} more"] if len(lines) > 6 else []
-    return lines[:6] + rest
-
-
-def _sources(results: Path, dataset: str, study: Mapping[str, Any]) -> list[Path]:
+def _sources(runs: Runs) -> list[Path]:
     """Files of the runs that the tables come from, with the records that lead further back."""
     names = ("metrics.csv", "metrics_as_predicted.csv", "metrics_by_level.csv", records.NAME, records.METRICS)
-    folders = [run_dir(results, dataset, *run) for run in _runs(study)]
+    folders = [folder for label in runs.labels for folder in runs.folders(label).values()]
     files = [folder / name for folder in folders for name in (*names, f"predictions/{records.NAME}")]
-    return [data_dir(results, dataset) / "folds.json", *(file for file in files if file.is_file())]
+    folds = data_dir(runs.results, runs.spec.label) / "folds.json"
+    return [folds, *(file for file in files if file.is_file())]
 
 
 def _write_pages(study: StudyResults, papers: list[published.PublishedRow], folder: Path) -> list[Path]:
@@ -145,71 +139,32 @@ def _write_pages(study: StudyResults, papers: list[published.PublishedRow], fold
     return [folder / name for name in pages]
 
 
-def read_runs(
-    results: Path, dataset: str, study: Mapping[str, Any], name: str, columns: tuple[str, ...]
-) -> pd.DataFrame:
-    """One file of every run, with dataset, method, fold and seed in front, sorted by all keys.
-
-    Raises:
-        ValueError: a file is missing, altered or has other columns; names it.
-    """
-    tables = []
-    for label, fold, seed in _runs(study):
-        path = run_dir(results, dataset, label, fold, seed) / name
-        if not path.is_file():
-            raise ValueError(
-                f"{path}: no such file; run evaluate for {label}, fold {fold}, seed {seed} first"
-            )
-        records.check([path.with_name(records.METRICS)], [path])
-        table = pd.read_csv(path, dtype=_TEXT, keep_default_na=False)
-        if tuple(table.columns) != columns:
-            raise ValueError(f"{path}: expected columns {', '.join(columns)}, got {', '.join(table.columns)}")
-        keyed = table.assign(dataset=dataset, method=label, fold=fold, seed=seed)
-        tables.append(keyed[[*RUN_COLUMNS, *columns]])
-    if not tables:
-        raise ValueError(f"study: no method runs on {dataset}; every one is n/a: {_reasons(study)}")
-    joined = pd.concat(tables, ignore_index=True)
-    keys = [column for column in (*RUN_COLUMNS, "case", "structure", "level") if column in joined]
-    return joined.sort_values(keys, ignore_index=True)
+def _sorted(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows in the order of all keys."""
+    keys = [column for column in (*RUN_COLUMNS, "case", "structure", "level") if column in table]
+    return table.sort_values(keys, ignore_index=True)
 
 
-def _runs(study: Mapping[str, Any]) -> list[tuple[str, int, int]]:
-    labels = [label for label, block in study["methods"].items() if not block.get("reason")]
-    return [
-        (label, fold, seed)
-        for label in labels
-        for fold in study["folds"]
-        for seed in study["methods"][label].get("seeds", study["seeds"])
-    ]
-
-
-def _reasons(study: Mapping[str, Any]) -> str:
-    return "; ".join(f"{label}: {block.get('reason')}" for label, block in study["methods"].items())
-
-
-def _ordered(study: Mapping[str, Any]) -> dict[str, Any]:
-    methods = study["methods"]
-    return {label: methods[label] for label in study.get("order", methods)}
-
-
-def _sizes(results: Path, spec: DatasetSpec, study: Mapping[str, Any]) -> dict[str, int]:
+def _sizes(runs: Runs) -> dict[str, int]:
     """Subjects by list, averaged over the folds that were run."""
-    path = data_dir(results, spec.label) / "folds.json"
-    chosen = [pick_fold(path, fold) for fold in study["folds"]]
+    path = data_dir(runs.results, runs.spec.label) / "folds.json"
+    chosen = [pick_fold(path, fold) for fold in runs.folds]
     return {
         name: round(sum(len(fold[name]) for fold in chosen) / len(chosen))
         for name in ("train", "val", "test")
     }
 
 
-def _provenance(results: Path, dataset: str, study: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for label, fold, seed in _runs(study):
-        path = run_dir(results, dataset, label, fold, seed) / "provenance.json"
-        if not path.is_file():
-            raise ValueError(f"{path}: no such file; train {label}, fold {fold}, seed {seed} first")
-        origin = json.loads(path.read_text())
-        if "training_seconds" not in origin:
-            raise ValueError(f"{path}: no training_seconds; train {label}, fold {fold}, seed {seed} again")
-        found.setdefault(label, []).append(origin)
+def _provenance(runs: Runs) -> dict[str, list[dict[str, Any]]]:
+    """``provenance.json`` of every run, by label."""
+    found: dict[str, list[dict[str, Any]]] = {label: [] for label in runs.labels}
+    for label in runs.labels:
+        for folder in runs.folders(label).values():
+            path = folder / records.NAME
+            if not path.is_file():
+                raise ValueError(f"{path}: no such file; train this run first")
+            origin = json.loads(path.read_text())
+            if "training_seconds" not in origin:
+                raise ValueError(f"{path}: no training_seconds; train this run again")
+            found[label].append(origin)
     return found

@@ -31,11 +31,8 @@ def bland_altman(
         colours: by label.
         heading: title and subtitle.
     """
-    height = 0.95 + 1.55 * len(rows)
-    figure = style.new_figure(height)
-    style.heading(figure, *heading)
-    grid = figure.add_gridspec(
-        len(rows), len(methods), left=0.11, right=0.985, top=1 - 0.80 / height, bottom=0.40 / height,
+    figure, grid = style.panels(
+        0.95 + 1.55 * len(rows), heading, len(rows), len(methods), left=0.11, bottom_in=0.40,
         hspace=0.36, wspace=0.07,
     )  # fmt: skip
     for line, (structure, measure) in enumerate(rows):

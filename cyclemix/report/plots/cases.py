@@ -20,7 +20,7 @@ from cyclemix.data.store import move_slices
 from cyclemix.evaluation.statistics import AVERAGE, patient_means
 from cyclemix.files import layout
 from cyclemix.report.plots.overlays import Group, Panel, crop_box, pick_slices
-from cyclemix.report.plots.runs import Runs
+from cyclemix.report.runs import Runs
 
 
 @dataclass(frozen=True)

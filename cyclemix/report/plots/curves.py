@@ -23,12 +23,7 @@ def curves(
         colours: by label.
         heading: title and subtitle.
     """
-    height = 3.2
-    figure = style.new_figure(height)
-    style.heading(figure, *heading)
-    grid = figure.add_gridspec(
-        1, 3, left=0.062, right=0.985, top=1 - 0.80 / height, bottom=0.80 / height, wspace=0.22
-    )
+    figure, grid = style.panels(3.2, heading, 1, 3, left=0.062, bottom_in=0.80, wspace=0.22)
     panels = [figure.add_subplot(grid[0, column]) for column in range(3)]
     views = (("step", "val_dice_avg"), ("seconds", "val_dice_avg"), ("step", "loss"))
     for axes, (x, y) in zip(panels, views, strict=True):

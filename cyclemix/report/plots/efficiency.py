@@ -28,12 +28,7 @@ def draw(points: pd.DataFrame, colours: dict[str, str], heading: tuple[str, str]
         colours: by method.
         heading: title and the quiet line below it.
     """
-    height = 3.9
-    figure = style.new_figure(height)
-    style.heading(figure, *heading)
-    grid = figure.add_gridspec(
-        1, 2, left=0.065, right=0.985, top=1 - 0.62 / height, bottom=1.02 / height, wspace=0.07
-    )
+    figure, grid = style.panels(3.9, heading, 1, 2, left=0.065, top_in=0.62, bottom_in=1.02, wspace=0.07)
     fractions = sorted(points["scribble_fraction"].unique(), reverse=True)
     lines = [line for _, line in points.groupby(["method", "scribble_fraction"], sort=False)]
     panels: list[Axes] = []

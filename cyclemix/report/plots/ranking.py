@@ -38,14 +38,12 @@ def draw(panels: Sequence[Panel]) -> Figure:
     """All rows, the best of each group on top by its mean over the data sets; the panels share the rows."""
     places, groups = positions(panels)
     height = ROW_IN * (max(places.values()) + 1.5) + HEAD_IN + FOOT_IN
-    figure = style.new_figure(height)
     names = "; ".join(panel.title for panel in panels)
-    style.heading(figure, "Mean Dice of every row", f"{names}; bars: 95 % intervals over patients")
-    left = 0.15 + 0.066 * max(map(len, places))
-    grid = figure.add_gridspec(
-        1, len(panels), left=left / style.WIDTH_IN, right=0.985, top=1 - HEAD_IN / height,
-        bottom=FOOT_IN / height, wspace=0.06,
-    )  # fmt: skip
+    heading = ("Mean Dice of every row", f"{names}; bars: 95 % intervals over patients")
+    left = (0.15 + 0.066 * max(map(len, places))) / style.WIDTH_IN
+    figure, grid = style.panels(
+        height, heading, 1, len(panels), left=left, top_in=HEAD_IN, bottom_in=FOOT_IN, wspace=0.06
+    )
     limits = _limits(panels)
     for column, panel in enumerate(panels):
         axes = figure.add_subplot(grid[0, column])

@@ -33,25 +33,18 @@ def boxplot(
     patients = patient_means(per_case)
     structures = [*dict.fromkeys(per_case["structure"]), AVERAGE]
     row_height = 0.19 * len(methods) + 0.16
-    height = 2 * row_height + 1.75
-    figure = style.new_figure(height)
-    style.heading(figure, *heading)
-    label_in = 0.25 + 0.068 * max(map(len, methods))
-    grid = figure.add_gridspec(
-        2, len(structures), left=label_in / style.WIDTH_IN, right=0.955, top=1 - 0.80 / height,
-        bottom=0.45 / height, hspace=0.62 / row_height, wspace=0.24,
+    figure, grid = style.panels(
+        2 * row_height + 1.75, heading, 2, len(structures), left=_label_width(methods), right=0.955,
+        bottom_in=0.45, hspace=0.62 / row_height, wspace=0.24,
     )  # fmt: skip
     for row, metric in enumerate(METRIC_NAMES):
-        limits = _limits(patients[metric].to_numpy(), metric)
         for column, structure in enumerate(structures):
             axes = figure.add_subplot(grid[row, column])
-            values = [patients.loc[(label, structure)][metric].to_numpy() for label in methods]
-            _boxes(axes, values, [colours[label] for label in methods], metric, limits)
+            _panel(axes, patients[metric], structure, methods, colours, first=column == 0)
             if row == 0:
                 axes.set_title("Average" if structure == AVERAGE else structure, pad=6)
-            axes.set_yticks(range(len(methods)), methods if column == 0 else [])
             if column == 0:
-                axes.set_xlabel(METRIC_NAMES[metric], loc="left", color=style.QUIET, labelpad=2)
+                _name_metric(axes, metric)
     return figure
 
 
@@ -72,27 +65,40 @@ def structure_boxplot(
         heading: title and subtitle.
     """
     patients = patient_means(per_case)
-    height = 0.24 * len(methods) + 1.45
-    figure = style.new_figure(height)
-    style.heading(figure, *heading)
-    label_in = 0.25 + 0.068 * max(map(len, methods))
-    grid = figure.add_gridspec(
-        1,
-        2,
-        left=label_in / style.WIDTH_IN,
-        right=0.955,
-        top=1 - 0.65 / height,
-        bottom=0.5 / height,
-        wspace=0.2,
-    )
+    figure, grid = style.panels(
+        0.24 * len(methods) + 1.45, heading, 1, 2, left=_label_width(methods), right=0.955,
+        top_in=0.65, bottom_in=0.5, wspace=0.2,
+    )  # fmt: skip
     for column, metric in enumerate(METRIC_NAMES):
         axes = figure.add_subplot(grid[0, column])
-        values = [patients[metric].loc[(label, structure)].to_numpy() for label in methods]
-        limits = _limits(patients[metric].to_numpy(), metric)
-        _boxes(axes, values, [colours[label] for label in methods], metric, limits)
-        axes.set_yticks(range(len(methods)), methods if column == 0 else [])
-        axes.set_xlabel(METRIC_NAMES[metric], loc="left", color=style.QUIET, labelpad=2)
+        _panel(axes, patients[metric], structure, methods, colours, first=column == 0)
+        _name_metric(axes, metric)
     return figure
+
+
+def _label_width(methods: Sequence[str]) -> float:
+    """Width of the methods' names as a fraction of the figure."""
+    return (0.25 + 0.068 * max(map(len, methods))) / style.WIDTH_IN
+
+
+def _panel(
+    axes: Axes,
+    scores: pd.Series,
+    structure: str,
+    methods: Sequence[str],
+    colours: dict[str, str],
+    first: bool,
+) -> None:
+    """Boxes of one structure and metric, on limits common to all structures; names at the first panel."""
+    metric = str(scores.name)
+    values = [scores.loc[(label, structure)].to_numpy() for label in methods]
+    limits = _limits(scores.to_numpy(), metric)
+    _boxes(axes, values, [colours[label] for label in methods], metric, limits)
+    axes.set_yticks(range(len(methods)), methods if first else [])
+
+
+def _name_metric(axes: Axes, metric: str) -> None:
+    axes.set_xlabel(METRIC_NAMES[metric], loc="left", color=style.QUIET, labelpad=2)
 
 
 def _limits(values: np.ndarray, metric: str) -> tuple[float, float]:
@@ -110,13 +116,8 @@ def _boxes(
     """Horizontal boxes (quartiles, whiskers to 1.5 IQR) over jittered patients; a diamond marks the mean."""
     drawn = [np.maximum(v, limits[0]) for v in values]  # a distance of 0 has no place on a log axis
     axes.set_xscale("linear" if metric == "dice" else "log")
-    box: dict[str, Any] = {
-        "widths": 0.56,
-        "orientation": "horizontal",
-        "showfliers": False,
-        "patch_artist": True,
-    }
-    parts = axes.boxplot(drawn, positions=range(len(drawn)), manage_ticks=False, **box)
+    box: dict[str, Any] = {"widths": 0.56, "orientation": "horizontal", "showfliers": False}
+    parts = axes.boxplot(drawn, positions=range(len(drawn)), manage_ticks=False, patch_artist=True, **box)
     for i, colour in enumerate(colours):
         parts["boxes"][i].set(facecolor=colour, alpha=0.28, linewidth=0)
         parts["medians"][i].set(color=colour, linewidth=1.6)
@@ -166,14 +167,8 @@ def levels(
     keys = ["method", "structure", "level", "subject"]
     cases = table.groupby([*keys, "case"], sort=True)["dice"].mean()
     patients = cases.groupby(keys).mean()
-    height = 3.1
-    figure = style.new_figure(height)
-    style.heading(figure, *heading)
-    grid = figure.add_gridspec(
-        1, len(structures), left=0.065, right=0.985, top=1 - 0.80 / height, bottom=0.62 / height, wspace=0.08
-    )
-    lowest = 1.0
-    panels = []
+    figure, grid = style.panels(3.1, heading, 1, len(structures), left=0.065, bottom_in=0.62, wspace=0.08)
+    lowest, panels = 1.0, []
     for column, structure in enumerate(structures):
         axes = figure.add_subplot(grid[0, column])
         panels.append(axes)
@@ -201,16 +196,10 @@ def _level_line(
     axes: Axes, patients: pd.Series, label: str, structure: str, shift: float, colour: str
 ) -> float:
     known = set(patients.reset_index("subject").index)
-    places, means, lows, highs = [], [], [], []
-    for place, level in enumerate(LEVELS):
-        if (label, structure, level) not in known:
-            continue
-        values = patients.loc[(label, structure, level)].to_numpy()
-        low, high = bootstrap_interval(values)
-        places.append(place + shift)
-        means.append(values.mean())
-        lows.append(low)
-        highs.append(high)
+    shown = [place for place, level in enumerate(LEVELS) if (label, structure, level) in known]
+    values = [patients.loc[(label, structure, LEVELS[place])].to_numpy() for place in shown]
+    places, means = [place + shift for place in shown], [float(each.mean()) for each in values]
+    lows, highs = np.array([bootstrap_interval(each) for each in values]).reshape(-1, 2).T
     axes.plot(places, means, "-", lw=0.8, color=colour, alpha=0.45)
     axes.vlines(places, lows, highs, color=colour, lw=1.4)
     axes.plot(places, means, "o", ms=4, color=colour)

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 
 from cyclemix.files.atomic import write_bytes, write_text
 
@@ -99,6 +100,25 @@ def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
     return figure
 
 
+def panels(
+    height_in: float,
+    heading_: tuple[str, str],
+    rows: int,
+    columns: int,
+    *,
+    left: float,
+    bottom_in: float,
+    top_in: float = 0.80,
+    right: float = 0.985,
+    **space: float,
+) -> tuple[Figure, GridSpec]:
+    """A figure with title and subtitle, and the grid for its axes; ``space``: hspace, wspace."""
+    figure = new_figure(height_in)
+    heading(figure, *heading_)
+    edges = {"left": left, "right": right, "top": 1 - top_in / height_in, "bottom": bottom_in / height_in}
+    return figure, figure.add_gridspec(rows, columns, **edges, **space)
+
+
 def save(figure: Figure, folder: Path, name: str, *, vector: bool = False, dpi: int = DPI) -> list[Path]:
     """Write ``name.png`` (and ``name.svg``) without dates, so that equal figures are equal files."""
     kinds = {"png": {"Software": None}} | ({"svg": {"Date": None}} if vector else {})
@@ -151,13 +171,12 @@ def _hues() -> Iterator[str]:
         yield to_hex(colorsys.hsv_to_rgb((0.02 + 0.618034 * number) % 1.0, 0.55, (1.0, 0.8)[number % 2]))
 
 
-def heading(figure: Figure, title: str, subtitle: str, *, inches: float = 0.0) -> float:
-    """Title and a grey line below it, top left; returns the height they take as a fraction of the figure."""
+def heading(figure: Figure, title: str, subtitle: str, *, inches: float = 0.0) -> None:
+    """Title and a grey line below it, top left."""
     height = figure.get_size_inches()[1]
     left = (0.08 + inches) / figure.get_size_inches()[0]
     figure.text(left, 1 - 0.10 / height, title, size=10, weight="bold", va="top", ha="left")
     figure.text(left, 1 - 0.31 / height, subtitle, size=8, color=QUIET, va="top", ha="left")
-    return 0.55 / height
 
 
 def footnote(figure: Figure, text: str) -> None:

@@ -18,7 +18,7 @@ from cyclemix.files import layout
 from cyclemix.provenance import records
 from cyclemix.report import figures
 from cyclemix.report.plots import agreement, cases, curves, overlays, scores, style
-from cyclemix.report.plots.runs import Runs, open_runs, read_table
+from cyclemix.report.runs import Runs, open_runs, read_table
 
 STUDY: dict[str, Any] = {
     "methods": {
@@ -104,10 +104,10 @@ def test_rows_keep_the_order_of_the_study_and_n_a_rows_keep_their_colour(study: 
     runs = runs_of(STUDY, study)
     assert runs.labels == ["unet_pce", "cyclemix"]
     assert list(runs.supervision) == ["unet_pce", "cyclemix", "maag"]
-    assert runs.colours["cyclemix"] == style.EMPHASIS
+    assert figures.colours(runs)["cyclemix"] == style.EMPHASIS
     shorter = {**STUDY, "methods": {k: {**v, "reason": None} for k, v in STUDY["methods"].items()}}
-    assert runs_of(shorter, study).colours == runs.colours
-    assert len(set(runs.colours.values())) == 3
+    assert figures.colours(runs_of(shorter, study)) == figures.colours(runs)
+    assert len(set(figures.colours(runs).values())) == 3
 
 
 def test_side_by_side_stands_the_compared_method_and_the_best(study: Path) -> None:
@@ -268,7 +268,7 @@ def legend(figure: Figure) -> dict[str, str]:
 def test_the_figures_show_every_row_structure_and_patient(study: Path, drawn: dict[str, Figure]) -> None:
     figures.run(study, study / "tiny.yaml", STUDY, study)
     runs = runs_of(STUDY, study)
-    rows = {label: to_hex(runs.colours[label]) for label in ("unet_pce", "cyclemix")}
+    rows = {label: to_hex(figures.colours(runs)[label]) for label in ("unet_pce", "cyclemix")}
     titles = {name: [axes.get_title(loc="left") for axes in figure.axes] for name, figure in drawn.items()}
     # Dice above, HD95 below, one column per structure and one for their average
     assert titles["boxplot"][:4] == ["LV", "MYO", "RV", "Average"]
