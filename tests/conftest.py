@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from warm_python import warm_python
 
 from cyclemix.config.models import Grid, Protocol
 from cyclemix.data import download, prepare, split
@@ -56,6 +58,13 @@ def mirror() -> Path:
 def reference() -> Path:
     """Folder of recorded reference values (environment variable CYCLEMIX_REFERENCE)."""
     return _real("CYCLEMIX_REFERENCE", "reference")
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A ``python`` for `studies.Project` that has done the imports."""
+    with warm_python(tmp_path_factory.mktemp("warm")) as python:
+        yield python
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,9 @@ def chromium() -> Iterator[Chromium]:
 
 
 @pytest.fixture(scope="session")
-def results(chromium: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(
+    request: pytest.FixtureRequest, chromium: Chromium, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Results of a finished study with its report; asked for after the browser, since it takes minutes."""
     if "CYCLEMIX_STUDY" in os.environ:
         folder = Path(os.environ["CYCLEMIX_STUDY"]).resolve()
@@ -64,7 +66,9 @@ def results(chromium: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Pat
             if not (folder / name).exists():
                 pytest.fail(f"CYCLEMIX_STUDY: {folder / name} is missing; finish the study with `make run`")
         return folder
-    project = with_few_hearts(copy_of_project(tmp_path_factory.mktemp("study")))
+    project = with_few_hearts(
+        copy_of_project(tmp_path_factory.mktemp("study"), request.getfixturevalue("warm"))
+    )
     view = "title: The phantom again\nsource: phantom\n"  # two data sets, so that the report has a toggle
     (project.folder / "config" / "datasets" / f"{DATASETS[1]}.yaml").write_text(view)
     report = ("--report", "results/report.html", "--report-after-run")

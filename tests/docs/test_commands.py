@@ -73,16 +73,16 @@ def test_every_block_names_its_language_and_is_well_formed(block: Block) -> None
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of the project with the method and the data sets that the pages add."""
-    copy = copy_of_project(tmp_path_factory.mktemp("shown"))
+    copy = copy_of_project(tmp_path_factory.mktemp("shown"), warm)
     new_method.write(NEW_METHOD, copy.folder)
     steps = [["-m", "cyclemix", "schema"], ["docs/examples/make_images.py", "scans", "--cases", "2"]]
     drafts = {c.words for c in shown() if c.words[:2] == ("cyclemix", "init") and not c.inline}
     names = {words[words.index("--name") + 1] for words in drafts}
     steps += [["-m", "cyclemix", "init", "scans", "--name", name] for name in sorted(names)]
     for words in steps:
-        subprocess.run([sys.executable, *words], cwd=copy.folder, check=True, capture_output=True)
+        subprocess.run([warm, *words], cwd=copy.folder, check=True, capture_output=True)
     return copy
 
 
@@ -127,7 +127,7 @@ def check_snakemake(words: list[str], inline: bool, project: Project) -> None:
     if inline or NO_DRY_RUN & set(words):
         return
     cores = [] if parsed.cores else ["--cores", "2"]
-    command = [sys.executable, "-m", "snakemake", *words, *cores, *([] if parsed.dryrun else ["--dry-run"])]
+    command = [project.python, "-m", "snakemake", *words, *cores, *([] if parsed.dryrun else ["--dry-run"])]
     done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 

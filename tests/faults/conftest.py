@@ -46,10 +46,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stages.Server]:
 
 
 @pytest.fixture(scope="session")
-def reference(server: stages.Server, tmp_path_factory: pytest.TempPathFactory) -> Reference:
+def reference(server: stages.Server, warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Reference:
     """The undisturbed study; of the stages with several jobs the last one is put to the test."""
     top = tmp_path_factory.mktemp("reference")
-    project = with_few_hearts(copy_of_project(top / "plan"))
+    project = with_few_hearts(copy_of_project(top / "plan", warm))
     folder = top / "study"
     folder.mkdir()
     stages.copy(project.folder / "config", folder / "config")

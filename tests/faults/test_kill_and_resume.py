@@ -36,9 +36,9 @@ DEADLINE_S = 120
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of the project whose small phantom is prepared."""
-    project = with_few_hearts(copy_of_project(tmp_path_factory.mktemp("faults")))
+def project(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the project whose small phantom is prepared; what is not disturbed runs warm."""
+    project = with_few_hearts(copy_of_project(tmp_path_factory.mktemp("faults"), warm))
     project.snakemake("data", config=STUDY)
     return project
 
@@ -144,7 +144,7 @@ def test_sigterm_to_snakemake_alone_lets_its_jobs_finish(project: Project) -> No
 
 
 def test_a_second_snakemake_on_the_same_folder_is_refused(project: Project, tmp_path: Path) -> None:
-    other = copy_of_project(tmp_path / "other copy")
+    other = copy_of_project(tmp_path / "other copy", project.python)
     shared = (*STUDY, f"results={project.folder / 'results'}")
     shutil.rmtree(project.folder / RUN, ignore_errors=True)
     with training(project) as process:

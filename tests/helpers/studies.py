@@ -31,7 +31,7 @@ class Project:
     """A copy of the project in which studies are run; nothing outside of ``folder`` is written.
 
     Attributes:
-        python: under which name Snakemake's interpreter is started; its folder is first on the jobs' PATH.
+        python: what runs Snakemake and, being first on the jobs' PATH, the jobs; see `warm_python`.
     """
 
     def __init__(self, folder: Path, python: Path = Path(sys.executable)) -> None:
@@ -45,7 +45,6 @@ class Project:
         command += ["--config", *config] if config else []
         done = subprocess.run(
             command,
-            executable=sys.executable,
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -91,7 +90,7 @@ def with_few_hearts(project: Project) -> Project:
     return project
 
 
-def copy_of_project(folder: Path) -> Project:
+def copy_of_project(folder: Path, python: Path = Path(sys.executable)) -> Project:
     """The files that git tracks or would track, as they are now."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -99,4 +98,4 @@ def copy_of_project(folder: Path) -> Project:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    return Project(folder)
+    return Project(folder, python)

@@ -7,24 +7,19 @@ from pathlib import Path
 
 import pytest
 from studies import Project, copy_of_project, with_few_hearts
-from warm_python import warm_python
 
 
 @pytest.fixture(scope="session")
-def clean_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def clean_project(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy without results, for dry runs and refusals; tests leave it as it is."""
-    return copy_of_project(tmp_path_factory.mktemp("clean"))
+    return copy_of_project(tmp_path_factory.mktemp("clean"), warm)
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def finished(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The small phantom study, run once to the end; tests leave it as it is."""
-    folder = tmp_path_factory.mktemp("finished")
-    project = with_few_hearts(copy_of_project(folder / "clone"))
-    with warm_python(project.folder, folder / "warm") as warm:
-        Project(project.folder, warm / "bin" / "python").snakemake(
-            "--workflow-profile", "workflow/profiles/default"
-        )
+    project = with_few_hearts(copy_of_project(tmp_path_factory.mktemp("finished"), warm))
+    project.snakemake("--workflow-profile", "workflow/profiles/default")
     return project
 
 
@@ -32,4 +27,4 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def finished_study(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished study, with Snakemake's records and the files' times, to be edited."""
     shutil.copytree(finished.folder, tmp_path / "study", symlinks=True)
-    return Project(tmp_path / "study")
+    return Project(tmp_path / "study", finished.python)

@@ -12,8 +12,8 @@ STUDY = (*SMALL, "datasets=[phantom, own]", "methods=[unet_pce]", "compare_to=un
 TABLES = [f"results/tables/{dataset}/comparison.html" for dataset in ("phantom", "own")]
 
 
-def test_one_bad_case_leaves_the_rest_of_the_study_unharmed(tmp_path: Path) -> None:
-    project = with_few_hearts(copy_of_project(tmp_path / "study"))
+def test_one_bad_case_leaves_the_rest_of_the_study_unharmed(warm: Path, tmp_path: Path) -> None:
+    project = with_few_hearts(copy_of_project(tmp_path / "study", warm))
     lists = "official: {train: [a1], val: [a2], test: [a3, a4]}\n"
     spec_file = write_own(tmp_path, cases=("a1", "a2", "a3", "a4"), extra=lists)
     spec_file.rename(project.folder / "config" / "datasets" / "own.yaml")

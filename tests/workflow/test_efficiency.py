@@ -22,8 +22,8 @@ def test_the_study_file_plans_every_point_once(clean_project: Project) -> None:
     assert plan["efficiency"] == plan["figures"] == plan["tabulate"] == 1
 
 
-def test_a_sweep_runs_to_its_figure_and_another_point_trains_itself_alone(tmp_path: Path) -> None:
-    project = with_few_hearts(copy_of_project(tmp_path))
+def test_a_sweep_runs_to_its_figure_and_another_point_trains_itself_alone(warm: Path, tmp_path: Path) -> None:
+    project = with_few_hearts(copy_of_project(tmp_path, warm))
     project.snakemake(*FILE, config=OVERRIDES)
     results = tmp_path / "results"
     table = pd.read_csv(results / "tables" / "phantom" / "efficiency.csv").set_index("label")

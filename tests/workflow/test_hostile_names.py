@@ -44,10 +44,10 @@ SECRETS = {
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def hostile(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The finished study."""
     folder = tmp_path_factory.mktemp("hostile")
-    project = copy_of_project(folder / "project")
+    project = copy_of_project(folder / "project", warm)
     hearts, root = folder / "hearts", folder / "my images"
     root.mkdir()
     for number, subject in enumerate(SUBJECTS):

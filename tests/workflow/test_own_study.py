@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections import Counter
+from pathlib import Path
 
 import nibabel as nib
 import pandas as pd
@@ -20,9 +20,11 @@ TINY = (
 
 
 @pytest.fixture(scope="module", params=[1, 7])
-def study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, int]:
+def study(
+    request: pytest.FixtureRequest, warm: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Project, int]:
     """A finished study of five cases with one class or seven, non-cubic voxels and odd names."""
-    project = copy_of_project(tmp_path_factory.mktemp("own"))
+    project = copy_of_project(tmp_path_factory.mktemp("own"), warm)
     classes = int(request.param)
     for command in (
         ("docs/examples/make_images.py", "our scans", "--cases", "5", "--classes", str(classes)),
@@ -30,7 +32,7 @@ def study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         ("-m", "cyclemix", "check", "own"),
     ):
         done = subprocess.run(
-            [sys.executable, *command], cwd=project.folder, capture_output=True, text=True, check=False
+            [warm, *command], cwd=project.folder, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
     project.snakemake("--configfile", "config/own.yaml", config=TINY)

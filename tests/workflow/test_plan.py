@@ -66,13 +66,13 @@ def test_lint_is_clean(clean_project: Project) -> None:
 
 
 def test_works_from_another_folder(clean_project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
-    elsewhere = Project(tmp_path_factory.mktemp("elsewhere"))
+    elsewhere = Project(tmp_path_factory.mktemp("elsewhere"), clean_project.python)
     plan = elsewhere.plan("--snakefile", str(clean_project.folder / "Snakefile"), config=())
     assert plan["train cyclemix"] == 1
 
 
 def test_works_as_a_module(clean_project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
-    outer = Project(tmp_path_factory.mktemp("outer"))
+    outer = Project(tmp_path_factory.mktemp("outer"), clean_project.python)
     (outer.folder / "Snakefile").write_text(f"""
 configfile: "{clean_project.folder}/config/config.yaml"
 module hearts:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,7 +149,7 @@ def test_a_new_seed_trains_itself_alone(finished_study: Project) -> None:
 
 
 def test_where_a_job_runs_is_no_reason_to_rerun(finished_study: Project) -> None:
-    training = SMALL[0].replace("device: cpu", "device: auto, checkpoint_seconds: 5, jobs_per_gpu: 2")
+    training = SMALL[0].replace("}", ", device: cpu, checkpoint_seconds: 5, jobs_per_gpu: 2}")
     other = (training, *SMALL[1:], "mirror=/tmp/mirror", "tracking={experiment_prefix: other}")
     assert finished_study.plan(config=other) == {}
 
@@ -181,3 +183,26 @@ def test_the_report_opens_with_what_it_promises(finished_study: Project) -> None
     text = (finished_study.folder / "results" / "report.html").read_text()
     for name in ("comparison.html", "overlays.png", "boxplot.png", "summary.csv"):
         assert name in text
+
+
+def cyclemix(project: Project, *arguments: str) -> str:
+    """Output of a command in the copy."""
+    command = [project.python, "-m", "cyclemix", *arguments]
+    return subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_new_method_is_a_row_of_the_finished_study(finished_study: Project) -> None:
+    """By the steps of CONTRIBUTING alone: one file, one block."""
+    folder = finished_study.folder
+    said = cyclemix(finished_study, "new-method", "toy")
+    assert "cyclemix/methods/toy.py\ntests/unit/methods/test_toy.py\nconfig/methods.yaml\n" in said
+    cyclemix(finished_study, "schema")
+    tests = [sys.executable, "-m", "pytest", "-q", "tests/unit/methods/test_toy.py"]
+    assert subprocess.run(tests, cwd=folder, check=False).returncode == 0
+    rows = "methods=[unet_pce, toy, cyclemix, unet_full]"
+    plan = finished_study.plan(config=(*SMALL, rows))
+    assert plan["train toy"] == 1
+    assert "train cyclemix" not in plan
+    finished_study.snakemake(config=(*SMALL, rows))
+    table = (folder / "results" / "tables" / "phantom" / "comparison.md").read_text()
+    assert "toy" in table

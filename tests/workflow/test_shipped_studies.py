@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel
@@ -18,7 +17,6 @@ import pandas as pd
 import pytest
 import yaml
 from studies import Project, copy_of_project
-from warm_python import warm_python
 
 from cyclemix.data.datasets import load_dataset
 
@@ -35,14 +33,14 @@ long = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A clone in which the paper's network, whose width is fixed, gives way to the small one."""
-    folder = tmp_path_factory.mktemp("shipped")
-    project = copy_of_project(folder / "clone")
+def shipped(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A clone in which the paper's network and its grid, which SMALL does not reach, are small too."""
+    project = copy_of_project(tmp_path_factory.mktemp("shipped"), warm)
     project.edit("config/methods.yaml", "network: unet_paper", "network: unet")
-    with warm_python(project.folder, folder / "warm") as warm:
-        project.python = warm / "bin" / "python"
-        yield project
+    project.edit(
+        "config/methods.yaml", "{spacing_mm: 1.36719, crop_px: 212, ", "{spacing_mm: 3.2, crop_px: 64, "
+    )
+    return project
 
 
 def run(project: Project, name: str, *config: str) -> str:

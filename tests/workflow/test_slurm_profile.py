@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,11 +18,9 @@ GPU_RULES = {"train", "predict"}
 @pytest.fixture(scope="module")
 def planned(clean_project: Project) -> dict[str, dict[str, str]]:
     """What a dry run through the profile gives each rule: ``{"train": {"threads": "4", "gpu": "1"}}``."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "100"]
-    command += ["--workflow-profile", str(PROFILE.parent)]
-    done = subprocess.run(command, cwd=clean_project.folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: +.*\n)+)", done.stdout + done.stderr, re.MULTILINE)
+    options = ("--dry-run", "--cores", "100", "--workflow-profile", str(PROFILE.parent))
+    done = clean_project.snakemake(*options, config=())
+    jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: +.*\n)+)", done.stdout, re.MULTILINE)
     found = {}
     for rule, lines in jobs:
         given = dict(re.findall(r"(\w+)=([^,\n]*)", lines.split("resources:")[1]))
