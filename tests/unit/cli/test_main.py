@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cyclemix.cli import options
+from cyclemix.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[3]
 STAGES = (
@@ -19,12 +22,29 @@ STAGES = (
 )
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cyclemix", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_help_names_every_stage() -> None:
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command line in this process: status and output, as of a process of its own."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["cyclemix", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), *capfd.readouterr())
+
+    return call
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_help_names_every_stage(run: Run) -> None:
     done = run("--help")
     assert done.returncode == 0
     for stage in STAGES:
@@ -35,8 +55,7 @@ def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys, cyclemix.cli.main\nprint([m for m in ('torch', 'numpy', 'mlflow') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert python(code).stdout.strip() == "[]"
 
 
 def test_options_that_take_many_words() -> None:
@@ -54,7 +73,9 @@ def test_options_that_take_many_words() -> None:
         (("--protocol", '{"kind": "official"}'), "nowhere.yaml: no such file"),
     ],
 )
-def test_errors_of_a_user_are_one_message(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+def test_errors_of_a_user_are_one_message(
+    run: Run, arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
     done = run(
         "split", "--dataset-file", "nowhere.yaml", "--output", str(tmp_path / "folds.json"), *arguments
     )
@@ -65,7 +86,7 @@ def test_errors_of_a_user_are_one_message(arguments: tuple[str, ...], message: s
     assert not (tmp_path / "folds.json").exists()
 
 
-def test_methods_are_listed_with_their_summaries() -> None:
+def test_methods_are_listed_with_their_summaries(run: Run) -> None:
     done = run("methods", "--file", str(ROOT / "config" / "methods.yaml"))
     assert done.returncode == 0
     assert "partial cross-entropy" in next(
@@ -77,7 +98,7 @@ TYPED = ("segment", "check", "init", "methods", "new-method", "schema")
 
 
 @pytest.mark.parametrize("command", TYPED)
-def test_help_of_what_people_type_shows_examples(command: str) -> None:
+def test_help_of_what_people_type_shows_examples(run: Run, command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
     examples = done.stdout.partition("Examples:")[2]
@@ -87,23 +108,24 @@ def test_help_of_what_people_type_shows_examples(command: str) -> None:
 @pytest.mark.parametrize(
     "arguments", [("--nonsense",), ("nonsense",), ("check",), ("check", "a", "--threads", "0")]
 )
-def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_is_status_2(run: Run, arguments: tuple[str, ...]) -> None:
     done = run(*arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
 
-def test_debug_shows_where_an_error_arose() -> None:
-    arguments = ("check", "nowhere")
-    assert "Traceback" not in run(*arguments).stderr
-    assert run(*arguments).returncode == 1
-    shown = run(*arguments, "--debug")
+def test_debug_shows_where_an_error_arose(run: Run) -> None:
+    plain = run("check", "nowhere")
+    assert "Traceback" not in plain.stderr
+    assert plain.returncode == 1
+    command = [sys.executable, "-m", "cyclemix", "check", "nowhere", "--debug"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert shown.returncode == 1
     assert "Traceback" in shown.stderr
     assert "nowhere.yaml: no such data set" in shown.stderr
 
 
-def test_methods_as_json() -> None:
+def test_methods_as_json(run: Run) -> None:
     done = run("methods", "--json")
     rows = json.loads(done.stdout)
     assert {"label", "method", "supervision", "summary"} <= set(rows[0])
@@ -123,6 +145,6 @@ def test_an_interruption_is_quiet_and_status_130() -> None:
         "sys.argv = ['cyclemix', 'check', 'phantom']\n"
         "cyclemix.cli.main.main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = python(code)
     assert done.returncode == 130
     assert "Traceback" not in done.stderr

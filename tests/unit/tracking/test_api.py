@@ -15,30 +15,15 @@ from typing import Any
 
 import pytest
 from mirrored import loss, make_run, make_study, write_config, write_scores, write_tables, write_training
+from typer.testing import CliRunner
 
+from cyclemix.cli.main import app
 from cyclemix.config.models import Tracking
 from cyclemix.files import layout
 from cyclemix.tracking import api
 from cyclemix.tracking.store import Store
 
 TRACKING = Tracking()
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An initialised store without experiments; copying it is 50 times as fast as making one."""
-    results = tmp_path_factory.mktemp("store")
-    store = f"sqlite:///{layout.mlflow_dir(results) / 'mlflow.db'}"
-    api.init(results, Tracking(uri=store), [], results / "sentinel.json")
-    return layout.mlflow_dir(results)
-
-
-@pytest.fixture
-def results(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A results folder with an initialised store."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copytree(empty_store, layout.mlflow_dir(tmp_path))
-    return tmp_path
 
 
 def runs_of(results: Path, stage: str = "train") -> list[Any]:
@@ -242,20 +227,15 @@ def test_sync_adds_nothing_to_what_the_stages_mirrored(results: Path) -> None:
     assert contents(results) == before
 
 
-def test_sync_makes_a_deleted_store_anew(results: Path, repository: Path) -> None:
-    """In processes of their own, because MLflow holds on to the stores that a process has opened."""
+def test_sync_makes_a_deleted_store_anew(results: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Deleted before this process opens it: MLflow holds on to the stores that a process has opened."""
+    caplog.set_level(logging.INFO, "cyclemix")
     make_study(results, seeds=1)
     shutil.rmtree(layout.mlflow_dir(results))
     for written in (3, 0):
-        done = subprocess.run(
-            [sys.executable, "-m", "cyclemix", "track-sync", "--results", str(results)],
-            cwd=repository,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert f"{written} runs written, all other runs were up to date" in done.stderr
+        done = CliRunner().invoke(app, ["track-sync", "--results", str(results)])
+        assert done.exit_code == 0, done.output
+        assert f"{written} runs written, all other runs were up to date" in caplog.messages[-1]
     (run,) = runs_of(results)
     assert run.data.metrics["test/dice_mean"] == pytest.approx(0.7)
 
@@ -385,7 +365,8 @@ PARALLEL = """
 import multiprocessing, sys
 from contextlib import closing
 from pathlib import Path
-import mlflow  # once, before the fork: importing it sixteen times would be most of the test
+import alembic.command  # once, before the fork: importing them sixteen times would be most of the test
+import mlflow.store.tracking.sqlalchemy_store
 from mirrored import loss
 from cyclemix.tracking import api as tracking
 from cyclemix.config.models import Tracking

@@ -28,10 +28,11 @@ TRACKING = Tracking()
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mirrored study of two seeds, the second better and with a real network."""
     folder = tmp_path_factory.mktemp("study")
     make_study(folder, seeds=2)
+    shutil.copytree(empty_store, layout.mlflow_dir(folder))
     write_model(layout.run_dir(folder, "mscmr", "cyclemix", 0, 1) / "model.pt")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)

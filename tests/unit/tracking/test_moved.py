@@ -19,11 +19,12 @@ TRACKING = Tracking()
 
 
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def study(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A mirrored study of one run in a folder whose name needs quoting in a URI."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     results = tmp_path / "été 1" / "results"
     make_study(results, seeds=1)
+    shutil.copytree(empty_store, layout.mlflow_dir(results))
     api.sync(results, TRACKING)
     return results
 
