@@ -214,17 +214,6 @@ def test_no_pause_is_endless(monkeypatch: pytest.MonkeyPatch, site: Site) -> Non
     assert len(site.times()) == 2
 
 
-def test_a_redirect_to_a_local_file_is_refused(site: Site, tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_bytes(site.contents["a.nii.gz"])  # right bytes, wrong way
-    site.queue = [status(302, Location=secret.as_uri())] * 5
-    message = r"a\.nii\.gz: .* redirects to file://.*; expected an address of https or http"
-    with pytest.raises(DownloadError, match=message):
-        site.fetch()
-    assert len(site.times()) == 1
-    assert "a.nii.gz" not in site.there()
-
-
 def test_a_slow_server_is_waited_for(site: Site) -> None:
     site.queue = [slow]
     site.fetch()

@@ -115,6 +115,7 @@ CASES: dict[str, tuple[str, Damage, str]] = {
         r"bytes that are no gzip stream follow the compressed volume; compress it again",
     ),
     "bit-flipped .nii.gz": ("labels", flip_bit(-100), r"damaged or cut off \(.*\); copy or export it again"),
+    "wrong checksum": ("images", flip_bit(-6), r"damaged or cut off \(.*\); copy or export it again"),
     "header promises more than the file holds": (
         "images",
         keep_start,
@@ -188,13 +189,18 @@ CASES: dict[str, tuple[str, Damage, str]] = {
     ),
     "label value outside the table": (
         "scribbles",
-        one(9, np.int16),
-        r"scribble holds 9, expected only \[0, 1, 2, 3\] \(scribble_values of own\)",
+        voxels(lambda array: np.array([0, 1, 7, 9], np.uint8)[array]),
+        r"scribble holds 7, 9, expected only \[0, 1, 2, 3\] \(scribble_values of own\)",
     ),
     "label of another shape": (
         "labels",
         lambda path: write_nifti(path, np.ones((2, 40, 35), np.uint8)),
         r"label has shape \(2, 40, 35\) \(D,H,W\), expected the image's \(2, 40, 36\); draw or resample",
+    ),
+    "scribble of another shape": (
+        "scribbles",
+        lambda path: write_nifti(path, np.ones((2, 40, 35), np.uint8)),
+        r"scribble has shape \(2, 40, 35\) \(D,H,W\), expected the image's \(2, 40, 36\)",
     ),
     "label with another voxel size": (
         "scribbles",
@@ -204,7 +210,8 @@ CASES: dict[str, tuple[str, Damage, str]] = {
     "label along tilted axes": (
         "labels",
         affine(TILTED),
-        r"the label's axes run in other directions than the image's; resample it to the image's grid",
+        r"the label's axes run in other directions than the image's; resample it to the image's grid.* "
+        r"set `label_geometry` to `use: image`",
     ),
     "label turned and elsewhere": (
         "labels",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections import Counter
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from scripts import load_script
+
 TABLES = {
     "test_bad_volumes.py": ["CASES"],
     "test_repairs.py": ["CASES", "WORKS"],
@@ -21,11 +21,7 @@ def asserted() -> Counter[str]:
     """Names of all parametrised cases."""
     found: Counter[str] = Counter()
     for file, names in TABLES.items():
-        spec = importlib.util.spec_from_file_location(Path(file).stem, HERE / file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = load_script(f"tests/inputs/{file}")
         for name in names:
             found.update(list(getattr(module, name)))
     return found

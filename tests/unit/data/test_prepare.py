@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -138,55 +137,6 @@ def nan(path: Path) -> None:
     write_nifti(path, array)
 
 
-def value(number: int) -> Callable[[Path], None]:
-    def change(path: Path) -> None:
-        array = np.asarray(nib.load(path).dataobj).T.copy()
-        array[0, 0, 0] = number
-        write_nifti(path, array)
-
-    return change
-
-
-def fill(number: int) -> Callable[[Path], None]:
-    return lambda path: void(write_nifti(path, np.full((2, 40, 36), number, np.uint8)))
-
-
-def void(_: object) -> None:
-    """Drop a value."""
-
-
-def shape(path: Path) -> None:
-    write_nifti(path, np.ones((2, 40, 35), np.uint8))
-
-
-@pytest.mark.parametrize(
-    ("name", "damage", "message"),
-    [
-        ("images", cut, "damaged or cut off"),
-        ("labels", cut, "damaged or cut off"),
-        ("scribbles", cut, "damaged or cut off"),
-        ("images", nan, "1 voxels are not finite"),
-        ("images", fill(7), "constant image .grey value 7"),
-        ("labels", value(5), r"label holds 5, expected only \[0, 1, 2\]"),
-        ("scribbles", value(4), r"scribble holds 4, expected only \[0, 1, 2, 3\]"),
-        ("labels", shape, r"shape \(2, 40, 35\) \(D,H,W\), expected the image's \(2, 40, 36\)"),
-        ("scribbles", shape, r"shape \(2, 40, 35\)"),
-        ("scribbles", fill(0), "empty scribble, no pixel is labelled"),
-        ("labels", fill(0), "dense label without any structure"),
-    ],
-)
-def test_refusals_name_the_file_and_keep_the_rest(
-    tmp_path: Path, name: str, damage: Callable[[Path], None], message: str
-) -> None:
-    lab = Lab(tmp_path)
-    damage(lab.root / name / "a1.nii.gz")
-    with pytest.raises(DataError, match=rf"own: 1 of 2 cases refused:\n.*/{name}/a1\.nii\.gz.*{message}"):
-        lab.prepare()
-    assert not lab.index.exists()
-    assert not lab.npz("a1").exists()
-    assert lab.npz("a2").exists()  # the intact case is kept for the next try
-
-
 def test_every_refusal_is_listed(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
     cut(lab.root / "images" / "a1.nii.gz")
@@ -219,19 +169,6 @@ def test_one_image_in_two_parts(tmp_path: Path) -> None:
         ValueError, match=r"index_val\.csv, index_train\.csv: cases a2, a1 hold the same image"
     ):
         run("val")
-
-
-def test_affine_mismatch_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    lab = Lab(tmp_path)
-    path = lab.root / "labels" / "a1.nii.gz"
-    image = nib.load(path)
-    affine = image.affine.copy()
-    affine[0, 3] += 3.0
-    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), affine), path)
-    index = lab.prepare()
-    assert "labels/a1.nii.gz: its affine places it 3.0 mm from the image" in caplog.text
-    assert caplog.text.count("its affine") == 1
-    assert len(index) == 2
 
 
 def test_second_run_changes_nothing(tmp_path: Path) -> None:

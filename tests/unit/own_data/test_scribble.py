@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -12,6 +10,7 @@ import pytest
 import yaml
 from data_files import write_nifti, write_own
 from scipy import ndimage
+from scripts import load_script
 from typer.testing import CliRunner
 
 from cyclemix.cli.main import app
@@ -301,11 +300,8 @@ def test_the_printed_values_prepare_as_they_are(tmp_path: Path) -> None:
     assert (table[["scribble_background", "scribble_RV", "scribble_LV"]] > 0).all(axis=None)
 
 
-def test_the_script_of_the_page_runs(repository: Path, phantom_prepared: Path, tmp_path: Path) -> None:
-    place = importlib.util.spec_from_file_location("scribbles_page", repository / "docs/figures/scribbles.py")
-    page = importlib.util.module_from_spec(place)
-    sys.modules[place.name] = page
-    place.loader.exec_module(page)
+def test_the_script_of_the_page_runs(phantom_prepared: Path, tmp_path: Path) -> None:
+    page = load_script("docs/figures/scribbles.py")
     source = f"{phantom_prepared / 'tiny.yaml'}={phantom_prepared / 'data/tiny/raw_train.json'}"
     done = CliRunner().invoke(page.app, ["compare", source])
     assert done.exit_code == 0, done.output

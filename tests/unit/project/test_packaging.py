@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import tomllib
@@ -13,6 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -94,12 +94,7 @@ def test_the_conda_environment_installs_the_lock_with_pip() -> None:
 
 
 def test_the_conda_environment_is_what_make_lock_writes() -> None:
-    spec = importlib.util.spec_from_file_location("lock", ROOT / "envs" / "lock.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    written = module.conda_environment(ROOT / "envs" / "requirements.lock")
+    written = load_script("envs/lock.py").conda_environment(ROOT / "envs" / "requirements.lock")
     assert written == (ROOT / "envs" / "cyclemix.yaml").read_text()
 
 

@@ -49,10 +49,12 @@ def test_rows_without_labels_are_reasons_not_jobs() -> None:
 
 
 def test_overrides_arrive_as_strings() -> None:
-    made = make(training={"max_steps": "50", "gradient_clip": "null"}, seeds="3", mirror="null")
+    strings = {"max_steps": "50", "learning_rate": "1e-4", "gradient_clip": "null"}
+    made = make(training=strings, seeds=["0", "1"], mirror="null")
     assert made.training("cyclemix").max_steps == 50
+    assert made.training("cyclemix").learning_rate == 1e-4
     assert made.training("cyclemix").gradient_clip is None
-    assert made.study.seeds == [3]
+    assert made.study.seeds == [0, 1]
     assert made.study.mirror is None
 
 

@@ -30,15 +30,6 @@ def add(lab: Lab, text: str) -> None:
     lab.spec_file.write_text(lab.spec_file.read_text() + text)
 
 
-def test_a_wrong_header_is_refused_with_the_setting_that_overrules_it(tmp_path: Path) -> None:
-    lab = Lab(tmp_path)
-    with_affine(lab.root / "labels" / "a1.nii.gz", TILTED)
-    with pytest.raises(
-        DataError, match=r"axes run in other directions .* set `label_geometry` to `use: image`"
-    ):
-        lab.prepare()
-
-
 @pytest.mark.parametrize("key", ["a1", "all"])
 def test_labels_are_placed_by_the_image_and_the_log_says_where(
     tmp_path: Path, key: str, caplog: pytest.LogCaptureFixture

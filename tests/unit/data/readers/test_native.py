@@ -52,19 +52,6 @@ def test_labels_take_the_tables_values(tmp_path: Path, spec: DatasetSpec, entry:
     assert spacing == (5.0, 1.0, 1.0)
 
 
-def test_value_outside_the_table_names_file_and_value(
-    tmp_path: Path, spec: DatasetSpec, entry: dict[str, Any]
-) -> None:
-    array = np.zeros((2, 40, 36), np.uint8)
-    array[0, 0, :2] = 7, 9
-    write_nifti(Path(entry["label"]), array)
-    with pytest.raises(DataError, match=r"labels/a1\.nii\.gz: label holds 7, 9, expected only \[0, 1, 2\]"):
-        read_native(spec, tmp_path, entry, "label")
-    write_nifti(Path(entry["label"]), array.astype(np.float32) / 2)
-    with pytest.raises(DataError, match="label values must be whole numbers"):
-        read_native(spec, tmp_path, entry, "label")
-
-
 @pytest.mark.parametrize("part", [0.01, 0.5, 0.99])
 @pytest.mark.parametrize("kind", ["image", "label", "scribble"])
 def test_truncated_gzip_is_refused(
@@ -75,41 +62,6 @@ def test_truncated_gzip_is_refused(
     path.write_bytes(content[: max(4, int(part * len(content)))])
     with pytest.raises(DataError, match=rf"{path.parent.name}/a1\.nii\.gz: damaged or cut off"):
         read_native(spec, tmp_path, entry, kind)  # type: ignore[arg-type]
-
-
-def test_wrong_checksum_is_refused(tmp_path: Path, spec: DatasetSpec, entry: dict[str, Any]) -> None:
-    path = Path(entry["image"])
-    content = bytearray(path.read_bytes())
-    content[-6] ^= 0xFF  # inside the stream's CRC and length
-    path.write_bytes(content)
-    with pytest.raises(DataError, match="damaged or cut off"):
-        read_native(spec, tmp_path, entry, "image")
-
-
-def test_uncompressed_file_shorter_than_its_header_says(tmp_path: Path, spec: DatasetSpec) -> None:
-    path = write_nifti(tmp_path / "v.nii", np.ones((2, 3, 4), np.int16))
-    path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(DataError, match=r"v\.nii: .*\(it holds 396 bytes, its header promises 400\)"):
-        read_native(spec, tmp_path, {"case": "v", "image": "v.nii"}, "image")
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_voxels_must_be_finite(
-    tmp_path: Path, spec: DatasetSpec, entry: dict[str, Any], value: float
-) -> None:
-    array = np.ones((2, 40, 36), np.float32)
-    array[1, 2, 3] = value
-    write_nifti(Path(entry["image"]), array)
-    with pytest.raises(DataError, match=r"images/a1\.nii\.gz: 1 voxels are not finite"):
-        read_native(spec, tmp_path, entry, "image")
-
-
-def test_label_of_another_shape(tmp_path: Path, spec: DatasetSpec, entry: dict[str, Any]) -> None:
-    write_nifti(Path(entry["label"]), np.ones((2, 36, 40), np.uint8))
-    with pytest.raises(
-        DataError, match=r"label has shape \(2, 36, 40\) \(D,H,W\), expected the image's \(2, 40, 36\)"
-    ):
-        read_native(spec, tmp_path, entry, "label")
 
 
 def test_not_nifti_and_absent(tmp_path: Path, spec: DatasetSpec) -> None:
@@ -133,9 +85,6 @@ def test_units_and_odd_shapes(tmp_path: Path, spec: DatasetSpec) -> None:
     array, spacing, _ = read_native(spec, tmp_path, {"case": "f", "image": "flat.nii.gz"}, "image")
     assert array.shape == (1, 3, 4)
     assert spacing[1:] == (2.0, 1.0)
-    nib.save(nib.Nifti1Image(np.ones((4, 3, 2, 5), np.int16), np.eye(4)), tmp_path / "cine.nii.gz")
-    with pytest.raises(DataError, match=r"cine\.nii\.gz: expected one volume"):
-        read_native(spec, tmp_path, {"case": "c", "image": "cine.nii.gz"}, "image")
 
 
 def test_nifti2_header_is_converted(tmp_path: Path, spec: DatasetSpec) -> None:
@@ -177,12 +126,5 @@ def test_hdf5_refusals(tmp_path: Path, spec: DatasetSpec) -> None:
         DataError, match=r"v\.h5::image: image has shape \(2, 3, 4\) .* expected the image's \(2, 4, 3\)"
     ):
         read_native(scribbled, tmp_path, entry, "image")
-    with pytest.raises(DataError, match="no array 'depth'; it holds image, label"):
-        read_native(scribbled, tmp_path, {**entry, "image": "v.h5::depth"}, "image")
-    with pytest.raises(DataError, match=r"s\.zip::deep/t\.nii\.gz: the archive has no such member"):
-        read_native(scribbled, tmp_path, {**entry, "scribble": "s.zip::deep/t.nii.gz"}, "scribble")
     with pytest.raises(DataError, match=r"v\.h5::image.*geometry"):
         read_native(with_geometry(spec, "image"), tmp_path, entry, "image")
-    (tmp_path / "v.h5").write_bytes((tmp_path / "v.h5").read_bytes()[:300])
-    with pytest.raises(DataError, match=r"v\.h5: damaged or cut off"):
-        read_native(scribbled, tmp_path, entry, "image")
