@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SUFFIXES = {".md", ".py", ".smk", ".yaml", ".yml", ".toml", ".rst", ""}
+SUFFIXES = {".md", ".py", ".smk", ".yaml", ".yml", ".toml", ".rst", ".html", ".jinja", ""}
 SKIPPED = ("docs/wording.py", "tests/unit/project/test_wording.py", "benchmarks/results/", "CHANGELOG.md")
 
 UNIT = (

@@ -1,1 +1,1 @@
-"""Atomic writes, locks, paths under the results folder."""
+"""Atomic writes, locks, templates, paths under the results folder."""

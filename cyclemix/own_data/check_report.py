@@ -11,8 +11,9 @@ from statistics import median
 
 from cyclemix.config.models import Grid, Protocol
 from cyclemix.data.datasets import DatasetSpec, supports
+from cyclemix.files.templates import render
 from cyclemix.own_data.facts import Case, Finding, Report
-from cyclemix.report.html import render
+from cyclemix.report.html import TEMPLATES
 from cyclemix.report.plots.style import structure_colours
 
 MOST_SHOWN = 100
@@ -90,6 +91,7 @@ def page(report: Report) -> str:
     grid, shown = report.grid, _shown(report.cases)
     return render(
         TEMPLATE,
+        TEMPLATES,
         title=f"{report.spec.title}: {len(shown)} of {len(report.cases)} cases",
         generator=GENERATOR,
         summary=text(report),

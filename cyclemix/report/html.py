@@ -1,13 +1,11 @@
-"""Self-contained HTML pages from templates: no network, light and dark, phone and paper."""
+"""A page of tables as one self-contained HTML file: no network, light and dark, phone and paper."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from cyclemix.files.templates import render
 from cyclemix.report.page import Page, Row, Table
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -17,23 +15,6 @@ TEXT_LENGTH = 24
 
 MOST_COLUMNS = 12
 """Tables of more columns scroll sideways in their frame on wide screens too."""
-
-
-def render(template: Path, **values: Any) -> str:
-    """The page that a template file describes; ``values`` are escaped.
-
-    Args:
-        template: may include files of its folder and of `TEMPLATES`, e.g. extend ``base.html``.
-    """
-    environment = Environment(
-        loader=FileSystemLoader([template.parent, TEMPLATES]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template.name).render(values)
 
 
 def html(page: Page) -> str:
