@@ -18,7 +18,6 @@ def write(name: str, root: Path) -> list[Path]:
 
     Args:
         name: file name and label, in lower case with underscores.
-        root: the project's folder.
 
     Returns:
         The files that were written or changed.

@@ -6,7 +6,7 @@ Slow imports are inside the subcommand that needs them, because each job of a st
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -29,6 +29,9 @@ from cyclemix.cli.options import (
     read_model,
 )
 
+if TYPE_CHECKING:
+    from cyclemix.config.models import Tracking
+
 STAGES = "Stages of the workflow"
 stages = typer.Typer()
 
@@ -44,6 +47,22 @@ class Silent:
 
     def close(self, status: str) -> None:
         """Nothing to close."""
+
+
+def _tracking(text: str | None) -> Tracking:
+    from cyclemix.config.models import Tracking
+
+    return read_model(Tracking, text or "{}", "--tracking")
+
+
+def _mirror(
+    action: Literal["evaluation", "summary", "figures"], results: Path, tracking: str | None, what: Any
+) -> None:
+    """Mirror what a stage wrote, if the study is mirrored: a run's folder, or the results of a data set."""
+    if tracking is not None:
+        from cyclemix.tracking import api
+
+        getattr(api, f"mirror_{action}")(results, _tracking(tracking), what)
 
 
 @stages.command(rich_help_panel=STAGES)
@@ -103,19 +122,17 @@ def track_init(
     tracking: TrackingJson = None,
 ) -> None:
     """Create or upgrade the MLflow store and its experiments, once, before any training."""
-    from cyclemix.config.models import Tracking
     from cyclemix.tracking import api as stage
 
-    stage.init(results, read_model(Tracking, tracking or "{}", "--tracking"), datasets, output)
+    stage.init(results, _tracking(tracking), datasets, output)
 
 
 @stages.command("track-sync", rich_help_panel=STAGES)
 def track_sync(results: Results = Path("results"), tracking: TrackingJson = None) -> None:
     """Mirror to MLflow what is missing there or differs from the files; creates a missing store."""
-    from cyclemix.config.models import Tracking
     from cyclemix.tracking import api as stage
 
-    stage.sync(results, read_model(Tracking, tracking or "{}", "--tracking"))
+    stage.sync(results, _tracking(tracking))
 
 
 @stages.command(rich_help_panel=STAGES)
@@ -157,7 +174,7 @@ def train(
     results: Results = Path("results"),
 ) -> None:
     """Train one method on one fold with one seed, resuming from a checkpoint if there is one."""
-    from cyclemix.config.models import Tracking, Training
+    from cyclemix.config.models import Training
     from cyclemix.training import train as stage
 
     machine = read_model(Training, execution, "--execution")
@@ -165,7 +182,7 @@ def train(
     if tracking is not None:
         from cyclemix.tracking.api import open_run
 
-        mirror = open_run(results, read_model(Tracking, tracking, "--tracking"), config, fold, seed)
+        mirror = open_run(results, _tracking(tracking), config, fold, seed)
     stage.run(config, folds, index, fold, seed, output_dir, machine, mirror)
 
 
@@ -204,14 +221,10 @@ def evaluate(
     results: Results = Path("results"),
 ) -> None:
     """Score predictions on the native grid, in mm, against the upstream labels."""
-    from cyclemix.config.models import Tracking
     from cyclemix.evaluation import evaluate as stage
 
     stage.run(dataset_file, receipt, folds, fold, evaluate_on, predictions, output, threads)
-    if tracking is not None:
-        from cyclemix.tracking.api import mirror_evaluation
-
-        mirror_evaluation(results, read_model(Tracking, tracking, "--tracking"), output.parent)
+    _mirror("evaluation", results, tracking, output.parent)
 
 
 @stages.command("run-figures", rich_help_panel=STAGES)
@@ -223,14 +236,10 @@ def run_figures(
     results: Results = Path("results"),
 ) -> None:
     """Draw the figures of one run: overlays of its median and worst patient, training curves."""
-    from cyclemix.config.models import Tracking
     from cyclemix.report import run_figures as stage
 
     stage.run(dataset_file, receipt, run_dir)
-    if tracking is not None:
-        from cyclemix.tracking.api import mirror_evaluation
-
-        mirror_evaluation(results, read_model(Tracking, tracking, "--tracking"), run_dir)
+    _mirror("evaluation", results, tracking, run_dir)
 
 
 @stages.command(rich_help_panel=STAGES)
@@ -245,14 +254,10 @@ def tabulate(
     ] = False,
 ) -> None:
     """Write the tables of a data set: scores, intervals, significance, comparison with published numbers."""
-    from cyclemix.config.models import Tracking
     from cyclemix.report import tables as stage
 
     stage.run(results, dataset_file, read_json(study, "--study"), output_dir, allow_mixed=allow_mixed)
-    if tracking is not None:
-        from cyclemix.tracking.api import mirror_summary
-
-        mirror_summary(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)
+    _mirror("summary", results, tracking, dataset_file.stem)
 
 
 @stages.command(rich_help_panel=STAGES)
@@ -264,14 +269,10 @@ def figures(
     tracking: TrackingJson = None,
 ) -> None:
     """Draw the figures of a data set."""
-    from cyclemix.config.models import Tracking
     from cyclemix.report import figures as stage
 
     stage.run(results, dataset_file, read_json(study, "--study"), output_dir)
-    if tracking is not None:
-        from cyclemix.tracking.api import mirror_figures
-
-        mirror_figures(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)
+    _mirror("figures", results, tracking, dataset_file.stem)
 
 
 @stages.command(rich_help_panel=STAGES)
@@ -283,14 +284,10 @@ def efficiency(
     tracking: TrackingJson = None,
 ) -> None:
     """Draw Dice against the annotation budget, for studies with an `efficiency` block."""
-    from cyclemix.config.models import Tracking
     from cyclemix.report import efficiency_figure as stage
 
     stage.run(results, dataset_file, read_json(study, "--study"), output_dir)
-    if tracking is not None:
-        from cyclemix.tracking.api import mirror_figures
-
-        mirror_figures(results, read_model(Tracking, tracking, "--tracking"), dataset_file.stem)
+    _mirror("figures", results, tracking, dataset_file.stem)
 
 
 @stages.command(rich_help_panel=STAGES)

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cyclemix.config.models import Grid
 from cyclemix.config.strict import ConfigError
 from cyclemix.data import autogrid
@@ -49,9 +47,7 @@ def run(dataset_file: Path, results: Path, threads: int) -> Report:
     """Read and check all cases.
 
     Args:
-        dataset_file: ``config/datasets/NAME.yaml``.
         results: results folder, with downloaded files and a derived grid.
-        threads: number of cases read in parallel.
 
     Raises:
         ConfigError: invalid YAML file.
@@ -123,17 +119,15 @@ def _rehearse(spec: DatasetSpec, raw_dir: Path, case: Case, entry: Mapping[str, 
     """Prepare the case as the workflow does, to find errors of that stage."""
     try:
         scribble = prepare_case(spec, raw_dir, entry, grid)[0].scribble
-        cut = [] if scribble is None else cut_off(case.strokes, scribble)
+        drawn = {value: name for value, name in enumerate(case.strokes) if case.strokes[name] > 0}
+        cut = [
+            name for value, name in drawn.items() if scribble is not None and not (scribble == value).any()
+        ]
         if cut:
             text = f"the strokes of {', '.join(cut)} lie wholly outside the crop"
             case.find("warning", text, "raise grid.crop_px, or draw strokes nearer to the image's middle")
     except DataError as error:
         case.find("error", str(error), LEAVE_OUT)
-
-
-def cut_off(strokes: Mapping[str, float], prepared: np.ndarray) -> list[str]:
-    """Background and structures with ``strokes`` in the file, but not in the prepared (D,H,W) scribble."""
-    return [name for value, name in enumerate(strokes) if strokes[name] > 0 and not (prepared == value).any()]
 
 
 @contextmanager

@@ -108,8 +108,9 @@ def _layout(folder: Path, found: list[Found]) -> Layout:
     rivals = {kind: _rivals(found, kind, usual[kind], whole) for kind in patterns}
     named = {path for others in rivals.values() for paths in others.values() for path in paths}
     unused = [file.path for file in found if file.path not in used]
+    own = {kind: [files[kind] for files in whole.values() if kind in files] for kind in patterns}
     checks = [
-        f"there are several {kind} files per case: {_first(folder, _of(kind, whole))} is "
+        f"there are several {kind} files per case: {_first(folder, own[kind])} is "
         f"used, {_first(folder, paths)} is not. If the other is right, change files.{kind}"
         for kind, others in rivals.items()
         for _, paths in sorted(others.items())
@@ -133,10 +134,6 @@ def _rivals(
         if file.kind == kind and file.template != chosen and file.key in cases:
             others[file.template].append(file.path)
     return others
-
-
-def _of(kind: str, cases: Mapping[tuple[str, ...], Mapping[str, Path]]) -> list[Path]:
-    return [files[kind] for files in cases.values() if kind in files]
 
 
 def _first(folder: Path, paths: list[Path]) -> str:

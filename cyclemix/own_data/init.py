@@ -58,10 +58,8 @@ def run(folder: Path, name: str, output: Path, study: Path, threads: int) -> Dra
 
     Args:
         folder: folder with images, labels and scribbles, distinguished by folder or file names.
-        name: the data set's name.
         output: ``config/datasets/NAME.yaml``.
         study: ``config/NAME.yaml``.
-        threads: number of files read in parallel.
 
     Raises:
         ConfigError: a file would be overwritten, or the folder has no image with a label or scribble.
@@ -111,7 +109,8 @@ def _lay_out(folder: Path, threads: int) -> tuple[Layout, dict[str, list[Content
     _refuse_spellings(folder, paths, layout)
     marked = [case.files[kind] for case in layout.cases for kind in LABELLED if kind in case.files]
     looked, problems = _look([*marked, *layout.loose], threads)
-    dense = {v for c in layout.cases if "label" in c.files for v in _values(looked.get(c.files["label"]))}
+    labels = [looked.get(case.files["label"]) for case in layout.cases if "label" in case.files]
+    dense = {value for content in labels if content is not None for value in content.pixels}
     roles = {path: role_by_content(looked[path], dense) for path in layout.loose if path in looked}
     other = find_layout(folder, paths, roles) if roles else layout
     if other.used > layout.used:
@@ -170,10 +169,6 @@ def _others(text: str, name: str, place: Path, layout: Layout) -> list[str]:
     spec = validate(DatasetSpec, {**values, "label": name, "folder": str(place.resolve())}, name)
     cases = {case.files["image"].resolve() for case in layout.cases}
     return sorted(case for case, path in images_of(spec).items() if path.resolve() not in cases)
-
-
-def _values(content: Contents | None) -> set[int]:
-    return set(content.pixels) if content is not None else set()
 
 
 def _look(paths: Sequence[Path], threads: int) -> tuple[dict[Path, Contents], dict[Path, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -135,7 +135,8 @@ def _same_person(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
     beginnings = _beginnings({case.subject for case in cases})
     kinds = (("lie in one folder", folders), ("begin with one name", beginnings))
     for what, groups in kinds:
-        several = {key: sorted(names) for key, names in groups.items() if _persons(spec, names) > 1}
+        persons = {key: {spec.person(subject) for subject in names} for key, names in groups.items()}
+        several = {key: sorted(names) for key, names in groups.items() if len(persons[key]) > 1}
         few = max((len(names) for names in several.values()), default=0) <= MOST_VIEWS
         if not several or not few or len(groups) < LEAST_GROUPS:
             continue
@@ -161,10 +162,6 @@ def _beginnings(subjects: Collection[str]) -> dict[str, set[str]]:
             if letter in SEPARATORS and subject[:place] in subjects:
                 groups[subject[:place]] |= {subject[:place], subject}
     return groups
-
-
-def _persons(spec: DatasetSpec, subjects: Iterable[str]) -> int:
-    return len({spec.person(subject) for subject in subjects})
 
 
 def _supervision(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:

@@ -59,9 +59,6 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
 
     Args:
         labels: files or folders of them.
-        output_dir: folder to write to.
-        request: options.
-        threads: number of files processed in parallel.
 
     Returns:
         The content of ``scribbles.yaml``: ``scribble_values`` for a data set's YAML file, the options

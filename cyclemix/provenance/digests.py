@@ -206,7 +206,6 @@ def collect(config: Path, data: Iterable[str | Path], modules: Sequence[str]) ->
     """Origin of a training, for ``provenance.json``.
 
     Args:
-        config: its ``config.json``.
         data: the prepared cases that it reads.
         modules: what it loads by name, see `config.models.modules_of`.
     """

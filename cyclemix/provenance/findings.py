@@ -22,7 +22,6 @@ def remedy(results: str, file: str, witness: str, kind: str) -> str:
         results: the results folder as the user names it.
         file: below the results folder; absolute outside.
         witness: the record or receipt that names it, likewise; the file itself where it is a record.
-        kind: of the problem.
     """
     target = f"{results}/{target_of(file, witness)}"
     if file.startswith("/"):

@@ -17,13 +17,11 @@ def is_left_out(results: Path, path: Path) -> bool:
     left_out = json.loads(note.read_text())["left_out"]
     parts = path.relative_to(results).parts
     kinds = {
-        "data": parts[0] == "data" and path.name != "folds.json" and not _has_data(results, parts[1]),
+        # a data set was downloaded here, or none of its files
+        "data": parts[0] == "data"
+        and path.name != "folds.json"
+        and not any((results / "data" / parts[1]).glob("raw_*.json")),
         "models": path.name == "model.pt",
         "predictions": "predictions" in parts and path.name.endswith(".nii.gz"),
     }
     return any(kinds[kind] for kind in left_out)
-
-
-def _has_data(results: Path, dataset: str) -> bool:
-    """Whether the data set was downloaded here; then none of its files was left out."""
-    return any((results / "data" / dataset).glob("raw_*.json"))

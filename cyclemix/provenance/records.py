@@ -46,7 +46,6 @@ def write(
     """Write a record; equal files and ``made`` give equal bytes.
 
     Args:
-        path: the record.
         made: what else it holds, e.g. the result of `made_by`.
         inputs, outputs: files, hashed as they are now.
     """

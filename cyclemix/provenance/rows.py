@@ -22,25 +22,21 @@ def differences(results: Path, runs: Sequence[Path]) -> list[str]:
 
     Compares the digests of training, prediction and evaluation, their settings except the fold number, and
     the sha256 of every data file read by both runs. Missing records are not compared.
-
-    Args:
-        results: the results folder.
-        runs: folders of the row's runs.
     """
     seen: dict[str, dict[str, list[str]]] = {}
     for run in runs:
         for key, value in made_from(results, run).items():
             seen.setdefault(key, {}).setdefault(value, []).append(run.name)
-    return [f"{key}: {_shown(values)}" for key, values in seen.items() if len(values) > 1]
+    shown = {
+        key: ", ".join(f"{value} ({', '.join(names)})" for value, names in sorted(values.items()))
+        for key, values in seen.items()
+        if len(values) > 1
+    }
+    return [f"{key}: {text}" for key, text in shown.items()]
 
 
 def made_from(results: Path, run: Path) -> dict[str, str]:
-    """Digests and hashes of a run's sources, by name; those of data files are named ``data/...``.
-
-    Args:
-        results: the results folder that the run lies in.
-        run: its folder.
-    """
+    """Digests and hashes of a run's sources, by name; those of data files are named ``data/...``."""
     found: dict[str, str] = {}
     for name in (records.NAME, f"predictions/{records.NAME}", records.METRICS):
         path = run / name
@@ -64,7 +60,3 @@ def _data(results: Path, path: Path, inputs: Mapping[str, Any]) -> dict[str, str
         for file, sha256 in files.items()
         if file.is_relative_to(folder)
     }
-
-
-def _shown(values: Mapping[str, Sequence[str]]) -> str:
-    return ", ".join(f"{value} ({', '.join(runs)})" for value, runs in sorted(values.items()))

@@ -26,7 +26,6 @@ def build(study: StudyResults, published: Sequence[PublishedRow]) -> Page:
     """The page of a data set.
 
     Args:
-        study: own results.
         published: rows of the data set, comparable or not.
     """
     beside = [row for row in published if not apart(study, row)]
@@ -38,7 +37,8 @@ def build(study: StudyResults, published: Sequence[PublishedRow]) -> Page:
 
 def apart(study: StudyResults, row: PublishedRow) -> str:
     """Why a published row is not comparable with ours; empty if it is."""
-    if not study.on_official_test:
+    protocol = study.study["protocol"]
+    if (protocol["kind"], protocol["evaluate_on"]) != ("official", "test"):
         return "patients"
     if row.subjects is None:
         return "unstated"

@@ -23,9 +23,7 @@ def run(results: Path, dataset_file: Path, study: Mapping[str, Any], output_dir:
 
     Args:
         results: the results folder, with ``tables/{dataset}/efficiency.csv``.
-        dataset_file: the data set's YAML file.
         study: as `cyclemix.report.tables.run` takes it.
-        output_dir: folder to write to.
 
     Raises:
         ValueError: the table is missing or has no rows.

@@ -35,11 +35,8 @@ def run(
     """Draw all figures of a data set.
 
     Args:
-        results: the results folder.
-        dataset_file: the data set's YAML file.
         study: ``methods`` (label -> supervision, summary, reason it is n/a or null), ``seeds``, ``folds``,
             ``protocol``, ``compare_to``; optionally ``order``, the labels in the study's order.
-        output_dir: folder to write to.
 
     Raises:
         ValueError: a run lacks a file; names it and the stage that writes it.

@@ -1,10 +1,8 @@
-"""A page of tables as Markdown and as LaTeX."""
+"""A page of tables as Markdown."""
 
 from __future__ import annotations
 
-from cyclemix.report.page import Cell, Columns, Page, Row, Table
-
-# Markdown
+from cyclemix.report.page import Cell, Page, Row, Table
 
 
 def markdown(page: Page) -> str:
@@ -16,7 +14,7 @@ def markdown(page: Page) -> str:
 
 def markdown_table(table: Table) -> str:
     """One table; groups become bold lines, column groups prefixes of their names."""
-    names = [_full_name(group, name) for group in table.columns for name in group.names]
+    names = [f"{group.title} {name}".strip() for group in table.columns for name in group.names]
     lines = [_pipe([table.first_column, *names]), _pipe(["---", *["---:"] * len(names)])]
     for group in table.groups:
         if group.title:
@@ -26,10 +24,6 @@ def markdown_table(table: Table) -> str:
     parts += [f"> **{table.warning}**"] if table.warning else []
     parts += [table.caption, "\n".join(lines), "\n".join(f"- {_markdown_text(note)}" for note in table.notes)]
     return "\n\n".join(part for part in parts if part)
-
-
-def _full_name(group: Columns, name: str) -> str:
-    return f"{group.title} {name}" if group.title else name
 
 
 def _markdown_row(row: Row, width: int) -> str:
@@ -56,6 +50,3 @@ def _markdown_text(text: str) -> str:
 
 def _pipe(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-# LaTeX

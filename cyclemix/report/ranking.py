@@ -24,7 +24,6 @@ def run(results: Path, dataset_files: Sequence[Path], output_dir: Path) -> None:
     Args:
         results: the results folder, with ``tables/{dataset}/summary.csv`` and ``summary_as_predicted.csv``.
         dataset_files: the YAML file of each data set; one panel per data set.
-        output_dir: folder to write to.
 
     Raises:
         ValueError: a table is missing.

@@ -52,9 +52,3 @@ class StudyResults:
     n_cases: int
     n_scored: Mapping[str, int]
     mixed: tuple[str, ...] = ()
-
-    @property
-    def on_official_test(self) -> bool:
-        """Whether the scored patients are those that papers report."""
-        protocol = self.study["protocol"]
-        return bool(protocol["kind"] == "official" and protocol["evaluate_on"] == "test")

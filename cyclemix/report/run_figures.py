@@ -19,7 +19,6 @@ def run(dataset_file: Path, receipt: Path, run_dir: Path) -> None:
     """Write ``overlay.png`` (median and worst patient) and ``curves.png`` to a run's folder.
 
     Args:
-        dataset_file: the data set's YAML file.
         receipt: ``raw_{part}.json`` of the evaluated cases.
         run_dir: folder of the training, with ``predictions``, ``metrics.csv`` and ``history.csv``.
 

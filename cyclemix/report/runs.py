@@ -53,7 +53,6 @@ class Runs:
         """One CSV file of all runs, with `RUN_COLUMNS` in front.
 
         Args:
-            name: of the file.
             columns: expected ones, if given.
 
         Raises:

@@ -42,13 +42,9 @@ def run(
     ``provenance.json``, the hashes of all these and of the runs' files.
 
     Args:
-        results: the results folder.
-        dataset_file: the data set's YAML file.
         study: ``methods`` (label -> supervision, summary, inference, reason for n/a or None), ``seeds``,
             ``folds``, ``protocol``, ``inference``, ``compare_to``; ``order`` (labels) where the order of
             rows is not that of ``methods``; ``seeds`` of a method that has its own.
-        output_dir: the folder to write to.
-        published_file: the published numbers.
         allow_mixed: average runs that differ in code, configuration, data or lock; the row is marked.
 
     Raises:

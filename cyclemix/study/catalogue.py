@@ -77,9 +77,6 @@ def departures(root: Path) -> dict[str, list[str]]:
     """Deviations of methods and networks from their sources, by ``methods/NAME`` or ``networks/NAME``.
 
     Read from the ``Deviations`` paragraphs of the files' docstrings; files without one are omitted.
-
-    Args:
-        root: the project's folder.
     """
     files = [path for room in ("methods", "networks") for path in (root / "cyclemix" / room).glob("*.py")]
     found = {f"{path.parent.name}/{path.stem}": _deviations(path) for path in sorted(files)}

@@ -46,7 +46,6 @@ def run(
     """Copy the finished runs of ``sources`` into the results folder ``into``; idempotent.
 
     Args:
-        sources: results folders.
         into: results folder, created if missing.
         also: ``models`` and/or ``predictions``, copied in addition to configuration, scores and records.
         dataset: copy the runs of this data set only.

@@ -5,7 +5,6 @@ The Snakefile builds one `Plan`, which its rules query. Nothing here needs torch
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from cyclemix.config.study import MethodBlock, Study, check_methods, inference_o
 from cyclemix.data.cases import part_of_case
 from cyclemix.data.datasets import DatasetSpec, load_dataset, source_parts, supports
 from cyclemix.files.layout import data_dir
+from cyclemix.provenance.digests import value_digest
 from cyclemix.study.method_schema import check_block, check_network, load_method_schemas
 from cyclemix.study.sweep import Point, points_of
 
@@ -142,12 +142,12 @@ class Plan:
             if case == "all" or part_of_case(spec, case) in (part, None)
         }
         official = spec.official if part == "all" else {part: spec.official.get(part)}  # type: ignore[call-overload]
-        return digest({"spec": values, "subjects": official})
+        return value_digest({"spec": values, "subjects": official})
 
     def split_digest(self, dataset: str) -> str:
         """Digest of the settings that the folds depend on."""
         spec, protocol = self.datasets[dataset], self.study.protocol
-        return digest(
+        return value_digest(
             {
                 "official": spec.official,
                 "scribbled": spec.scribbled,
@@ -204,11 +204,6 @@ class Plan:
 def compact(values: Any) -> str:
     """``values`` as one line of JSON with sorted keys."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"))
-
-
-def digest(values: Any) -> str:
-    """Digest of a JSON-serialisable value, 16 hex digits."""
-    return hashlib.sha256(compact(values).encode()).hexdigest()[:16]
 
 
 def plan(values: Mapping[str, Any], folder: Path, where: str = "study") -> Plan:

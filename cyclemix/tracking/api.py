@@ -92,9 +92,7 @@ def mirror_evaluation(results: str | Path, tracking: Tracking, run_dir: str | Pa
     Called after ``evaluate``, and again after ``run-figures``: every PNG of the folder is an artifact.
     """
     folder = Path(run_dir)
-    return _mirrored(
-        str(folder), lambda: Store(results, tracking).sync(from_files.read_run(Path(results), folder))
-    )
+    return _mirror(str(folder), results, tracking, lambda: [from_files.read_run(Path(results), folder)])
 
 
 def mirror_summary(results: str | Path, tracking: Tracking, dataset: str) -> bool:
@@ -102,22 +100,28 @@ def mirror_summary(results: str | Path, tracking: Tracking, dataset: str) -> boo
 
     Called after ``tabulate``. False on a failure.
     """
-
-    def write() -> None:
-        store = Store(results, tracking)
-        for summary in from_files.read_summary(Path(results), dataset):
-            store.sync(summary)
-        store.sync(from_files.read_report(Path(results), dataset))
-
-    return _mirrored(f"summary of {dataset}", write)
+    place = Path(results), dataset
+    return _mirror(
+        f"summary of {dataset}",
+        results,
+        tracking,
+        lambda: [*from_files.read_summary(*place), from_files.read_report(*place)],
+    )
 
 
 def mirror_figures(results: str | Path, tracking: Tracking, dataset: str) -> bool:
     """Add the figures of a data set to its report run; False on a failure. Called after ``figures``."""
-    return _mirrored(
-        f"figures of {dataset}",
-        lambda: Store(results, tracking).sync(from_files.read_report(Path(results), dataset)),
-    )
+    read = partial(from_files.read_report, Path(results), dataset)
+    return _mirror(f"figures of {dataset}", results, tracking, lambda: [read()])
+
+
+def _mirror(name: str, results: str | Path, tracking: Tracking, read: Reader) -> bool:
+    def write() -> None:
+        store = Store(results, tracking)
+        for shown in read():
+            store.sync(shown)
+
+    return _mirrored(name, write)
 
 
 def sync(results: str | Path, tracking: Tracking) -> None:
@@ -166,12 +170,8 @@ def _sync_all(store: Store, items: Sequence[tuple[str, Reader]]) -> tuple[int, i
     changed: list[bool] = []
     done, failures = 0, 0
     for name, read in items:
-        ok = _mirrored(name, partial(_sync_one, store, read, changed))
+        ok = _mirrored(name, partial(lambda read: changed.extend(map(store.sync, read())), read))
         done, failures = done + ok, 0 if ok else failures + 1
         if failures == MOST_FAILURES:
             break
     return len(items) - done, sum(changed)
-
-
-def _sync_one(store: Store, read: Reader, changed: list[bool]) -> None:
-    changed.extend(store.sync(shown) for shown in read())

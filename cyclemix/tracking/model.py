@@ -18,7 +18,7 @@ from cyclemix.tracking.record import BestModel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel, Run
+    from mlflow.entities import Run
 
 log = logging.getLogger(__name__)
 
@@ -94,9 +94,9 @@ def save(folder: Path, best: BestModel, **ids: Any) -> None:
 
 def sync(client: MlflowClient, run: Run, best: BestModel) -> bool:
     """Make ``best`` the method's only logged model, that of a summary run; True if it was not."""
-    digest = file_digest([best.path])
-    found = False
-    for logged in _logged(client, run, best):
+    digest, found = file_digest([best.path]), False
+    wanted = f"name = '{best.method}'"
+    for logged in list(client.search_logged_models([run.info.experiment_id], wanted, max_results=100)):
         same = logged.source_run_id == run.info.run_id and logged.tags.get("model_digest") == digest
         if same and str(logged.status) == "READY" and not found:
             found = True
@@ -105,11 +105,6 @@ def sync(client: MlflowClient, run: Run, best: BestModel) -> bool:
     if not found:
         _log(client, run, best, digest)
     return not found
-
-
-def _logged(client: MlflowClient, run: Run, best: BestModel) -> list[LoggedModel]:
-    wanted = f"name = '{best.method}'"
-    return list(client.search_logged_models([run.info.experiment_id], wanted, max_results=100))
 
 
 def _log(client: MlflowClient, run: Run, best: BestModel, digest: str) -> None:

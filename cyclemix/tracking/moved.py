@@ -25,7 +25,6 @@ def repoint(database: Path, artifacts: Path) -> list[Path]:
     a folder ``mlflow/artifacts`` are not changed.
 
     Args:
-        database: the sqlite file.
         artifacts: folder of the artifacts, absolute, with one folder per experiment.
 
     Returns:

@@ -104,20 +104,13 @@ def metric_key(column: str) -> str:
     return f"train/{column}"
 
 
-def mlflow_name(name: str) -> str:
-    """``name`` with characters that are invalid in metric keys replaced by ``_``."""
-    return re.sub(r"[^\w./ :-]", "_", name)
-
-
 def finite(values: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers of ``values`` as floats by metric key; everything else is omitted."""
+    """The finite numbers of ``values`` as floats by metric key, with ``_`` for characters invalid there."""
     kept = {}
     for column, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, Real):
-            continue
-        number = float(value)
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
         if math.isfinite(number):
-            kept[mlflow_name(metric_key(column))] = number
+            kept[re.sub(r"[^\w./ :-]", "_", metric_key(column))] = number
     return kept
 
 

@@ -223,16 +223,15 @@ class Store:
         run_id, digest = run.info.run_id, file_digest([path for path, _ in shown.artifacts])
         if run.data.tags.get(FILES_TAG) == digest:
             folders = {folder for _, folder in shown.artifacts}
-            there = {info.path for folder in folders for info in self._list(run_id, folder)}
+            there = {
+                info.path for folder in folders for info in self.client.list_artifacts(run_id, folder or None)
+            }
             if all(f"{folder}/{path.name}".lstrip("/") in there for path, folder in shown.artifacts):
                 return False
         for path, folder in shown.artifacts:
             self.client.log_artifact(run_id, str(path), folder or None)
         self.client.set_tag(run_id, FILES_TAG, digest)
         return True
-
-    def _list(self, run_id: str, folder: str) -> list[Any]:
-        return list(self.client.list_artifacts(run_id, folder or None))
 
     def _sync_end(self, run: Run, shown: RunRecord) -> bool:
         end = record.end_ms(shown)

@@ -28,8 +28,6 @@ def bland_altman(
         patients: columns method, subject, structure, measure, unit, pred, true.
         rows: (structure, measure) of each row.
         methods: labels, left to right.
-        colours: by label.
-        heading: title and subtitle.
     """
     figure, grid = style.panels(
         0.95 + 1.55 * len(rows), heading, len(rows), len(methods), left=0.11, bottom_in=0.40,

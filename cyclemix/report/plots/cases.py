@@ -88,8 +88,6 @@ def group_of(source: Source, subject: str, title: str, predictions: Mapping[str,
     """Base, middle and apex of a patient.
 
     Args:
-        source: upstream files.
-        subject: the patient.
         title: role of the patient, e.g. ``median``.
         predictions: label -> folder of ``{case}.nii.gz``.
     """

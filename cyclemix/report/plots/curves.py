@@ -20,8 +20,6 @@ def curves(
 
     Args:
         histories: label -> one ``history.csv`` per run (fold and seed).
-        colours: by label.
-        heading: title and subtitle.
     """
     figure, grid = style.panels(3.2, heading, 1, 3, left=0.062, bottom_in=0.80, wspace=0.22)
     panels = [figure.add_subplot(grid[0, column]) for column in range(3)]

@@ -25,8 +25,6 @@ def draw(points: pd.DataFrame, colours: dict[str, str], heading: tuple[str, str]
     Args:
         points: ``efficiency.csv``: method, supervision, subjects, scribble_fraction, labelled_pixels, dice,
             ci_low, ci_high.
-        colours: by method.
-        heading: title and the quiet line below it.
     """
     figure, grid = style.panels(3.9, heading, 1, 2, left=0.065, top_in=0.62, bottom_in=1.02, wspace=0.07)
     fractions = sorted(points["scribble_fraction"].unique(), reverse=True)
@@ -100,13 +98,12 @@ def _legends(figure: Figure, points: pd.DataFrame, colours: dict[str, str], frac
     place: dict[str, Any] = {"loc": "lower left", "ncols": 5}
     figure.legend(handles=methods, bbox_to_anchor=(0.055, 0.075), **place)
     if len(fractions) > 1:
-        parts = [_sample(rank, f"{100 * part:.0f} % of each scribble") for rank, part in enumerate(fractions)]
+        grey = style.QUIET
+        parts = [
+            Line2D([], [], color=grey, label=f"{100 * part:.0f} % of each scribble", **_look(rank, grey))
+            for rank, part in enumerate(fractions)
+        ]
         figure.legend(handles=parts, bbox_to_anchor=(0.055, 0.0), **place)
-
-
-def _sample(rank: int, label: str) -> Line2D:
-    """Legend entry of a part of the scribbles."""
-    return Line2D([], [], color=style.QUIET, label=label, **_look(rank, style.QUIET))
 
 
 def _look(rank: int, colour: str) -> dict[str, Any]:

@@ -104,8 +104,6 @@ def overlays(
         methods: labels, left to right.
         structures: name -> class value, in the order of tables.
         method_colours: by label, for the column heads.
-        heading: title and subtitle.
-        note: the line at the foot.
         strip: training slices with their scribbles, in a line above all else.
     """
     columns = _columns(groups, methods)

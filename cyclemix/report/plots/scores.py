@@ -27,8 +27,6 @@ def boxplot(
     Args:
         per_case: columns of ``per_case.csv``.
         methods: labels, top to bottom.
-        colours: by label.
-        heading: title and subtitle.
     """
     patients = patient_means(per_case)
     structures = [*dict.fromkeys(per_case["structure"]), AVERAGE]
@@ -60,9 +58,7 @@ def structure_boxplot(
     Args:
         per_case: columns of ``per_case.csv``, all structures.
         methods: labels, top to bottom.
-        colours: by label.
         structure: one of the table's, or the average.
-        heading: title and subtitle.
     """
     patients = patient_means(per_case)
     figure, grid = style.panels(

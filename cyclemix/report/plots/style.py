@@ -143,7 +143,6 @@ def method_colours(supervision: Mapping[str, str], compare_to: str) -> dict[str,
 
     Args:
         supervision: supervision by label, all rows of the study in its order.
-        compare_to: the label to emphasise.
     """
     colours: dict[str, str] = {}
     rivals = anchors = 0
