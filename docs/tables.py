@@ -32,7 +32,7 @@ from cyclemix.study.plan import Plan, plan
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = ROOT / "benchmarks" / "studies"
 TABLE = re.compile(r"(<!-- table: (\S+) (\S+) -->\n).*?(<!-- /table -->)", re.DOTALL)
-RECORDED = ("summary.csv", "summary_as_predicted.csv", "significance.csv")
+RECORDED = ("summary.csv", "summary_as_predicted.csv", "significance.csv", "clinical.csv")
 PAPER_NAMES = {
     "UNet_pce": "unet_pce",
     "UNet_wpce": "unet_wpce",
@@ -147,7 +147,50 @@ def comparison(study: Path) -> str:
     return "\n\n".join([*parts, _origin(study)])
 
 
-KINDS: dict[str, Callable[[Path], str]] = {"scores": scores, "runs": runs, "comparison": comparison}
+def differences(study: Path) -> str:
+    """Mean Dice of every row against the reference row, paired by patient; largest difference first."""
+    parts = []
+    for path in sorted((study / "tables").glob("*/significance.csv")):
+        tests = pd.read_csv(path).query("metric == 'dice' and structure == @AVERAGE")
+        heads = ["method", "patients", "difference in mean Dice [95 % interval]", "p (Holm)"]
+        lines = [_row(heads), _row(["---", *["---:"] * 3])]
+        for test in tests.sort_values("mean_difference", ascending=False).itertuples():
+            interval = f"{test.mean_difference:+.3f} [{test.ci_low:+.3f}, {test.ci_high:+.3f}]"
+            name = f"`{test.method}` - `{test.compare_to}`"
+            lines.append(_row([name, f"{test.n_patients:.0f}", interval, f"{test.p_holm:.3f}"]))
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def clinical(study: Path) -> str:
+    """Volumes at end-diastole and end-systole and ejection fractions against the truth: bias and its SD."""
+    parts = []
+    for path in sorted((study / "tables").glob("*/clinical.csv")):
+        values = pd.read_csv(path)
+        if values.empty:  # one frame per patient
+            continue
+        measures = list(
+            dict.fromkeys(zip(values["structure"], values["measure"], values["unit"], strict=True))
+        )
+        names = [f"{structure} {measure.upper()} ({unit})" for structure, measure, unit in measures]
+        lines = [_row(["method", *names]), _row(["---", *["---:"] * len(names)])]
+        for method, rows in values.groupby("method", sort=False):
+            found = rows.set_index(["structure", "measure"])
+            cells = [found.loc[(structure, measure)] for structure, measure, _ in measures]
+            lines.append(
+                _row([f"`{method}`", *(f"{cell['bias']:+.1f} ± {cell['sd']:.1f}" for cell in cells)])
+            )
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+KINDS: dict[str, Callable[[Path], str]] = {
+    "scores": scores,
+    "runs": runs,
+    "comparison": comparison,
+    "differences": differences,
+    "clinical": clinical,
+}
 """What a table shows of a study."""
 
 

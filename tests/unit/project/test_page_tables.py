@@ -76,3 +76,26 @@ def test_a_recorded_study_becomes_a_comparison_with_the_published_numbers(
     ]
     assert shown[3] == "| `cyclemix` | 1 | 0.800 | 0.800 [0.600, 0.950] | 0.700 | 0.848 | 4.3 | 2 | 1.5 |"
     assert shown[-1] == "Seed 0; commit `aaaaaaa`; torch 2.13.0; a processor."
+
+
+def test_differences_and_clinical_indices_of_a_recorded_study(tables: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / "tables" / "acdc"
+    folder.mkdir(parents=True)
+    (folder / "significance.csv").write_text(
+        "metric,structure,method,compare_to,n_patients,mean_difference,ci_low,ci_high,p_holm\n"
+        "dice,Avg,unet_pce,cyclemix,15,-0.0251,-0.04,-0.01,0.0123\n"
+        "dice,Avg,unet_full,cyclemix,15,0.01,-0.004,0.02,0.2\n"
+        "hd95_mm,Avg,unet_full,cyclemix,15,1,1,1,1\n"
+    )
+    (folder / "clinical.csv").write_text(
+        "method,structure,measure,unit,bias,sd\ncyclemix,LV,edv,mL,-11.93,16.27\ncyclemix,LV,ef,%,3.84,5.1\n"
+    )
+    assert tables.differences(tmp_path).splitlines()[2:] == [
+        "| `unet_full` - `cyclemix` | 15 | +0.010 [-0.004, +0.020] | 0.200 |",
+        "| `unet_pce` - `cyclemix` | 15 | -0.025 [-0.040, -0.010] | 0.012 |",
+    ]
+    assert tables.clinical(tmp_path).splitlines() == [
+        "| method | LV EDV (mL) | LV EF (%) |",
+        "| --- | ---: | ---: |",
+        "| `cyclemix` | -11.9 ± 16.3 | +3.8 ± 5.1 |",
+    ]
