@@ -163,4 +163,4 @@ def test_the_study_for_cpus_shows_enough_and_shortens_every_schedule_alike() -> 
     for label in made.study.methods:
         recipe, most = made.training(label), made.study.at_most_steps
         short = scale_steps(recipe, recipe.max_steps, most)
-        assert (short.max_steps, short.warmup_steps, short.validate_every_steps) == (1200, 50, 100), label
+        assert (short.max_steps, short.warmup_steps, short.validate_every_steps) == (800, 33, 67), label
