@@ -176,61 +176,41 @@ AGAIN = (
     r"copy or export it again \(a downloaded one: delete it and rerun `download`\), or leave its subject out"
 )
 
+# fmt: off
 CASES: dict[str, tuple[Callable[[Path], str], str]] = {
     "truncated .h5": (truncated_h5, rf"v\.h5: damaged or cut off \(.*\); {AGAIN}"),
     "bit-flipped .h5 with checksums": (flipped_h5, rf"v\.h5: damaged or cut off \(.*\); {AGAIN}"),
-    ".h5 with missing chunks": (
-        missing_chunks,
-        rf"v\.h5::image: incomplete, 3 of 4 chunks are stored and the rest would read as zeros; {AGAIN}",
-    ),
-    ".h5 array that was never written": (
-        never_written,
-        r"v\.h5::image: incomplete, 0 of 16384 bytes are stored",
-    ),
-    ".h5 array larger than memory": (
-        huge_h5,
-        r"v\.h5::image: its header promises 108000\.0 GB, expected one volume of at most 2\.1 GB",
-    ),
-    ".h5 array in another file": (
-        linked_h5,
-        r"v\.h5::image: its values lie in another file; store them in this one",
-    ),
+    ".h5 with missing chunks": (missing_chunks,
+     rf"v\.h5::image: incomplete, 3 of 4 chunks are stored and the rest would read as zeros; {AGAIN}"),
+    ".h5 array that was never written": (never_written,
+     r"v\.h5::image: incomplete, 0 of 16384 bytes are stored"),
+    ".h5 array larger than memory": (huge_h5,
+     r"v\.h5::image: its header promises 108000\.0 GB, expected one volume of at most 2\.1 GB"),
+    ".h5 array in another file": (linked_h5,
+     r"v\.h5::image: its values lie in another file; store them in this one"),
     ".h5 group instead of an array": (group, r"v\.h5::deep: a group, expected an array; name one inside it"),
     ".h5 without the array": (absent_array, r"v\.h5: no array 'label'; it holds deep, image"),
     ".h5 with complex values": (complex_h5, r"v\.h5::image: holds complex values, dtype complex64"),
-    "zip member that leaves the archive (../)": (
-        zip_traversal,
-        r"s\.zip::\.\./s\.nii\.gz: the member's name leaves the archive; pack it again with relative names",
-    ),
+    "zip member that leaves the archive (../)": (zip_traversal,
+     r"s\.zip::\.\./s\.nii\.gz: the member's name leaves the archive; pack it again with relative names"),
     "zip member with an absolute name": (zip_absolute, r"s\.zip::/.*: the member's name leaves the archive"),
-    "symbolic link in a zip": (
-        zip_link,
-        r"s\.zip::s\.nii\.gz: a symbolic link in the archive, expected a file; pack it again with files",
-    ),
-    "zip member twice": (
-        zip_twice,
-        r"s\.zip::s\.nii\.gz: the archive holds 2 members of this name; keep one",
-    ),
-    "truncated zip": (
-        zip_cut,
-        rf"s\.zip::s\.nii\.gz: damaged or cut off \(File is not a zip file\); {AGAIN}",
-    ),
+    "symbolic link in a zip": (zip_link,
+     r"s\.zip::s\.nii\.gz: a symbolic link in the archive, expected a file; pack it again with files"),
+    "zip member twice": (zip_twice,
+     r"s\.zip::s\.nii\.gz: the archive holds 2 members of this name; keep one"),
+    "truncated zip": (zip_cut,
+     rf"s\.zip::s\.nii\.gz: damaged or cut off \(File is not a zip file\); {AGAIN}"),
     "bit-flipped zip": (zip_flipped, rf"s\.zip::s\.nii\.gz: damaged or cut off \(.*\); {AGAIN}"),
     "zip without the member": (zip_absent, rf"s\.zip::t\.nii\.gz: the archive has no such member; {AGAIN}"),
     "gz bomb": (gzip_bomb, r"v\.nii\.gz: more bytes follow than the 400 that its header promises"),
-    "header promises 2 GB, the file holds none": (
-        empty_promise,
-        rf"v\.nii\.gz: damaged or cut off \(it holds 400 bytes, its header promises 2000000352\); {AGAIN}",
-    ),
-    "the same, uncompressed": (
-        empty_promise_uncompressed,
-        r"v\.nii: .*it holds 400 bytes, its header promises",
-    ),
-    "overflowing dimensions": (
-        nifti2_overflow,
-        r"v\.nii: its header promises \d+\.\d GB, expected one volume",
-    ),
+    "header promises 2 GB, the file holds none": (empty_promise,
+     rf"v\.nii\.gz: damaged or cut off \(it holds 400 bytes, its header promises 2000000352\); {AGAIN}"),
+    "the same, uncompressed": (empty_promise_uncompressed,
+     r"v\.nii: .*it holds 400 bytes, its header promises"),
+    "overflowing dimensions": (nifti2_overflow,
+     r"v\.nii: its header promises \d+\.\d GB, expected one volume"),
 }
+# fmt: on
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

@@ -189,132 +189,72 @@ def nothing(_: object) -> None:
 
 
 WHOLE = [line(f"{kind}/a1") for kind in ("images", "labels", "scribbles")]
+# fmt: off
 CASES: dict[str, tuple[Action, str]] = {
-    "manifest with a duplicate row": (
-        manifest(*WHOLE, WHOLE[0]),
-        r"m\.tsv: images/a1\.nii\.gz is listed twice or leaves the download folder",
-    ),
-    "manifest without the image's row": (
-        manifest(*WHOLE[1:]),
-        r"own: no image in the manifests matches the pattern 'images/\{case\}\.nii\.gz'",
-    ),
-    "manifest without the image's row, others there": (
-        manifest(*WHOLE[1:], line("images/a0")),
-        r"own: the manifests list labels/a1\.nii\.gz, but no image of it; add the image's line or remove",
-    ),
-    "manifest without the label's row": (
-        manifest(WHOLE[0], WHOLE[2]),
-        r"own: case a1 has no label, promised for train; correct files\.label or dense_parts",
-    ),
-    "manifest row without a hash": (
-        manifest("images/a1.nii.gz\t10"),
-        r"m\.tsv: line 2: expected a path, its number of bytes and 64 hexadecimal digits, got .*'10', '';",
-    ),
-    "manifest row with an invalid size": (
-        manifest(f"images/a1.nii.gz\t-1\t{SHA}"),
-        r"m\.tsv: line 2: expected a path, its number of bytes .* got 'images/a1\.nii\.gz', '-1'",
-    ),
-    "manifest path that leaves the folder": (
-        manifest(line("../../x")),
-        r"m\.tsv: \.\./\.\./x\.nii\.gz is listed twice or leaves the download folder",
-    ),
-    "manifest that is not text": (
-        manifest(raw=b"\xff\xfe\x00"),
-        r"m\.tsv: not a tab-separated UTF-8 table \(.*\); fetch it again",
-    ),
-    "two images of one case id": (
-        own(two_frames, '"images/{subject}_{frame}.nii.gz"'),
-        r"own: case a1 is two images, .*a1_ed\.nii\.gz and .*a1_es\.nii\.gz; put \{frame\} into `case`, or",
-    ),
-    "one case in two folders": (
-        own(two_folders, '"{part}/{case}.nii.gz"', "folders: {train: x, val: y}\n"),
-        r"own: x/a1\.nii\.gz and y/a1\.nii\.gz are both a1; rename or remove one",
-    ),
-    ".h5 image without files.geometry": (
-        without_geometry,
-        r"a1\.h5::image: HDF5 holds no voxel size; set files\.geometry to label or scribble, where",
-    ),
-    "accents in two Unicode forms": (
-        own(other_form),
-        r"labels/M.*ller\.nii\.gz: its name looks like the expected .*Unicode NFC and NFD\); rename",
-    ),
-    "`::` in a file name": (
-        own(rename("a::1.nii.gz")),
-        r"own: file name 'images/a::1\.nii\.gz' holds `::`, .*rename",
-    ),
-    "file name that is not UTF-8": (
-        own(rename(b"a\xff1.nii.gz")),
-        r"own: file name .* bytes that are not UTF-8; rename",
-    ),
-    "truncated receipt": (
-        receipt(lambda text: text[: len(text) // 2]),
-        r"raw_all\.json: damaged or cut off, not JSON \(.*\); run `download` for this part again",
-    ),
-    "receipt that is not a receipt": (
-        receipt(lambda text: '{"part": "all", "cases": []}'),
-        r"raw_all\.json: expected a list `files` with bytes, path, sha256 each, got something else; delete",
-    ),
-    "duplicate case id in a receipt": (
-        receipt(repeat_case),
-        r"raw_all\.json: case a1 is listed twice; delete it and run `download` for this part again",
-    ),
-    "folds.json with overlap": (
-        folds([FOLD, {**FOLD, "test": ["a1"]}]),
-        r"folds\.json: fold 1: a1 is listed twice \(in train and test\), which would leak .*; correct the",
-    ),
-    "subject twice in one list of folds.json": (
-        folds([{**FOLD, "train": ["a1", "a1"]}]),
-        r"folds\.json: fold 0: a1 is listed twice \(in train\)",
-    ),
-    "truncated folds.json": (
-        folds('{"folds": [{"train": ["a1"'),
-        r"folds\.json: damaged or cut off, not JSON \(.*\); run `split` again",
-    ),
-    "folds.json without folds": (
-        folds("{}"),
-        r"folds\.json: expected a list `folds` of mappings with train, val, test",
-    ),
-    "folds.json with numbers for subjects": (
-        folds([{**FOLD, "val": [2]}]),
-        r"folds\.json: fold 0: val must be a list of subjects, got \[2\]; run `split` again",
-    ),
-    "unknown subject in folds.json": (
-        training(nothing, train=["a1", "nobody"]),
-        r"folds\.json: 1 subjects without a case in the prepared index: nobody; correct the names, or",
-    ),
-    "class never scribbled": (
-        training(no_strokes_of_lv),
-        r"folds\.json: fold 0: no scribble of the 1 training cases marks LV, so row cannot learn it;",
-    ),
-    "truncated index": (
-        index('case,subject,"grou'),
-        r"index_all\.csv: damaged or not a table \(.*\); delete it and run `prepare` again",
-    ),
-    "empty index": (
-        index(""),
-        r"index_all\.csv: damaged or not a table \(No columns to parse from file\); delete it",
-    ),
-    "index that is not text": (
-        index(b"\x89\xff\x00case"),
-        r"index_all\.csv: .*; delete it and run `prepare` again",
-    ),
-    "index without its columns": (
-        index("name\na1\n"),
-        r"index_all\.csv: expected a table with columns case, subject, \.\.\. and a row; delete it",
-    ),
-    "duplicate case id in an index": (
-        index("case,subject\na1,a\na1,a\n"),
-        r"index_all\.csv: case a1 is listed twice",
-    ),
-    "truncated .npz": (
-        npz(halve),
-        r"a1\.npz: damaged or not a prepared case \(File is not a zip file\); delete it and run `prepare`",
-    ),
-    ".npz that promises more than it holds": (
-        npz(promise),
-        r"a1\.npz: damaged or not a prepared case \(image promises \(10000, 10000, 10000\) values of",
-    ),
+    "manifest with a duplicate row": (manifest(*WHOLE, WHOLE[0]),
+     r"m\.tsv: images/a1\.nii\.gz is listed twice or leaves the download folder"),
+    "manifest without the image's row": (manifest(*WHOLE[1:]),
+     r"own: no image in the manifests matches the pattern 'images/\{case\}\.nii\.gz'"),
+    "manifest without the image's row, others there": (manifest(*WHOLE[1:], line("images/a0")),
+     r"own: the manifests list labels/a1\.nii\.gz, but no image of it; add the image's line or remove"),
+    "manifest without the label's row": (manifest(WHOLE[0], WHOLE[2]),
+     r"own: case a1 has no label, promised for train; correct files\.label or dense_parts"),
+    "manifest row without a hash": (manifest("images/a1.nii.gz\t10"),
+     r"m\.tsv: line 2: expected a path, its number of bytes and 64 hexadecimal digits, got .*'10', '';"),
+    "manifest row with an invalid size": (manifest(f"images/a1.nii.gz\t-1\t{SHA}"),
+     r"m\.tsv: line 2: expected a path, its number of bytes .* got 'images/a1\.nii\.gz', '-1'"),
+    "manifest path that leaves the folder": (manifest(line("../../x")),
+     r"m\.tsv: \.\./\.\./x\.nii\.gz is listed twice or leaves the download folder"),
+    "manifest that is not text": (manifest(raw=b"\xff\xfe\x00"),
+     r"m\.tsv: not a tab-separated UTF-8 table \(.*\); fetch it again"),
+    "two images of one case id": (own(two_frames, '"images/{subject}_{frame}.nii.gz"'),
+     r"own: case a1 is two images, .*a1_ed\.nii\.gz and .*a1_es\.nii\.gz; put \{frame\} into `case`, or"),
+    "one case in two folders": (own(two_folders, '"{part}/{case}.nii.gz"', "folders: {train: x, val: y}\n"),
+     r"own: x/a1\.nii\.gz and y/a1\.nii\.gz are both a1; rename or remove one"),
+    ".h5 image without files.geometry": (without_geometry,
+     r"a1\.h5::image: HDF5 holds no voxel size; set files\.geometry to label or scribble, where"),
+    "accents in two Unicode forms": (own(other_form),
+     r"labels/M.*ller\.nii\.gz: its name looks like the expected .*Unicode NFC and NFD\); rename"),
+    "`::` in a file name": (own(rename("a::1.nii.gz")),
+     r"own: file name 'images/a::1\.nii\.gz' holds `::`, .*rename"),
+    "file name that is not UTF-8": (own(rename(b"a\xff1.nii.gz")),
+     r"own: file name .* bytes that are not UTF-8; rename"),
+    "truncated receipt": (receipt(lambda text: text[: len(text) // 2]),
+     r"raw_all\.json: damaged or cut off, not JSON \(.*\); run `download` for this part again"),
+    "receipt that is not a receipt": (receipt(lambda text: '{"part": "all", "cases": []}'),
+     r"raw_all\.json: expected a list `files` with bytes, path, sha256 each, got something else; delete"),
+    "duplicate case id in a receipt": (receipt(repeat_case),
+     r"raw_all\.json: case a1 is listed twice; delete it and run `download` for this part again"),
+    "folds.json with overlap": (folds([FOLD, {**FOLD, "test": ["a1"]}]),
+     r"folds\.json: fold 1: a1 is listed twice \(in train and test\), which would leak .*; correct the"),
+    "subject twice in one list of folds.json": (folds([{**FOLD, "train": ["a1", "a1"]}]),
+     r"folds\.json: fold 0: a1 is listed twice \(in train\)"),
+    "truncated folds.json": (folds('{"folds": [{"train": ["a1"'),
+     r"folds\.json: damaged or cut off, not JSON \(.*\); run `split` again"),
+    "folds.json without folds": (folds("{}"),
+     r"folds\.json: expected a list `folds` of mappings with train, val, test"),
+    "folds.json with numbers for subjects": (folds([{**FOLD, "val": [2]}]),
+     r"folds\.json: fold 0: val must be a list of subjects, got \[2\]; run `split` again"),
+    "unknown subject in folds.json": (training(nothing, train=["a1", "nobody"]),
+     r"folds\.json: 1 subjects without a case in the prepared index: nobody; correct the names, or"),
+    "class never scribbled": (training(no_strokes_of_lv),
+     r"folds\.json: fold 0: no scribble of the 1 training cases marks LV, so row cannot learn it;"),
+    "truncated index": (index('case,subject,"grou'),
+     r"index_all\.csv: damaged or not a table \(.*\); delete it and run `prepare` again"),
+    "empty index": (index(""),
+     r"index_all\.csv: damaged or not a table \(No columns to parse from file\); delete it"),
+    "index that is not text": (index(b"\x89\xff\x00case"),
+     r"index_all\.csv: .*; delete it and run `prepare` again"),
+    "index without its columns": (index("name\na1\n"),
+     r"index_all\.csv: expected a table with columns case, subject, \.\.\. and a row; delete it"),
+    "duplicate case id in an index": (index("case,subject\na1,a\na1,a\n"),
+     r"index_all\.csv: case a1 is listed twice"),
+    "truncated .npz": (npz(halve),
+     r"a1\.npz: damaged or not a prepared case \(File is not a zip file\); delete it and run `prepare`"),
+    ".npz that promises more than it holds": (npz(promise),
+     r"a1\.npz: damaged or not a prepared case \(image promises \(10000, 10000, 10000\) values of"),
 }
+# fmt: on
 
 
 @pytest.mark.parametrize("name", CASES)

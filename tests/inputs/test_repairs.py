@@ -85,31 +85,23 @@ def padding(lab: Lab) -> None:
     path.with_suffix("").unlink()
 
 
+# fmt: off
 CASES: dict[str, tuple[Callable[[Lab], None], str]] = {
-    "label flipped against the image": (
-        flipped,
-        "stored along other axes than the image; turned to it (its -x, -y, +z)",
-    ),
-    "label with permuted axes": (
-        permuted,
-        "stored along other axes than the image; turned to it (its +z, +y, +x)",
-    ),
-    "label shifted against the image": (
-        shifted,
-        "its affine places it 3.0 mm from the image; same grid, so the image's",
-    ),
-    "label header without orientation": (
-        no_orientation,
-        "its header gives no orientation; the image's is used",
-    ),
+    "label flipped against the image": (flipped,
+     "stored along other axes than the image; turned to it (its -x, -y, +z)"),
+    "label with permuted axes": (permuted,
+     "stored along other axes than the image; turned to it (its +z, +y, +x)"),
+    "label shifted against the image": (shifted,
+     "its affine places it 3.0 mm from the image; same grid, so the image's"),
+    "label header without orientation": (no_orientation,
+     "its header gives no orientation; the image's is used"),
     "4D with a last axis of 1": (time_axis, ""),
     "float label of whole numbers": (float_label, ""),
-    "label scaled by its header": (
-        scaled_label,
-        "label values within 0.001 of whole numbers (scl_slope 3.05",
-    ),
+    "label scaled by its header": (scaled_label,
+     "label values within 0.001 of whole numbers (scl_slope 3.05"),
     "padding behind the volume": (padding, ""),
 }
+# fmt: on
 
 
 @pytest.mark.parametrize("name", CASES)

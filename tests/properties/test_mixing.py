@@ -8,14 +8,12 @@ import torch
 from bounded import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import ndimage
 from torch import Tensor
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
 from cyclemix.ops import occlusion, rotation, transport
-from cyclemix.ops.components import largest_component
 from cyclemix.ops.puzzlemix import Mix, PuzzleSettings, puzzle_mix
 
 SEED = st.integers(0, 2**31)
@@ -155,21 +153,3 @@ def test_four_quarter_turns_are_none(seed: int, side: int, turns: int) -> None:
     assert torch.equal(there, torch.rot90(image, -turns, (2, 3)))
     back = rotation.rotate(there, torch.tensor([-turns * math.pi / 2]), "nearest")
     assert torch.equal(back, image)
-
-
-@examples(80)
-@given(SEED, st.integers(1, 3), st.integers(1, 14), st.integers(1, 14), st.integers(2, 5))
-def test_largest_component_is_scipys(seed: int, batch: int, height: int, width: int, classes: int) -> None:
-    labels = torch.randint(0, classes, (batch, height, width), generator=torch.Generator().manual_seed(seed))
-    kept = largest_component(labels, classes)
-    assert torch.equal(kept[kept > 0], labels[kept > 0])
-    for number in range(batch):
-        for value in range(1, classes):
-            parts, count = ndimage.label(labels[number].numpy() == value)
-            mine = kept[number].numpy() == value
-            if count == 0:
-                assert not mine.any()
-                continue
-            sizes = [int((parts == part).sum()) for part in range(1, count + 1)]
-            # scipy numbers components by their first pixel, so the first of the largest is the earliest
-            assert (mine == (parts == 1 + sizes.index(max(sizes)))).all()

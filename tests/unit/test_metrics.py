@@ -46,31 +46,12 @@ def ball(radius: float, centre: tuple[int, int, int] = (15, 15, 15)) -> np.ndarr
     return np.linalg.norm(grid, axis=-1) <= radius
 
 
-def test_dice_counts_voxels():
-    pred, truth = np.zeros(10, dtype=bool), np.zeros(10, dtype=bool)
-    pred[:4], truth[2:8] = True, True
-    assert dice(pred, truth) == pytest.approx(2 * 2 / (4 + 6))
-
-
-def test_dice_of_empty_masks():
-    empty, full = np.zeros((2, 3), dtype=bool), np.ones((2, 3), dtype=bool)
-    assert dice(empty, empty) == 1.0
-    assert dice(empty, full) == dice(full, empty) == 0.0
-
-
 def test_shifted_box_by_hand():
     # 3x3x3 boxes two voxels apart in x: 9 surface voxels at 2 mm, 8 at 1 mm (the centre is inside), 9 shared.
     pred = box((5, 5, 7), slice(1, 4), slice(1, 4), slice(1, 4))
     truth = box((5, 5, 7), slice(1, 4), slice(1, 4), slice(3, 6))
     found = surface_metrics(pred, truth, (10.0, 3.0, 1.0))
     assert found == pytest.approx({"hd_mm": 2.0, "hd95_mm": 2.0, "assd_mm": (8 * 1 + 9 * 2) / 26})
-
-
-def test_spacing_is_used_per_axis():
-    truth = box((9, 9, 9), slice(4, 5), slice(4, 5), slice(4, 5))
-    for axis, millimetres in enumerate((10.0, 3.0, 1.5)):
-        pred = np.roll(truth, 2, axis=axis)
-        assert surface_metrics(pred, truth, (10.0, 3.0, 1.5))["hd_mm"] == pytest.approx(2 * millimetres)
 
 
 def test_hd95_is_the_larger_directed_percentile_not_the_pooled_one():
@@ -82,13 +63,6 @@ def test_hd95_is_the_larger_directed_percentile_not_the_pooled_one():
     assert found == pytest.approx({"hd_mm": 10.0, "hd95_mm": 5.0, "assd_mm": 10 / 21})
 
 
-def test_concentric_balls():
-    found = surface_metrics(ball(12), ball(8), (1.0, 1.0, 1.0))
-    assert found["assd_mm"] == pytest.approx(4.0, abs=0.3)
-    assert 4.0 <= found["hd_mm"] <= 5.0
-    assert dice(ball(12), ball(8)) == pytest.approx(2 * 8**3 / (8**3 + 12**3), abs=0.01)
-
-
 def test_surface_is_a_shell_and_the_border_is_outside():
     solid = np.ones((3, 4, 5), dtype=bool)
     assert surface(solid).sum() == 3 * 4 * 5 - 1 * 2 * 3
@@ -98,11 +72,6 @@ def test_surface_is_a_shell_and_the_border_is_outside():
 
 def test_identical_masks_have_no_distance():
     assert surface_metrics(ball(6), ball(6), (2.0, 1.0, 1.0)) == {"hd_mm": 0, "hd95_mm": 0, "assd_mm": 0}
-
-
-def test_both_empty_is_perfect():
-    empty = np.zeros((2, 3, 4), dtype=bool)
-    assert surface_metrics(empty, empty, (10.0, 2.0, 1.0)) == {"hd_mm": 0, "hd95_mm": 0, "assd_mm": 0}
 
 
 @pytest.mark.parametrize("swap", [False, True])

@@ -99,15 +99,11 @@ def test_results_may_lie_anywhere(clean_project: Project, tmp_path: Path) -> Non
     ("override", "message"),
     [
         ("methods=[cyclmix]", "methods: no method 'cyclmix' (did you mean 'cyclemix'?)"),
-        ("datasets=[phantm]", "datasets: no file config/datasets/phantm.yaml (did you mean 'phantom'?)"),
-        ("training={max_stps: 50}", "unknown key training.max_stps (did you mean 'max_steps'?)"),
         ("training={max_steps:50}", "unknown key training.max_steps:50; write a space after the colon"),
-        ("protocol={kind: kfold, folds: 3, run_folds: [3]}", "run_folds holds [3], but kfold has folds 0..2"),
-        ("training={max_steps: many}", "training.max_steps: "),
-        ("sead=1", "unknown key sead (did you mean 'seeds'?)"),
     ],
 )
 def test_misconfiguration_is_refused(clean_project: Project, override: str, message: str) -> None:
+    """As Snakemake hands an override on and shows the message; unit/study/test_plan.py has them all."""
     done = clean_project.snakemake("--dry-run", config=(override,), check=False)
     assert done.returncode != 0
     assert message in done.stdout
@@ -116,28 +112,16 @@ def test_misconfiguration_is_refused(clean_project: Project, override: str, mess
     assert "rule " not in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("config: {weight_local: 0}", "config: {weight_locl: 0}",
-         "cyclemix_4: unknown key config.weight_locl (did you mean 'weight_local'?)"),
-        ("config: {weight_local: 0}", "config: {weight_local: -1}",
-         "cyclemix_4: config.weight_local: expected number >= 0, got -1"),
-        ("config: {weight_local: 0}", "training: {max_step: 3}", "unknown key max_step (did you mean"),
-        ("cyclemix_4:\n  method: cyclemix\n", "cyclemix_4:\n  method: cyclmix\n",
-         "cyclemix_4: method: no file cyclemix/methods/cyclmix.py (did you mean 'cyclemix'?)"),
-    ],
-)  # fmt: skip
-def test_a_bad_method_block_is_refused(clean_project: Project, old: str, new: str, message: str) -> None:
+def test_a_bad_method_block_is_refused(clean_project: Project) -> None:
     blocks = clean_project.folder / "config" / "methods.yaml"
     text = blocks.read_text()
     try:
-        clean_project.edit("config/methods.yaml", old, new)
+        clean_project.edit("config/methods.yaml", "config: {weight_local: 0}", "config: {weight_locl: 0}")
         done = clean_project.snakemake("--dry-run", config=("methods=[cyclemix_4]",), check=False)
     finally:
         blocks.write_text(text)
     assert done.returncode != 0
-    assert message in done.stdout
+    assert "cyclemix_4: unknown key config.weight_locl (did you mean 'weight_local'?)" in done.stdout
 
 
 def test_a_container_is_every_jobs_image(clean_project: Project) -> None:

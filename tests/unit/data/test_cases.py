@@ -139,17 +139,12 @@ def test_refusals(tmp_path: Path) -> None:
     spec_file.write_text(text.replace("images/{case}.nii.gz", "images/{name}.nii.gz"))
     with pytest.raises(ConfigError, match=r"unknown placeholder \{name\}"):
         list_cases(load_dataset(spec_file), "all", tmp_path)
-    spec_file.write_text(text.replace("/scans", "/gone"))
-    with pytest.raises(ConfigError, match=r"gone: no such folder \(root of own\)"):
-        list_cases(load_dataset(spec_file), "all", tmp_path)
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
         ("path\tsha256\na\t00", "expected columns path, bytes, sha256, got path, sha256"),
-        ("path\tbytes\tsha256\na\t1\t00\na\t1\t00", "a is listed twice"),
-        ("path\tbytes\tsha256\n../a\t1\t00", "leaves the download folder"),
         ("path\tbytes\tsha256\n/etc/a\t1\t00", "leaves the download folder"),
     ],
 )

@@ -292,11 +292,10 @@ def test_order_of_rows_may_be_given(toy):
     assert list(dict.fromkeys(toy.csv("summary")["method"])) == ["unet_pce", "cyclemix", "unet_full"]
 
 
-def test_writing_twice_gives_the_same_bytes(toy):
-    toy.run()
-    first = {path.name: path.read_bytes() for path in toy.output.iterdir()}
-    toy.run()
-    assert {path.name: path.read_bytes() for path in toy.output.iterdir()} == first
+def test_writing_twice_gives_the_same_bytes(done):
+    first = {path.name: path.read_bytes() for path in done.output.iterdir()}
+    done.run()
+    assert {path.name: path.read_bytes() for path in done.output.iterdir()} == first
     assert set(first) == {
         *(
             f"{name}.csv"
@@ -419,10 +418,9 @@ def test_efficiency_has_one_row_per_budget_with_the_training_data(toy):
     assert "cyclemix: trained on 8 scribbled and 2 densely labelled cases." in text
 
 
-def test_without_a_sweep_there_is_a_header_and_no_word_of_it(toy):
-    toy.run()
-    assert toy.csv("efficiency").empty
-    text = toy.text("comparison.md")
+def test_without_a_sweep_there_is_a_header_and_no_word_of_it(done):
+    assert done.csv("efficiency").empty
+    text = done.text("comparison.md")
     assert "Annotation budget" not in text
     assert "densely labelled" not in text
 
@@ -444,8 +442,7 @@ def test_the_figure_of_a_sweep_is_drawn_from_its_table(toy, tmp_path):
     assert (tmp_path / "efficiency.png").read_bytes() == first, "equal input, equal bytes"
 
 
-def test_tables_say_that_trainings_were_shortened(tmp_path: Path) -> None:
-    toy = Toy(tmp_path)
+def test_tables_say_that_trainings_were_shortened(toy: Toy) -> None:
     toy.study["methods"]["unet_pce"]["shortened"] = {"from": 24000, "to": 2}
     toy.study["methods"]["maag"]["shortened"] = {"from": 3000, "to": 2}
     toy.run()
@@ -456,7 +453,5 @@ def test_tables_say_that_trainings_were_shortened(tmp_path: Path) -> None:
     assert "2 of 24000 steps" in toy.text("overview.rst")
 
 
-def test_tables_of_whole_trainings_say_nothing_of_it(tmp_path: Path) -> None:
-    toy = Toy(tmp_path)
-    toy.run()
-    assert "shortened" not in toy.text("comparison.md") + toy.text("comparison.html")
+def test_tables_of_whole_trainings_say_nothing_of_it(done: Toy) -> None:
+    assert "shortened" not in done.text("comparison.md") + done.text("comparison.html")
