@@ -1,9 +1,26 @@
-"""Networks that say what a test tells them to."""
+"""Networks that predict what a test says, and the losses of a method with them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from cyclemix import methods
+from cyclemix.methods.base import Batch
+from cyclemix.ops.augment import IDENTITY, SpatialTransform
+
+
+def batch_of(image: Tensor, target: Tensor, step: int = 0, transform: SpatialTransform = IDENTITY) -> Batch:
+    """A batch of all slices of a data set: images (B,1,H,W), targets (B,H,W)."""
+    return Batch(image, target, step, torch.arange(len(image)), transform)
+
+
+def losses(
+    method: str, classes: int, net: nn.Module, batch: Batch, seed: int = 0, **config: object
+) -> dict[str, Tensor]:
+    """The terms of a method by its name."""
+    made = methods.create(method, config, classes, "test")
+    return made.losses(net, batch, torch.Generator().manual_seed(seed))
 
 
 class Fixed(nn.Module):
@@ -30,14 +47,16 @@ def per_class(*probabilities: float) -> Tensor:
 
 
 class Pointwise(nn.Module):
-    """Logits that favour the class whose number is the grey value."""
+    """Logits that favour the class whose number is the grey value; keeps what it was shown."""
 
     def __init__(self, classes: int, sharpness: float = 8.0) -> None:
         super().__init__()
         self.sharpness = nn.Parameter(torch.tensor(sharpness))
         self.classes = classes
+        self.seen: list[Tensor] = []
 
     def forward(self, image: Tensor) -> Tensor:
+        self.seen.append(image.detach())
         numbers = torch.arange(self.classes, dtype=image.dtype)[None, :, None, None]
         return -self.sharpness * (image - numbers).square()
 

@@ -44,18 +44,6 @@ def test_every_wrong_key_has_its_line() -> None:
     assert len(refusal(one=1, two=2).splitlines()) == 2
 
 
-def test_official_protocol_has_one_fold_and_needs_no_test_case_for_val() -> None:
-    protocol = study(protocol={"evaluate_on": "val", "folds": 5}).protocol
-    assert protocol.selected_folds == [0]
-    assert protocol.parts == ["train", "val"]
-    assert protocol.evaluated_part == "val"
-
-
-def test_kfold_draws_everything_from_one_list() -> None:
-    protocol = study(protocol={"kind": "kfold", "folds": 3}).protocol
-    assert (protocol.selected_folds, protocol.parts, protocol.evaluated_part) == ([0, 1, 2], ["all"], "all")
-
-
 def test_a_block_changes_single_training_keys() -> None:
     base = study(training={"max_steps": 7, "augmentation": {"gamma": 0.1}})
     block = MethodBlock(

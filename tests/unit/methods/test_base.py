@@ -7,25 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from nets import Fixed, batch_of, losses, per_class
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.strict import ConfigError
 from cyclemix.config.study import load_methods
-from cyclemix.methods.base import Batch, Method
+from cyclemix.methods.base import Method
 
 BLOCKS = load_methods(Path(__file__).parents[3] / "config" / "methods.yaml")
-
-
-class Uniform(torch.nn.Module):
-    """Logits that are all equal: cross-entropy log(C) wherever something is labelled."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.level = torch.nn.Parameter(torch.zeros(classes))
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.level[None, :, None, None] + 0 * image
 
 
 def test_every_file_is_a_method_named_as_the_file() -> None:
@@ -55,7 +45,6 @@ def test_a_wrong_setting_names_row_and_key() -> None:
 def test_cross_entropy_methods_see_labelled_pixels_only(name: str, term: str) -> None:
     target = torch.full((2, 8, 8), UNLABELLED)
     target[0, 0, 0] = 1
-    batch = Batch(torch.zeros(2, 1, 8, 8), target, 0, torch.arange(2))
-    terms = methods.create(name, {}, 4, name).losses(Uniform(4), batch, torch.Generator())
+    terms = losses(name, 4, Fixed(per_class(*[0.25] * 4)), batch_of(torch.zeros(2, 1, 8, 8), target))
     assert list(terms) == [term]
     assert terms[term].item() == pytest.approx(log(4))

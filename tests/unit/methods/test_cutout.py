@@ -6,19 +6,17 @@ from math import log
 
 import pytest
 import torch
-from nets import Fixed, per_class
+from nets import Fixed, batch_of, losses, per_class
 
 from cyclemix import methods
 from cyclemix.config.lengths import PAPER_SPACING_MM as PX
-from cyclemix.methods.base import Batch
 
 SIDE, HOLE = 32, 8
 
 
 def run(target: torch.Tensor, net: Fixed) -> torch.Tensor:
-    batch = Batch(torch.ones(len(target), 1, SIDE, SIDE), target, 0, torch.arange(len(target)))
-    method = methods.create("cutout", {"hole_mm": HOLE * PX}, 3, "test")
-    terms = method.losses(net, batch, torch.Generator().manual_seed(3))
+    batch = batch_of(torch.ones(len(target), 1, SIDE, SIDE), target)
+    terms = losses("cutout", 3, net, batch, seed=3, hole_mm=HOLE * PX)
     assert list(terms) == ["pce"]
     return terms["pce"]
 

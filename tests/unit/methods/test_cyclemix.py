@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from nets import Pointwise, batch_of, losses
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
@@ -14,18 +15,6 @@ CLASSES = 4
 SIDE = 64
 
 
-class Pointwise(torch.nn.Module):
-    """Logits that favour the class whose number is the grey value: knows each pixel, sees no neighbours."""
-
-    def __init__(self, sharpness: float = 8.0) -> None:
-        super().__init__()
-        self.sharpness = torch.nn.Parameter(torch.tensor(sharpness))
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        numbers = torch.arange(CLASSES, dtype=image.dtype)[None, :, None, None]
-        return -self.sharpness * (image - numbers).square()
-
-
 def batch(step: int = 0, labelled: float = 1.0) -> Batch:
     """Images of random class numbers, whose labels are those numbers."""
     generator = torch.Generator().manual_seed(step)
@@ -33,7 +22,7 @@ def batch(step: int = 0, labelled: float = 1.0) -> Batch:
     target = cells.repeat_interleave(4, 1).repeat_interleave(4, 2)
     image = target[:, None].float()
     hidden = torch.rand(target.shape, generator=generator) > labelled
-    return Batch(image, target.masked_fill(hidden, UNLABELLED), step, torch.arange(6))
+    return batch_of(image, target.masked_fill(hidden, UNLABELLED), step)
 
 
 def create(**config: object) -> Method:
@@ -41,7 +30,7 @@ def create(**config: object) -> Method:
 
 
 def terms(method: Method, data: Batch, net: torch.nn.Module | None = None) -> dict[str, torch.Tensor]:
-    return method.losses(net or Pointwise(), data, torch.Generator().manual_seed(0))
+    return method.losses(net or Pointwise(CLASSES), data, torch.Generator().manual_seed(0))
 
 
 HARD = {"labels": 2, "label_smoothness": 0.0, "transport_cost": 0.0}
@@ -80,7 +69,7 @@ def test_half_shares_are_seen_by_the_consistency() -> None:
 
 def test_rotated_pixels_come_back_to_their_labels() -> None:
     """A rotated image of one class, turned back, fits its labels: what rotation brings in is left out."""
-    data = Batch(batch().image * 0 + 2, torch.full((6, SIDE, SIDE), 2), 0, torch.arange(6))
+    data = batch_of(batch().image * 0 + 2, torch.full((6, SIDE, SIDE), 2))
     assert terms(create(), data)["mix"].item() < 0.02
 
 
@@ -90,7 +79,7 @@ def test_local_consistency_is_zero_for_one_sure_blob_and_counts_islands() -> Non
     target = torch.full((2, SIDE, SIDE), UNLABELLED)
     target[:, 20, 20], target[:, 0, 0] = 1, 0
     only_local = {"weight_mix": 0, "weight_global": 0, "weight_unmix": 0}
-    sure, data = Pointwise(40.0), Batch(image, target, 0, torch.arange(2))
+    sure, data = Pointwise(CLASSES, 40.0), batch_of(image, target)
     assert terms(create(**only_local), data, sure)["local"].item() == pytest.approx(0, abs=1e-4)
     image[:, :, 48:52, 48:52] = 1
     islands = 16 / SIDE**2
@@ -99,8 +88,8 @@ def test_local_consistency_is_zero_for_one_sure_blob_and_counts_islands() -> Non
 
 def test_unmixed_term_is_the_partial_cross_entropy() -> None:
     data = batch(labelled=0.3)
-    baseline = methods.create("unet_pce", {}, CLASSES, "test").losses(Pointwise(1.0), data, torch.Generator())
-    assert torch.equal(terms(create(), data, Pointwise(1.0))["unmix"], baseline["pce"])
+    baseline = losses("unet_pce", CLASSES, Pointwise(CLASSES, 1.0), data)
+    assert torch.equal(terms(create(), data, Pointwise(CLASSES, 1.0))["unmix"], baseline["pce"])
 
 
 @pytest.mark.parametrize(
@@ -127,7 +116,7 @@ def test_weights_scale_their_terms() -> None:
 
 def test_gradients_reach_the_network_through_every_term() -> None:
     for term in ("unmix", "mix", "global", "local"):
-        net = Pointwise(1.0)
+        net = Pointwise(CLASSES, 1.0)
         terms(create(puzzle={"prior": 5.0}), batch(), net)[term].backward()
         assert net.sharpness.grad.abs() > 0, term
 
@@ -135,7 +124,7 @@ def test_gradients_reach_the_network_through_every_term() -> None:
 def test_pixel_reduction_divides_by_all_pixels() -> None:
     data = batch(labelled=0.25)
     labelled, pixels = (
-        terms(create(reduction=r), data, Pointwise(1.0))["unmix"] for r in ("labelled", "pixels")
+        terms(create(reduction=r), data, Pointwise(CLASSES, 1.0))["unmix"] for r in ("labelled", "pixels")
     )
     fraction = (data.target != UNLABELLED).float().mean()
     assert pixels.item() == pytest.approx((labelled * fraction).item(), rel=1e-5)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from nets import batch_of, losses
 
-from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
 from cyclemix.networks.unet_dual import DualUNet
@@ -19,11 +19,11 @@ def batch() -> Batch:
     image = torch.randn(2, 1, 20, 16, generator=generator)
     target = torch.full((2, 20, 16), UNLABELLED)
     target[:, 2, :], target[:, 10, :] = 0, 1
-    return Batch(image, target, 0, torch.arange(2))
+    return batch_of(image, target)
 
 
 def terms(net: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return methods.create("dmpls", {}, CLASSES, "test").losses(net, batch(), torch.Generator().manual_seed(1))
+    return losses("dmpls", CLASSES, net, batch(), seed=1)
 
 
 class Fixed(torch.nn.Module):

@@ -6,18 +6,15 @@ from math import log
 
 import pytest
 import torch
-from nets import Fixed, per_class
+from nets import Fixed, batch_of, losses, per_class
 
-from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.methods.base import Batch
 
 
 def terms(net: Fixed) -> dict[str, torch.Tensor]:
     target = torch.full((1, 2, 2), UNLABELLED)
     target[0, 0, 0] = 1
-    batch = Batch(torch.zeros(1, 1, 2, 2), target, 0, torch.arange(1))
-    return methods.create("entropy_min", {}, 4, "test").losses(net, batch, torch.Generator())
+    return losses("entropy_min", 4, net, batch_of(torch.zeros(1, 1, 2, 2), target))
 
 
 def test_entropy_is_one_without_an_idea_and_zero_when_sure() -> None:

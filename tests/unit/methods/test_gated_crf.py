@@ -6,20 +6,18 @@ from math import exp
 
 import pytest
 import torch
-from nets import Fixed, per_class
+from nets import Fixed, batch_of, losses, per_class
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.lengths import PAPER_SPACING_MM as PX
-from cyclemix.methods.base import Batch
 from cyclemix.ops.augment import IDENTITY, SpatialTransform
 
 
 def crf(image: torch.Tensor, transform: SpatialTransform = IDENTITY, **config: float) -> torch.Tensor:
     target = torch.full((len(image), *image.shape[2:]), UNLABELLED)
-    batch = Batch(image, target, 0, torch.arange(len(image)), transform)
-    method = methods.create("gated_crf", config, 2, "test")
-    terms = method.losses(Fixed(per_class(0.5, 0.5)), batch, torch.Generator())
+    batch = batch_of(image, target, transform=transform)
+    terms = losses("gated_crf", 2, Fixed(per_class(0.5, 0.5)), batch, **config)
     assert list(terms) == ["pce", "crf"]
     return terms["crf"]
 

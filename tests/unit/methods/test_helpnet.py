@@ -6,9 +6,8 @@ from math import log
 
 import pytest
 import torch
-from nets import Logits, Pointwise
+from nets import Logits, Pointwise, batch_of, losses
 
-from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
 from cyclemix.methods.helpnet import ensemble, recolour
@@ -22,12 +21,11 @@ def batch() -> Batch:
     image[:, :, 4:10, 4:10] = 1
     target = torch.full((2, 16, 16), U)
     target[:, 6, 4:10], target[:, 12, :] = 1, 0
-    return Batch(image, target, 0, torch.arange(2))
+    return batch_of(image, target)
 
 
 def terms(net: torch.nn.Module, data: Batch, **config: object) -> dict[str, torch.Tensor]:
-    method = methods.create("helpnet", config, 2, "test")
-    return method.losses(net, data, torch.Generator().manual_seed(0))
+    return losses("helpnet", 2, net, data, **config)
 
 
 def test_a_pointwise_network_predicts_shuffled_images_alike() -> None:

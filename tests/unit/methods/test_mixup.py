@@ -6,19 +6,16 @@ from math import log
 
 import pytest
 import torch
-from nets import Fixed, per_class
+from nets import Fixed, batch_of, losses, per_class
 
-from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.methods.base import Batch
 
 U = UNLABELLED
 BATCH = 6
 
 
 def mix(image: torch.Tensor, target: torch.Tensor, net: Fixed, seed: int = 0) -> torch.Tensor:
-    batch = Batch(image, target, 0, torch.arange(len(image)))
-    terms = methods.create("mixup", {}, 3, "test").losses(net, batch, torch.Generator().manual_seed(seed))
+    terms = losses("mixup", 3, net, batch_of(image, target), seed)
     assert list(terms) == ["mix"]
     return terms["mix"]
 

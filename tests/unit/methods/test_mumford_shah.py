@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from nets import Fixed, per_class
+from nets import Fixed, batch_of, losses, per_class
 
-from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.methods.base import Batch
 from cyclemix.methods.mumford_shah import level_set
-from cyclemix.ops.augment import SpatialTransform
 
 INSIDE = torch.ones(1, 1, 4, dtype=torch.bool)
 GREY = torch.tensor([[[[0.0, 0.0, 1.0, 1.0]]]])
@@ -44,9 +41,8 @@ def test_pixels_from_outside_do_not_count() -> None:
 
 def test_terms_and_their_weights() -> None:
     target = torch.full((1, 1, 4), UNLABELLED)
-    batch = Batch(GREY, target, 0, torch.arange(1), SpatialTransform(None))
-    method = methods.create("mumford_shah", {"weight_level_set": 2, "weight_length": 0.5}, 2, "test")
-    terms = method.losses(Fixed(shares([1, 1, 1, 0]).clamp_min(1e-30)), batch, torch.Generator())
+    net = Fixed(shares([1, 1, 1, 0]).clamp_min(1e-30))
+    terms = losses("mumford_shah", 2, net, batch_of(GREY, target), weight_level_set=2, weight_length=0.5)
     assert list(terms) == ["pce", "level_set", "length"]
     assert terms["level_set"].item() == pytest.approx(2 * 6 / 9 / 4)
     assert terms["length"].item() == pytest.approx(0.5 * 2 / 4)  # one edge, both classes, four pixels
@@ -55,8 +51,6 @@ def test_terms_and_their_weights() -> None:
 
 def test_an_absent_class_keeps_the_gradient_finite() -> None:
     net = Fixed(per_class(1.0, 1e-38))
-    target = torch.zeros(1, 1, 4, dtype=torch.int64)
-    batch = Batch(GREY, target, 0, torch.arange(1))
-    terms = methods.create("mumford_shah", {}, 2, "test").losses(net, batch, torch.Generator())
+    terms = losses("mumford_shah", 2, net, batch_of(GREY, torch.zeros(1, 1, 4, dtype=torch.int64)))
     sum(terms.values()).backward()
     assert net.logits.grad.isfinite().all()

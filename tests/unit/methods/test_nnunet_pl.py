@@ -6,10 +6,9 @@ from math import log
 
 import pytest
 import torch
+from nets import batch_of, losses
 
-from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.methods.base import Batch
 from cyclemix.methods.nnunet_pl import coarser
 from cyclemix.networks.unet import UNet
 from cyclemix.networks.unet_deep import DeepUNet
@@ -56,10 +55,7 @@ def test_levels_weigh_one_a_half_a_quarter() -> None:
         logits = [torch.zeros(1, 2, 8 // 2**i, 8 // 2**i) for i in range(3)]
         for i, x in enumerate(logits):
             x[:, 0] = 0 if i == level else 50
-        method = methods.create("nnunet_pl", {}, 2, "test")
-        terms = method.losses(
-            Outputs(*logits), Batch(torch.zeros(1, 1, 8, 8), target, 0, torch.arange(1)), torch.Generator()
-        )
+        terms = losses("nnunet_pl", 2, Outputs(*logits), batch_of(torch.zeros(1, 1, 8, 8), target))
         assert list(terms) == ["pce", "dice"]
         assert terms["pce"].item() == pytest.approx(weight * log(2), abs=1e-6)
 
@@ -86,7 +82,6 @@ def test_partial_dice_of_an_absent_class_and_of_nothing_labelled() -> None:
 def test_every_head_learns() -> None:
     net = DeepUNet(3, base_filters=4, levels=5).train()
     target = torch.randint(0, 3, (2, 32, 32), generator=torch.Generator().manual_seed(0))
-    batch = Batch(torch.randn(2, 1, 32, 32), target, 0, torch.arange(2))
-    terms = methods.create("nnunet_pl", {}, 3, "test").losses(net, batch, torch.Generator())
+    terms = losses("nnunet_pl", 3, net, batch_of(torch.randn(2, 1, 32, 32), target))
     sum(terms.values()).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters() if p.dim() > 1)

@@ -6,26 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from nets import Pointwise, batch_of, losses
 
-from cyclemix import methods
 from cyclemix.config.study import load_methods
-from cyclemix.methods.base import Batch
 
 BLOCKS = load_methods(Path(__file__).parents[3] / "config" / "methods.yaml")
 SIDE, CLASSES, BATCH = 32, 4, 6
-
-
-class Reader(torch.nn.Module):
-    """Sure of the class whose number is the grey value; keeps what it was shown."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sharpness = torch.nn.Parameter(torch.tensor(8.0))
-        self.seen: list[torch.Tensor] = []
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        self.seen.append(image.detach())
-        return -self.sharpness * (image - torch.arange(CLASSES)[None, :, None, None]).square()
 
 
 @pytest.mark.parametrize("label", ["puzzlemix", "puzzlemix_full"])
@@ -35,9 +21,8 @@ def test_only_mixed_images_are_trained_on_neither_blanked_nor_turned(label: str)
     generator = torch.Generator().manual_seed(0)
     target = torch.randint(1, CLASSES, (BATCH, SIDE // 4, SIDE // 4), generator=generator)
     target = target.repeat_interleave(4, 1).repeat_interleave(4, 2)
-    batch = Batch(target[:, None].float(), target, 0, torch.arange(BATCH))
-    net = Reader()
-    terms = methods.create("cyclemix", config, CLASSES, label).losses(net, batch, generator)
+    net = Pointwise(CLASSES)
+    terms = losses("cyclemix", CLASSES, net, batch_of(target[:, None].float(), target), seed=1, **config)
     assert list(terms) == ["mix"]
     clean, mixed = net.seen
     assert not torch.equal(clean, mixed)

@@ -6,6 +6,7 @@ from math import log
 
 import pytest
 import torch
+from nets import Fixed, batch_of, per_class
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
@@ -16,15 +17,9 @@ from cyclemix.ops.augment import SpatialTransform
 SIDE = 16
 
 
-class Fixed(torch.nn.Module):
+def network(sure: float) -> Fixed:
     """Probability ``sure`` of class 1 everywhere, of two classes."""
-
-    def __init__(self, sure: float) -> None:
-        super().__init__()
-        self.logit = torch.nn.Parameter(torch.tensor(log(sure / (1 - sure))))
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return torch.cat([0 * image, 0 * image + self.logit], dim=1)
+    return Fixed(per_class(1 - sure, sure))
 
 
 def slices(count: int = 3) -> Slices:
@@ -37,7 +32,7 @@ def slices(count: int = 3) -> Slices:
 
 def create(data: Slices, **config: object) -> Method:
     method = methods.create("scribble2label", config, 2, "test")
-    method.modules(Fixed(0.5), data)
+    method.modules(network(0.5), data)
     return method
 
 
@@ -47,7 +42,7 @@ def test_the_average_starts_at_the_first_prediction_and_moves_by_alpha() -> None
     assert isinstance(method, Scribble2Label)
     seen = []
     for step, sure in ((9, 0.9), (10, 0.6), (11, 0.9), (20, 0.8)):
-        method.after_step(Fixed(0.5), Fixed(sure).eval(), data, step)
+        method.after_step(network(0.5), network(sure).eval(), data, step)
         seen.append(method.average.scores[0, 1, 5, 5].item())
     assert seen == pytest.approx([0, 0.6, 0.6, 0.6 + 0.25 * 0.2], abs=1e-3)
 
@@ -67,10 +62,10 @@ def test_pseudo_labels_join_after_the_warm_up_beside_the_scribbles() -> None:
     """The average says 1 everywhere, the scribbles keep their say, and the network is at one half."""
     data = slices()
     method = create(data, warmup_steps=5, period_steps=1)
-    method.after_step(Fixed(0.5), Fixed(0.99).eval(), data, 1)
+    method.after_step(network(0.5), network(0.99).eval(), data, 1)
     for step, expected in ((4, 0.0), (5, 0.5 * log(4))):
-        batch = Batch(data.image, data.target.long(), step, torch.arange(3))
-        terms = method.losses(Fixed(0.25), batch, torch.Generator())
+        batch = batch_of(data.image, data.target.long(), step)
+        terms = method.losses(network(0.25), batch, torch.Generator())
         assert terms["pce"].item() == pytest.approx((log(4) + log(4 / 3)) / 2)
         assert terms["pseudo"].item() == pytest.approx(expected)
 

@@ -6,8 +6,8 @@ from math import exp, log
 
 import pytest
 import torch
+from nets import batch_of, losses
 
-from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
 from cyclemix.methods.scribformer import consistency
@@ -18,7 +18,7 @@ def batch() -> Batch:
     image = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     target = torch.full((2, 32, 32), UNLABELLED)
     target[:, 4], target[:, 16] = 0, 1
-    return Batch(image, target, 0, torch.arange(2))
+    return batch_of(image, target)
 
 
 @pytest.mark.parametrize(("levels", "shape"), [(2, (16, 16)), (3, (18, 21)), (5, (32, 48))])
@@ -77,8 +77,7 @@ def test_consistency_by_hand_and_its_gradient() -> None:
 
 def test_terms_and_what_they_reach() -> None:
     net = ScribFormer(3, base_filters=4, levels=3).train()
-    method = methods.create("scribformer", {}, 3, "test")
-    terms = method.losses(net, batch(), torch.Generator().manual_seed(0))
+    terms = losses("scribformer", 3, net, batch())
     assert list(terms) == ["pce", "pseudo", "acam"]
     sum(terms.values()).backward()
     for name, part in net.named_children():

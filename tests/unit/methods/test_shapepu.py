@@ -6,9 +6,8 @@ from math import log
 
 import pytest
 import torch
-from nets import Fixed, Logits, Pointwise, per_class
+from nets import Fixed, Logits, Pointwise, batch_of, losses, per_class
 
-from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.lengths import PAPER_SPACING_MM as PX
 from cyclemix.methods.base import Batch
@@ -18,8 +17,7 @@ U = UNLABELLED
 
 
 def terms(net: torch.nn.Module, batch: Batch, **config: object) -> dict[str, torch.Tensor]:
-    method = methods.create("shapepu", config, 2, "test")
-    return method.losses(net, batch, torch.Generator().manual_seed(0))
+    return losses("shapepu", 2, net, batch, **config)
 
 
 def strip(step: int = 600) -> tuple[torch.Tensor, Batch]:
@@ -27,7 +25,7 @@ def strip(step: int = 600) -> tuple[torch.Tensor, Batch]:
     foreground = torch.tensor([0.5, 0.5, 1 - 1e-7, 1 - 1e-7, 1 - 1e-7, 1e-7, 1e-7, 1e-7])
     logits = torch.stack([1 - foreground, foreground]).log()[None, :, None, :]
     target = torch.tensor([[[0, 1, U, U, U, U, U, U]]])
-    return logits, Batch(torch.zeros(1, 1, 1, 8), target, step, torch.arange(1))
+    return logits, batch_of(torch.zeros(1, 1, 1, 8), target, step)
 
 
 def test_sure_predictions_are_confirmed() -> None:
@@ -70,7 +68,7 @@ def blob(count: int = 8) -> torch.Tensor:
 
 def test_the_second_view_comes_back_to_its_place() -> None:
     """A pointwise network predicts the turned image turned: what is left is interpolation."""
-    batch = Batch(blob(), torch.full((8, 32, 32), U), 0, torch.arange(8))
+    batch = batch_of(blob(), torch.full((8, 32, 32), U))
     got = terms(Pointwise(2, 2.0), batch, occlusion_mm=1 * PX, weight_global=1.0)["global"].item()
     assert got < 2e-3
     misplaced = 1 - torch.cosine_similarity(*(
@@ -83,7 +81,7 @@ def test_the_second_view_is_supervised_where_it_is_visible() -> None:
     """- log 0.25 for class 0, twice weighed; the rest of the batch's terms do not see it."""
     target = torch.full((2, 16, 16), U)
     target[:, 7:9, 7:9] = 0  # the centre stays inside however the image is turned
-    batch = Batch(torch.zeros(2, 1, 16, 16), target, 0, torch.arange(2))
+    batch = batch_of(torch.zeros(2, 1, 16, 16), target)
     net = Fixed(per_class(0.25, 0.75))
     got = terms(net, batch, occlusion_mm=1 * PX, weight_view=2.0)
     assert got["view"].item() == pytest.approx(2 * log(4))
@@ -92,7 +90,7 @@ def test_the_second_view_is_supervised_where_it_is_visible() -> None:
 
 def test_what_is_occluded_is_neither_background_nor_anything() -> None:
     target = torch.zeros(2, 16, 16, dtype=torch.int64)
-    batch = Batch(torch.zeros(2, 1, 16, 16), target, 0, torch.arange(2))
+    batch = batch_of(torch.zeros(2, 1, 16, 16), target)
     hidden = terms(Fixed(per_class(0.25, 0.75)), batch, occlusion_mm=64 * PX)  # the square covers all
     assert (hidden["view"].item(), hidden["global"].item()) == (0, 0)
 
@@ -113,6 +111,6 @@ def test_global_compares_with_the_prediction_of_the_occluded_image() -> None:
             level = 200 * (image.mean(dim=(1, 2, 3), keepdim=True) - 0.5)
             return torch.cat((-level, level), dim=1).expand(-1, -1, 16, 16)
 
-    batch = Batch(torch.full((2, 1, 16, 16), 0.55), torch.full((2, 16, 16), U), 0, torch.arange(2))
+    batch = batch_of(torch.full((2, 1, 16, 16), 0.55), torch.full((2, 16, 16), U))
     got = terms(Mean(), batch, occlusion_mm=16 * PX, weight_global=1.0)["global"]
     assert got.item() == pytest.approx(1, abs=1e-4)

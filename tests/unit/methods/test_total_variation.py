@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from nets import Fixed
+from nets import Fixed, batch_of, losses
 
-from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.methods.base import Batch
 from cyclemix.ops.losses import total_variation
 
 SIDE = 8
@@ -20,9 +18,8 @@ def one_hot(labels: torch.Tensor) -> torch.Tensor:
 
 def variation(labels: torch.Tensor) -> float:
     target = torch.full((1, SIDE, SIDE), UNLABELLED)
-    batch = Batch(torch.zeros(1, 1, SIDE, SIDE), target, 0, torch.arange(1))
-    method = methods.create("total_variation", {}, 3, "test")
-    terms = method.losses(Fixed(one_hot(labels)), batch, torch.Generator())
+    batch = batch_of(torch.zeros(1, 1, SIDE, SIDE), target)
+    terms = losses("total_variation", 3, Fixed(one_hot(labels)), batch)
     assert list(terms) == ["pce", "variation"]
     return terms["variation"].item()
 

@@ -6,12 +6,11 @@ from math import exp
 
 import pytest
 import torch
-from nets import Fixed, per_class
+from nets import Fixed, batch_of, losses, per_class
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.lengths import PAPER_SPACING_MM as PX
-from cyclemix.methods.base import Batch
 from cyclemix.ops.augment import SpatialTransform
 
 
@@ -20,10 +19,9 @@ def crf(
 ) -> torch.Tensor:
     target = torch.full((len(image), *image.shape[2:]), UNLABELLED)
     target[:, 0, 0] = 0
-    batch = Batch(image, target, 0, torch.arange(len(image)), transform)
-    net = Fixed(per_class(0.5, 0.5))
     method = methods.create("unet_crf", config, 2, "test", spacing_mm)
-    terms = method.losses(net, batch, torch.Generator())
+    batch = batch_of(image, target, transform=transform)
+    terms = method.losses(Fixed(per_class(0.5, 0.5)), batch, torch.Generator())
     assert list(terms) == ["pce", "crf"]
     return terms["crf"]
 
@@ -90,8 +88,7 @@ def test_a_scribble_spreads_to_what_looks_alike() -> None:
     image = torch.tensor([[[[0.0, 0.0, 1.0]]]])
     sure = torch.tensor([[0.98, 0.02], [0.5, 0.5], [0.5, 0.5]]).T[None, :, None]
     net = Fixed(sure)
-    batch = Batch(image, torch.full((1, 1, 3), UNLABELLED), 0, torch.arange(1))
-    method = methods.create("unet_crf", {}, 2, "test")
-    method.losses(net, batch, torch.Generator())["crf"].backward()
+    batch = batch_of(image, torch.full((1, 1, 3), UNLABELLED))
+    losses("unet_crf", 2, net, batch)["crf"].backward()
     pull = -net.logits.grad[0, 0, 0]
     assert pull[1] > 100 * pull[2].abs()

@@ -6,19 +6,16 @@ from math import log
 
 import pytest
 import torch
-from nets import Fixed, per_class
+from nets import Fixed, batch_of, losses, per_class
 
-from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.methods.base import Batch
 from cyclemix.ops.losses import class_weights
 
 U = UNLABELLED
 
 
 def wpce(target: torch.Tensor, net: Fixed) -> torch.Tensor:
-    batch = Batch(torch.zeros(len(target), 1, *target.shape[1:]), target, 0, torch.arange(len(target)))
-    terms = methods.create("unet_wpce", {}, 3, "test").losses(net, batch, torch.Generator())
+    terms = losses("unet_wpce", 3, net, batch_of(torch.zeros(len(target), 1, *target.shape[1:]), target))
     assert list(terms) == ["wpce"]
     return terms["wpce"]
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from nets import Logits, Pointwise
+from nets import Logits, Pointwise, batch_of, losses
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
@@ -21,9 +21,7 @@ SIDE = 32
 
 def terms(net: torch.nn.Module, batch: Batch, **config: object) -> dict[str, torch.Tensor]:
     small = {"occlusion_mm": 8 * PX, "radius_mm": 2 * PX, **config}
-    return methods.create("zscribbleseg", small, 3, "test").losses(
-        net, batch, torch.Generator().manual_seed(0)
-    )
+    return losses("zscribbleseg", 3, net, batch, **small)
 
 
 def blobs(step: int = 0, island: bool = False) -> Batch:
@@ -34,13 +32,13 @@ def blobs(step: int = 0, island: bool = False) -> Batch:
         classes[:, 28:30, 2:4] = 1
     target = torch.full_like(classes, U)
     target[:, 4], target[:, 12, 9:15], target[:, 12, 17:23] = 0, 1, 2
-    return Batch(classes[:, None].float(), target, step, torch.arange(2))
+    return batch_of(classes[:, None].float(), target, step)
 
 
 def test_terms_and_cyclemix_unmixed_term() -> None:
     got, batch = terms(Pointwise(3, 1.0), blobs()), blobs()
     assert list(got) == ["unmix", "mix", "global", "local", "prior"]
-    pce = methods.create("unet_pce", {}, 3, "test").losses(Pointwise(3, 1.0), batch, torch.Generator())["pce"]
+    pce = losses("unet_pce", 3, Pointwise(3, 1.0), batch)["pce"]
     assert got["unmix"].item() == pytest.approx(pce.item())
     assert got["prior"].item() == 0
 

@@ -23,7 +23,10 @@ def test_official_parts_never_include_test_in_training() -> None:
     made = make()
     assert made.train_parts("acdc", "cyclemix") == ["train", "val"]
     assert made.evaluated_part("acdc") == "test"
-    assert make(protocol={"evaluate_on": "val"}).evaluated_part("acdc") == "val"
+    validated = make(protocol={"evaluate_on": "val", "folds": 5})
+    assert validated.evaluated_part("acdc") == "val"
+    assert validated.study.protocol.parts == ["train", "val"]
+    assert validated.study.protocol.selected_folds == [0]
 
 
 def test_kfold_reads_one_part() -> None:

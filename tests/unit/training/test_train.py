@@ -66,6 +66,13 @@ def train_in(folder: Path, run: Path, config: Path, told: Told | None = None, fo
     return told
 
 
+def predict_in(folder: Path, run: Path, output: Path, part: str = "test") -> list[Path]:
+    """Predict the test subjects with a run's model; the index files of ``part``."""
+    index, folds = prepared(folder, part), folder / "data" / "tiny" / "folds.json"
+    predict.run(run / "model.pt", folds, index, 0, "test", Inference(), CPU, output)
+    return index
+
+
 @pytest.fixture(scope="module")
 def trained(phantom_prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
     folder = tmp_path_factory.mktemp("run")
@@ -174,21 +181,11 @@ def test_sigterm_checkpoints_and_the_rest_gives_the_undisturbed_model(
 def test_predictions_have_the_upstream_geometry(
     trained: tuple[Path, Told], phantom_prepared: Path, tmp_path: Path
 ) -> None:
-    folds = phantom_prepared / "data" / "tiny" / "folds.json"
     stale = written_image(np.ones((4, 4, 2), np.uint8), nibabel.Nifti1Header())
     nibabel.save(stale, tmp_path / "stale.nii.gz")
-    predict.run(
-        trained[0] / "model.pt",
-        folds,
-        prepared(phantom_prepared, "test"),
-        0,
-        "test",
-        Inference(),
-        CPU,
-        tmp_path,
-    )
+    (index,) = predict_in(phantom_prepared, trained[0], tmp_path)
     written = sorted(path.name for path in tmp_path.iterdir())
-    cases = pd.read_csv(prepared(phantom_prepared, "test")[0])["case"]
+    cases = pd.read_csv(index)["case"]
     assert written == ["as_predicted", *(f"{case}.nii.gz" for case in cases), "provenance.json"]
     for name in written[1:-1]:
         saved = nibabel.load(tmp_path / name)
@@ -202,32 +199,20 @@ def test_predictions_never_replace_other_volumes(
     trained: tuple[Path, Told], phantom_prepared: Path, tmp_path: Path
 ) -> None:
     """A folder of scans given as --output: no volume in it is deleted or replaced."""
-    folds = phantom_prepared / "data" / "tiny" / "folds.json"
     scan = tmp_path / "scan.nii.gz"
     nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 2), np.int16), np.eye(4)), scan)
-    index = prepared(phantom_prepared, "test")
     with pytest.raises(
         ValueError, match=r"scan\.nii\.gz: already there and no prediction; name another --out"
     ):
-        predict.run(trained[0] / "model.pt", folds, index, 0, "test", Inference(), CPU, tmp_path)
+        predict_in(phantom_prepared, trained[0], tmp_path)
     assert [path.name for path in tmp_path.rglob("*.nii.gz")] == ["scan.nii.gz"]
 
 
 def test_predict_names_missing_cases(
     trained: tuple[Path, Told], phantom_prepared: Path, tmp_path: Path
 ) -> None:
-    folds = phantom_prepared / "data" / "tiny" / "folds.json"
     with pytest.raises(ConfigError, match="none of fold 0's 1 test subjects is prepared"):
-        predict.run(
-            trained[0] / "model.pt",
-            folds,
-            prepared(phantom_prepared, "val"),
-            0,
-            "test",
-            Inference(),
-            CPU,
-            tmp_path,
-        )
+        predict_in(phantom_prepared, trained[0], tmp_path, "val")
 
 
 def test_training_needs_no_mlflow() -> None:
@@ -240,12 +225,10 @@ def test_training_needs_no_mlflow() -> None:
 def test_new_images_are_segmented_as_the_data_sets_own(
     trained: tuple[Path, Told], phantom_prepared: Path, tmp_path: Path
 ) -> None:
-    model, folds = trained[0] / "model.pt", phantom_prepared / "data" / "tiny" / "folds.json"
-    index = prepared(phantom_prepared, "test")
-    predict.run(model, folds, index, 0, "test", Inference(), CPU, tmp_path / "predicted")
+    (index,) = predict_in(phantom_prepared, trained[0], tmp_path / "predicted")
     raw = phantom_prepared / "data" / "tiny" / "raw" / "heart005"
-    images = [raw / f"{case}.nii.gz" for case in pd.read_csv(index[0])["case"]]
-    segment.run([model], images, tmp_path / "segmented", Inference(), "cpu")
+    images = [raw / f"{case}.nii.gz" for case in pd.read_csv(index)["case"]]
+    segment.run([trained[0] / "model.pt"], images, tmp_path / "segmented", Inference(), "cpu")
     for image in images:
         first, second = (nibabel.load(tmp_path / name / image.name) for name in ("predicted", "segmented"))
         assert np.array_equal(np.asarray(first.dataobj), np.asarray(second.dataobj))
