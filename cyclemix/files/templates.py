@@ -7,6 +7,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+TEX: dict[str, Any] = {
+    "block_start_string": "<%",
+    "block_end_string": "%>",
+    "variable_start_string": "<<",
+    "variable_end_string": ">>",
+}
+"""Delimiters in templates of LaTeX, whose own braces and percent signs would be read as jinja2's."""
+
 
 def render(template: Path, *folders: Path, **values: Any) -> str:
     """The text of a template; ``values`` are escaped in templates that end in ``.html``.
@@ -23,5 +31,6 @@ def render(template: Path, *folders: Path, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        **(TEX if ".tex" in template.suffixes else {}),
     )
     return environment.get_template(template.name).render(values)

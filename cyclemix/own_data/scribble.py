@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from tqdm import tqdm
 
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.data.outputs import refuse_foreign, written_image
@@ -24,6 +22,7 @@ from cyclemix.data.scribbles.simulate import AnnotatorStyle, simulate_volume
 from cyclemix.data.scribbles.strokes import as_records, beside_experts, measure, summarise
 from cyclemix.data.store import move_slices
 from cyclemix.files.atomic import replacing, write_text
+from cyclemix.files.parallel import parallel
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +72,7 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
     files = find_files(labels, output_dir)
     refuse_foreign((output_dir / written_name(path) for path in files), files, "--output-dir")
     _refuse_other_sidecar(output_dir / SIDECAR, [written_name(path) for path in files])
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        found = [set(values) for values in pool.map(lambda path: values_of(path), files)]
-    values = sorted(set().union(*found))
+    values = sorted(set().union(*parallel(values_of, files, threads, "reading", "file")))
     background, unlabelled, classes = scribble_values(values, request)
     names = dict(zip(classes, class_names(classes, request.names), strict=True))
     table = {value: place for place, value in enumerate(classes, 1)}
@@ -87,8 +84,7 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
     def job(path: Path) -> pd.DataFrame:
         return _write(path, output_dir / written_name(path), table, unlabelled, replace(request, style=style))
 
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        rows = list(tqdm(pool.map(job, files), "scribble", len(files), unit="file", disable=None))
+    rows = parallel(job, files, threads, "scribble", "file")
     told = {str(table[value]): name for value, name in names.items()} | {"background": "background"}
     every = pd.concat(rows, ignore_index=True)
     summary = summarise(every.assign(**{"class": every["class"].map(told)}))

@@ -5,12 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
-METRICS_FILES = (
-    "metrics.csv",
-    "metrics_as_predicted.csv",
-    "metrics_by_level.csv",
-    "metrics_provenance.json",
-)
+from cyclemix.provenance.records import METRICS, SCORES
 
 
 def remedy(results: str, file: str, witness: str, kind: str) -> str:
@@ -42,7 +37,7 @@ def target_of(file: str, witness: str) -> str:
     if parts[0] == "tables":
         return f"tables/{parts[1]}/summary.csv"
     if parts[0] == "runs" and len(parts) > 4:
-        outputs = {"predictions": "predictions"} | dict.fromkeys(METRICS_FILES, "metrics.csv")
+        outputs = {"predictions": "predictions"} | dict.fromkeys((*SCORES, METRICS), "metrics.csv")
         return "/".join([*parts[:4], outputs.get(parts[4], "model.pt")])
     return file
 

@@ -24,6 +24,9 @@ NAME = "provenance.json"
 METRICS = "metrics_provenance.json"
 """Beside a run's ``metrics.csv``."""
 
+SCORES = ("metrics.csv", "metrics_as_predicted.csv", "metrics_by_level.csv")
+"""The tables of a run's evaluation, which `METRICS` describes."""
+
 
 class NoChecksum(ValueError):
     """A record of an older version, without hashes of files."""

@@ -114,7 +114,7 @@ def _check_mixed(runs: Runs, allowed: bool) -> tuple[str, ...]:
 
 def _sources(runs: Runs) -> list[Path]:
     """Files of the runs that the tables come from, with the records that lead further back."""
-    names = ("metrics.csv", "metrics_as_predicted.csv", "metrics_by_level.csv", records.NAME, records.METRICS)
+    names = (*records.SCORES, records.NAME, records.METRICS)
     folders = [folder for label in runs.labels for folder in runs.folders(label).values()]
     files = [folder / name for folder in folders for name in (*names, f"predictions/{records.NAME}")]
     folds = data_dir(runs.results, runs.spec.label) / "folds.json"

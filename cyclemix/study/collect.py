@@ -27,7 +27,6 @@ from cyclemix.study.plan import Plan
 log = logging.getLogger(__name__)
 
 RECORDS = (records.NAME, f"predictions/{records.NAME}", records.METRICS)
-SCORES = ("metrics.csv", "metrics_as_predicted.csv", "metrics_by_level.csv", "history.csv")
 ON_REQUEST = {"models": "model.pt", "predictions": "predictions/**/*.nii.gz"}
 
 
@@ -108,7 +107,7 @@ def _take(source: Path, folder: Path, into: Path, also: Sequence[str]) -> bool:
 
 
 def _files(folder: Path, also: Sequence[str]) -> Iterator[Path]:
-    for name in (*RECORDS, *SCORES):
+    for name in (*RECORDS, *records.SCORES, "history.csv"):
         if not (folder / name).is_file():
             raise ValueError(f"no {name}; expected a run that was trained, predicted and evaluated")
         yield folder / name

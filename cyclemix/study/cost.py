@@ -40,9 +40,9 @@ class Progress:
     Attributes:
         trainings: rows x folds x seeds.
         done: finished trainings; running: trainings in progress.
-        seconds: estimate for all trainings on one core; left: for the unfinished ones.
+        seconds: estimate for all trainings on one core; left: for the unfinished ones. Both are scaled by the
+            median of measured over estimated seconds of the finished ones.
         unknown: labels of rows without a measured speed, not in the estimates.
-        measured_over_estimated: seconds of finished trainings over their estimates (median); 1 if none.
     """
 
     trainings: int
@@ -51,7 +51,6 @@ class Progress:
     seconds: float
     left: float
     unknown: list[str]
-    measured_over_estimated: float = 1.0
 
 
 def load_speeds(folder: Path) -> dict[str, Speed]:
@@ -88,7 +87,7 @@ def progress(plan: Plan, dataset: str, speeds: dict[str, Speed]) -> Progress:
         if finished and seconds:
             ratios.append(json.loads(record.read_text())["training_seconds"] / seconds)
     ratio = median(ratios) if ratios else 1.0
-    return Progress(len(runs), done, running, total, left, sorted(set(unknown)), ratio)
+    return Progress(len(runs), done, running, total * ratio, left * ratio, sorted(set(unknown)))
 
 
 def _runs(plan: Plan, dataset: str) -> Iterator[tuple[str, Path]]:
@@ -112,11 +111,11 @@ def describe(plan: Plan, cores: int, now: float | None = None) -> list[str]:
         rows = len(plan.labels(dataset))
         lines.append(
             f"{dataset}: {rows} rows, {part.trainings} trainings ({part.done} done, {part.running} running), "
-            f"{part.left * part.measured_over_estimated / 3600:.1f} core hours to go"
+            f"{part.left / 3600:.1f} core hours to go"
         )
     total = sum(part.trainings for part in found.values())
-    left = sum(part.left * part.measured_over_estimated for part in found.values())
-    whole = sum(part.seconds * part.measured_over_estimated for part in found.values())
+    left = sum(part.left for part in found.values())
+    whole = sum(part.seconds for part in found.values())
     end = time.strftime("%a %H:%M", time.localtime((time.time() if now is None else now) + left / cores))
     lines.append(
         f"in all {total} trainings, {whole / cores / 3600:.1f} h on {cores} cores, "

@@ -28,8 +28,8 @@ from cyclemix.files.urls import without_password
 from cyclemix.tracking import from_files
 from cyclemix.tracking.live import RunMirror
 from cyclemix.tracking.record import RunRecord
+from cyclemix.tracking.sqlite import first_line, remedy
 from cyclemix.tracking.store import Store, import_mlflow
-from cyclemix.tracking.uri import first_line, remedy
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from cyclemix.tracking.record import RunKey, finite, flatten
-from cyclemix.tracking.uri import first_line
+from cyclemix.tracking.sqlite import first_line
 
 if TYPE_CHECKING:
     from cyclemix.tracking.store import Store

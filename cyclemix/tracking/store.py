@@ -15,9 +15,8 @@ from cyclemix.files import layout
 from cyclemix.files.atomic import replacing
 from cyclemix.provenance.digests import file_digest
 from cyclemix.tracking import model, record
-from cyclemix.tracking.moved import repoint
 from cyclemix.tracking.record import RunKey, RunRecord
-from cyclemix.tracking.uri import initialised, sqlite_file
+from cyclemix.tracking.sqlite import initialised, repoint, sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

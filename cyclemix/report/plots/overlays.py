@@ -120,7 +120,7 @@ def overlays(
     if strip:
         _group_label(figure, "training\nscribbles", 0.80)
     for column, panel in enumerate(strip[: len(columns)]):
-        axes = _axes(figure, ROW_LABEL_IN + column * (panel_in + GAP_IN), 0.80, panel_in)
+        axes = image_axes(figure, ROW_LABEL_IN + column * (panel_in + GAP_IN), 0.80, panel_in)
         _view(axes, panel, "scribble", structures, colours)
     y = top_in
     for group in groups:
@@ -131,7 +131,7 @@ def overlays(
             figure.text(*place, panel.title, ha="right", va="bottom", **quiet)
             for column, name in enumerate(columns):
                 x = ROW_LABEL_IN + column * (panel_in + GAP_IN)
-                axes = _axes(figure, x, y, panel_in)
+                axes = image_axes(figure, x, y, panel_in)
                 if y == top_in and line == 0:
                     head = _wrapped(name, panel_in)
                     ink = method_colours.get(name, style.INK)
@@ -159,7 +159,8 @@ def _columns(groups: Sequence[Group], methods: Sequence[str]) -> list[str]:
     return ["image", *scribble, *truth, *methods]
 
 
-def _axes(figure: Figure, x_in: float, y_in: float, side_in: float) -> Axes:
+def image_axes(figure: Figure, x_in: float, y_in: float, side_in: float) -> Axes:
+    """Square axes for an image, placed from the top left corner of the figure."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes((x_in / width, 1 - (y_in + side_in) / height, side_in / width, side_in / height))
     style.bare(axes)
@@ -186,12 +187,16 @@ def legend(figure: Figure, colours: Mapping[str, str], y_in: float, x_in: float)
         x += 0.17 + 0.085 * len(name)
 
 
+def draw_image(axes: Axes, image: NDArray[Any], aspect: float, limits: NDArray[Any]) -> None:
+    """A slice (H,W) in grey; ``limits``: black and white."""
+    white = max(limits[1], limits[0] + 1e-6)
+    axes.imshow(image, cmap="gray", vmin=limits[0], vmax=white, aspect=aspect, interpolation="bilinear")
+
+
 def _view(
     axes: Axes, panel: Panel, name: str, structures: Mapping[str, int], colours: Mapping[str, str]
 ) -> None:
-    low, high = np.percentile(panel.image, (1, 99.5))
-    axes.imshow(panel.image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=panel.aspect,
-                interpolation="bilinear")  # fmt: skip
+    draw_image(axes, panel.image, panel.aspect, np.percentile(panel.image, (1, 99.5)))
     if name == "image":
         return
     if name == "scribble":

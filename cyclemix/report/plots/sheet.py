@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cyclemix.report.plots import style
-from cyclemix.report.plots.overlays import contours, crop_box, legend
+from cyclemix.report.plots.overlays import contours, crop_box, draw_image, image_axes, legend
 
 if TYPE_CHECKING:
     from cyclemix.inference.segment import Segmented
@@ -49,13 +49,9 @@ def contact_sheet(done: Segmented) -> Figure:
     values = {name: value for value, name in enumerate(volumes_ml, start=1)}
     for place, index in enumerate(shown):
         row, column = divmod(place, COLUMNS)
-        left = (0.08 + column * (side + GAP_IN)) / style.WIDTH_IN
-        bottom = 1 - (TOP_IN + row * (side + GAP_IN) + side) / height
-        axes = figure.add_axes((left, bottom, side / style.WIDTH_IN, side / height))
-        style.bare(axes)
-        axes.set_facecolor("black")
-        axes.imshow(image[box][index], cmap="gray", vmin=limits[0], vmax=max(limits[1], limits[0] + 1e-6),
-                    aspect=dy / dx, interpolation="bilinear")  # fmt: skip
+        left, top = 0.08 + column * (side + GAP_IN), TOP_IN + row * (side + GAP_IN)
+        axes = image_axes(figure, left, top, side)
+        draw_image(axes, image[box][index], dy / dx, limits)
         contours(axes, labels[box][index], values, colours)
         box_style = {"boxstyle": "round,pad=0.15", "facecolor": "black", "edgecolor": "none", "alpha": 0.6}
         axes.text(

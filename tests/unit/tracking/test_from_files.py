@@ -11,7 +11,7 @@ from mirrored import SUMMARY, loss, make_run, make_study, write_config, write_sc
 
 from cyclemix.files import layout
 from cyclemix.report.plots.style import ANCHORS, EMPHASIS
-from cyclemix.tracking import from_files, record, uri
+from cyclemix.tracking import from_files, record, sqlite
 from cyclemix.tracking.record import RunKey, RunRecord
 
 KEY = RunKey("mscmr", "cyclemix", 0, 1, "abc")
@@ -141,14 +141,10 @@ def test_missing_points_carry_the_time_of_their_step() -> None:
     assert record.missing_points(shown, {"train/loss": [(1, 0.5)]}) == [("train/loss", 2, 0.25, 104_000)]
 
 
-def test_uris_are_shown_without_credentials(tmp_path: Path) -> None:
-    assert (
-        uri.without_password("no https://me:secret@host:5000/x today") == "no https://***@host:5000/x today"
-    )
-    assert uri.without_password("sqlite:////a/b.db") == "sqlite:////a/b.db"
-    assert uri.sqlite_file("sqlite:////a/b.db") == Path("/a/b.db")
-    assert uri.sqlite_file("http://host") is None
-    assert not uri.initialised(tmp_path / "absent.db")
+def test_a_sqlite_uri_names_its_file(tmp_path: Path) -> None:
+    assert sqlite.sqlite_file("sqlite:////a/b.db") == Path("/a/b.db")
+    assert sqlite.sqlite_file("http://host") is None
+    assert not sqlite.initialised(tmp_path / "absent.db")
 
 
 def test_the_study_names_the_store_before_the_environment_does(monkeypatch: pytest.MonkeyPatch) -> None:

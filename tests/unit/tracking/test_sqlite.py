@@ -12,7 +12,7 @@ from mirrored import make_run, make_study
 from cyclemix.config.models import Tracking
 from cyclemix.files import layout
 from cyclemix.tracking import api
-from cyclemix.tracking.moved import repoint
+from cyclemix.tracking.sqlite import repoint
 from cyclemix.tracking.store import Store
 
 TRACKING = Tracking()
