@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from data_files import write_nifti
+from studies import ROOT
 
 from cyclemix.data import download, web
 from cyclemix.data.download import DownloadError
@@ -79,11 +83,18 @@ class Site:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def fetch(self) -> dict[str, Any]:
-        """Download the part ``train``; its receipt."""
+    def fetch(self, url: str | None = None) -> dict[str, Any]:
+        """Download the part ``train`` from the server, or from another address of it; its receipt."""
         receipt = self.folder / "data" / "raw_train.json"
-        download.run(self.folder / "remote.yaml", "train", receipt, self.url, threads=1)
+        download.run(self.folder / "remote.yaml", "train", receipt, url or self.url, threads=1)
         return dict(json.loads(receipt.read_text()))
+
+    def start(self) -> subprocess.Popen[str]:
+        """The same download by the command, in a process of its own."""
+        words = ["download", "--dataset-file", "remote.yaml", "--part", "train", "--mirror", self.url]
+        command = [sys.executable, "-m", "cyclemix", *words, "--output", "data/raw_train.json"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(command, cwd=self.folder, env=environment, stderr=subprocess.PIPE, text=True)
 
     def times(self) -> list[float]:
         """When the file was asked for."""
@@ -145,6 +156,10 @@ def other_bytes(handler: Handler) -> None:
     handler.send(bytes(len(handler.content)))
 
 
+def longer(handler: Handler) -> None:
+    handler.send(handler.content + b"x" * 10)
+
+
 def slow(handler: Handler) -> None:
     """Each piece in time, the whole much later than the limit for a piece."""
     handler.send(b"", len(handler.content))
@@ -163,6 +178,7 @@ FAULTS: dict[str, tuple[Answer, str]] = {
     "resets": (reset, "Connection reset by peer"),
     "half": (half, r"gave \d+ bytes, expected \d+; the copy there is damaged or another version"),
     "half of what was promised": (half_of_what_was_promised, "IncompleteRead|gave"),
+    "more bytes": (longer, r"sends more than the \d+ bytes expected; the copy there is damaged"),
     "other bytes": (other_bytes, r"has sha256 \w+, expected \w+; the copy there is damaged"),
 }
 
@@ -195,8 +211,34 @@ def test_given_up_by_name_and_complete_later(site: Site, name: str) -> None:
 def test_not_served_is_not_tried_again(site: Site, code: int) -> None:
     site.queue = [status(code)] * 5
     with pytest.raises(DownloadError, match=rf"{code} Client Error.*; the file is not served there; check"):
-        site.fetch()
-    assert len(site.times()) == 1
+        site.fetch(site.url + "/")
+    assert [path for path, _ in site.asked] == [f"/files.example.org/{name}.nii.gz" for name in ("a", "a_gt")]
+
+
+def test_no_message_shows_the_mirrors_password(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.queue = [status(503), half, status(404)]
+    with pytest.raises(DownloadError, match="404") as caught:
+        site.fetch(site.url.replace("://", "://me:hunter2@"))
+    assert "hunter2" not in str(caught.value) + caplog.text
+    assert "://***@127.0.0.1" in caplog.text
+
+
+def test_a_killed_download_leaves_no_half_file(site: Site) -> None:
+    stalled = threading.Event()
+
+    def stall(handler: Handler) -> None:
+        handler.send(handler.content[:100], len(handler.content))
+        handler.wfile.flush()
+        stalled.set()
+        time.sleep(5)
+
+    site.queue = [stall]
+    with site.start() as child:
+        assert stalled.wait(60)
+        child.kill()
+    assert not {"a.nii.gz", "raw_train.json"} & site.there().keys()
+    site.fetch()  # sweeps what the killed one left
+    assert site.there().keys() == {"a.nii.gz", "a_gt.nii.gz", "raw_train.json"}
 
 
 def test_the_pause_that_a_busy_server_asks_for(site: Site) -> None:
@@ -221,10 +263,10 @@ def test_a_slow_server_is_waited_for(site: Site) -> None:
     assert site.there()["a.nii.gz"] == site.contents["a.nii.gz"]
 
 
-def test_exit_status_and_one_message(site: Site, server: Any) -> None:
+def test_exit_status_and_one_message(site: Site) -> None:
     site.queue = [status(404)]
-    arguments = ["download", "--dataset-file", "remote.yaml", "--part", "train", "--mirror", site.url]
-    answer = server.run(site.folder, [*arguments, "--output", "data/raw_train.json"])
-    assert answer.status == 1
-    assert "cyclemix: error: 1 of 2 files failed:\na.nii.gz: 404 Client Error" in answer.text
-    assert "Traceback" not in answer.text
+    with site.start() as child:
+        _, text = child.communicate()
+    assert child.returncode == 1
+    assert "cyclemix: error: 1 of 2 files failed:\na.nii.gz: 404 Client Error" in text
+    assert "Traceback" not in text

@@ -87,13 +87,13 @@ def test_a_study_is_refused_with_file_key_and_remedy(tmp_path: Path, name: str) 
     path = tmp_path / "study.yaml"
     if content:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ConfigError) as caught:
         validate(Study, load_yaml(path), str(path))
     assert str(caught.value).startswith(f"{path}: ")
     assert re.search(message, str(caught.value), re.DOTALL), caught.value
     assert len(str(caught.value)) < 2000
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("name", DATASETS)
