@@ -7,8 +7,7 @@ or a training would refuse, warnings what the user should review.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +61,15 @@ def run(dataset_file: Path, results: Path, threads: int) -> Report:
     findings += more
     if grid is not None:
         whole = [(case, entry) for case, entry in zip(cases, entries, strict=True) if not case.broken]
-        with _quiet("cyclemix.data"):  # warnings are reported as findings
+        logger = logging.getLogger("cyclemix.data")
+        level = logger.level
+        logger.setLevel(logging.ERROR)  # warnings are reported as findings
+        try:
             parallel(
                 lambda pair: _rehearse(spec, folder / "raw", *pair, grid), whole, threads, "preparing", "case"
             )
+        finally:
+            logger.setLevel(level)
     findings += judge.judge(spec, cases, grid)
     findings += [finding for case in cases for finding in case.findings]
     findings.sort(key=lambda finding: (finding.severity, finding.case != "", finding.case))
@@ -128,15 +132,3 @@ def _rehearse(spec: DatasetSpec, raw_dir: Path, case: Case, entry: Mapping[str, 
             case.find("warning", text, "raise grid.crop_px, or draw strokes nearer to the image's middle")
     except DataError as error:
         case.find("error", str(error), LEAVE_OUT)
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Suppress warnings of a logger and its children."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -220,14 +220,11 @@ def _hash(paths: Iterable[Path]) -> dict[Path, str | None]:
         ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)))) as pool,
         tqdm(total=sum(sizes.values()), unit="B", unit_scale=True, desc="hashing", disable=None) as bar,
     ):
-        for path, sha256 in zip(sizes, pool.map(_sha256, sizes), strict=True):
+        hashes = pool.map(lambda path: records.sha256(path) if path.is_file() else None, sizes)
+        for path, sha256 in zip(sizes, hashes, strict=True):
             found[path] = sha256
             bar.update(sizes[path])
     return found
-
-
-def _sha256(path: Path) -> str | None:
-    return records.sha256(path) if path.is_file() else None
 
 
 def _notes(intact: Mapping[Path, Record]) -> list[str]:

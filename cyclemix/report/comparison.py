@@ -161,7 +161,7 @@ def _own_cell(
         return cell
     mark = _mark(study, label, metric)
     low, high = (None if pd.isna(found[key]) else float(found[key]) for key in ("ci_low", "ci_high"))
-    note = "" if low is None or high is None else f"[{low:.{digits}f}, {high:.{digits}f}]"
+    note = wording.interval(found["ci_low"], found["ci_high"], f".{digits}f")
     return replace(cell, note=note, mark=mark, interval=(low, mean, high) if metric == "dice" else None)
 
 

@@ -10,6 +10,21 @@ import pandas as pd
 
 from cyclemix.evaluation.statistics import AVERAGE
 
+BUDGET_COLUMNS = (
+    "dataset",
+    "method",
+    "label",
+    "supervision",
+    "subjects",
+    "scribble_fraction",
+    "labelled_pixels",
+    "dice",
+    "ci_low",
+    "ci_high",
+    "n_runs",
+)
+"""Of ``efficiency.csv``; subjects and labelled pixels are those used for training, mean over runs."""
+
 
 def average_dice(summary: pd.DataFrame) -> pd.DataFrame:
     """The rows of a ``summary.csv`` with the Dice averaged over structures, by method."""
@@ -52,3 +67,22 @@ class StudyResults:
     n_cases: int
     n_scored: Mapping[str, int]
     mixed: tuple[str, ...] = ()
+
+
+def budgets(study: StudyResults) -> pd.DataFrame:
+    """One row per annotation budget, in the study's order; only a header without an `efficiency` block."""
+    scores, rows = average_dice(study.summary), []
+    for label, block in study.study["methods"].items():
+        point = block.get("budget")
+        if point is None or label not in scores.index:
+            continue
+        amounts = [run.get("training_data", {}) for run in study.provenance[label]]
+        row = (study.dataset, point["method"], label, block["supervision"])
+        budget = (_mean(amounts, "subjects"), point["fraction"], _mean(amounts, "labelled_pixels"))
+        rows.append((*row, *budget, *scores.loc[label, ["mean", "ci_low", "ci_high", "n_runs"]]))
+    return pd.DataFrame(rows, columns=list(BUDGET_COLUMNS))
+
+
+def _mean(amounts: Sequence[Mapping[str, Any]], key: str) -> float:
+    known = [amount[key] for amount in amounts if key in amount]
+    return round(sum(known) / len(known), 1) if known else float("nan")

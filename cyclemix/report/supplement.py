@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from cyclemix.evaluation.statistics import AVERAGE
-from cyclemix.report import efficiency, wording
+from cyclemix.report import wording
 from cyclemix.report.page import EMPTY, Cell, Columns, Group, Row, Table
-from cyclemix.report.results import StudyResults
+from cyclemix.report.results import StudyResults, budgets
 
 MEASURES = {
     "edv": "end-diastolic volume",
@@ -34,7 +34,7 @@ def _table(
 
 def budget_tables(study: StudyResults) -> list[Table]:
     """Dice by annotation budget; none without an `efficiency` block."""
-    points = efficiency.table(study)
+    points = budgets(study)
     if points.empty:
         return []
     groups = [
@@ -47,14 +47,12 @@ def budget_tables(study: StudyResults) -> list[Table]:
 
 
 def _budget_row(point: Mapping[Any, Any]) -> Row:
-    known = not pd.isna(point["ci_low"])  # one patient gives no interval
-    interval = f"[{point['ci_low']:.3f}, {point['ci_high']:.3f}]" if known else ""
     dense = point["supervision"] == "full"
     cells = (
         Cell(f"{point['subjects']:g}"),
         EMPTY if dense else Cell(f"{100 * point['scribble_fraction']:.0f} %"),
         Cell(f"{point['labelled_pixels']:,.0f}"),
-        Cell(f"{point['dice']:.3f}", note=interval),
+        Cell(f"{point['dice']:.3f}", note=wording.interval(point["ci_low"], point["ci_high"])),
         Cell(f"{point['n_runs']:.0f}"),
     )
     return Row(str(point["label"]), cells)
@@ -77,9 +75,7 @@ def significance_tables(study: StudyResults) -> list[Table]:
 
 
 def _test_row(label: str, row: pd.Series, digits: int) -> Row:
-    interval = (
-        "" if pd.isna(row["ci_low"]) else f"[{row['ci_low']:+.{digits}f}, {row['ci_high']:+.{digits}f}]"
-    )
+    interval = wording.interval(row["ci_low"], row["ci_high"], f"+.{digits}f")
     cells = (
         Cell(f"{row['mean_difference']:+.{digits}f}", note=interval),
         Cell(f"{row['effect_size']:+.2f}"),

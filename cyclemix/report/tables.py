@@ -18,8 +18,8 @@ from cyclemix.files.layout import data_dir, method_dir
 from cyclemix.provenance import records
 from cyclemix.provenance import rows as mixed_runs
 from cyclemix.provenance.digests import file_digest
-from cyclemix.report import comparison, efficiency, html, latex, markdown, overview, published
-from cyclemix.report.results import StudyResults
+from cyclemix.report import comparison, html, latex, markdown, overview, published
+from cyclemix.report.results import StudyResults, budgets
 from cyclemix.report.runs import RUN_COLUMNS, Runs, open_runs
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def run(
     tables = {"per_case": per_case, "clinical_per_patient": patients, "clinical": made.agreement}
     tables |= {"per_case_as_predicted": raw, "summary_as_predicted": made.as_predicted}
     tables |= {"summary": made.summary, "significance": made.significance, "levels": made.levels}
-    tables["efficiency"] = efficiency.table(made)
+    tables["efficiency"] = budgets(made)
     for name, table in tables.items():
         write_csv(table, output_dir / f"{name}.csv")
     pages = _write_pages(made, published.rows_of(spec.data_label, published_file), output_dir)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pandas as pd
+
 from cyclemix.evaluation.statistics import ALPHA
 from cyclemix.report.results import StudyResults
 
@@ -131,6 +133,11 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def interval(low: float, high: float, form: str = ".3f") -> str:
+    """``[0.812, 0.893]``; empty where there is none, as for one patient."""
+    return "" if pd.isna(low) or pd.isna(high) else f"[{low:{form}}, {high:{form}}]"
 
 
 def p_words(p: float) -> str:

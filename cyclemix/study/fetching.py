@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from cyclemix.data.cases import list_cases
 from cyclemix.data.manifests import needed_files
 from cyclemix.files.layout import data_dir
@@ -26,14 +24,11 @@ def announce(plan: Plan) -> list[str]:
         if not spec.upstream:
             continue
         cases = [case for part in sorted(names) for case in list_cases(spec, part, raw)]
-        files = [file for file in needed_files(spec, cases) if not _is_there(raw / file.path, file.bytes)]
+        listed = [(file, raw / file.path) for file in needed_files(spec, cases)]
+        files = [file for file, path in listed if not (path.is_file() and path.stat().st_size == file.bytes)]
         if files:
             megabytes = sum(file.bytes for file in files) / 1e6
             origin = "upstream" if plan.study.mirror is None else "the mirror"
             count = f"{len(files)} file" + "s" * (len(files) != 1)
             lines.append(f"{source}: {count} to fetch from {origin}, {megabytes:.1f} MB")
     return lines
-
-
-def _is_there(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size

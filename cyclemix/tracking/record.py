@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -32,15 +32,7 @@ class RunKey:
     @property
     def tags(self) -> dict[str, str]:
         """The identifying tags, all strings."""
-        values = {
-            "stage": self.stage,
-            "dataset": self.dataset,
-            "method": self.method,
-            "fold": self.fold,
-            "seed": self.seed,
-            "config_digest": self.config_digest,
-        }
-        return {name: str(value) for name, value in values.items() if value is not None}
+        return {name: str(value) for name, value in asdict(self).items() if value is not None}
 
     @property
     def name(self) -> str:
