@@ -13,8 +13,8 @@ from cyclemix.config.models import Grid, Protocol
 from cyclemix.data.datasets import DatasetSpec, supports
 from cyclemix.files.templates import render
 from cyclemix.own_data.facts import Case, Finding, Report
-from cyclemix.report.html import TEMPLATES
 from cyclemix.report.plots.style import structure_colours
+from cyclemix.report.render import TEMPLATES
 
 MOST_SHOWN = 100
 """Limit of cases in the gallery: first those with findings, then evenly spaced others."""

@@ -27,6 +27,9 @@ METRICS = "metrics_provenance.json"
 SCORES = ("metrics.csv", "metrics_as_predicted.csv", "metrics_by_level.csv")
 """The tables of a run's evaluation, which `METRICS` describes."""
 
+COLLECTED = "collected.json"
+"""In a results folder of copied runs: ``{"left_out": ["data", "models", "predictions"]}``."""
+
 
 class NoChecksum(ValueError):
     """A record of an older version, without hashes of files."""
@@ -105,6 +108,24 @@ def check(records: Iterable[Path], files: Iterable[str | Path]) -> None:
                 f"{file}: damaged or altered since `{stage}` wrote it (sha256 {actual[:16]}..., its record "
                 f"says {known[:16]}...); delete it and run `{stage}` again"
             )
+
+
+def is_left_out(results: Path, path: Path) -> bool:
+    """Whether a file that is missing below ``results`` was left out when its runs were collected."""
+    note = results / COLLECTED
+    if not note.is_file() or not path.is_relative_to(results):
+        return False
+    left_out = json.loads(note.read_text())["left_out"]
+    parts = path.relative_to(results).parts
+    kinds = {
+        # a data set was downloaded here, or none of its files
+        "data": parts[0] == "data"
+        and path.name != "folds.json"
+        and not any((results / "data" / parts[1]).glob("raw_*.json")),
+        "models": path.name == "model.pt",
+        "predictions": "predictions" in parts and path.name.endswith(".nii.gz"),
+    }
+    return any(kinds[kind] for kind in left_out)
 
 
 def checksum(content: Mapping[str, Any]) -> str:

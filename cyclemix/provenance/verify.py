@@ -22,7 +22,6 @@ from cyclemix.config.models import modules_of
 from cyclemix.provenance import recompute, records
 from cyclemix.provenance.digests import code_digest
 from cyclemix.provenance.findings import Problem, Report, remedy
-from cyclemix.provenance.leftout import is_left_out
 
 RECORDS = (
     "data/*/prepared/*/provenance_*.json",
@@ -147,7 +146,7 @@ class _Checker:
             actual, expected_by = hashes[path], claim.wrote or claim.read
             witness = next(iter(expected_by.values()))[0]
             by = self._name(witness)
-            if actual is None and is_left_out(self.results, path):
+            if actual is None and records.is_left_out(self.results, path):
                 continue
             if actual is None:
                 self.add(path, "missing", f"{by} names it, but it is not there", witness)

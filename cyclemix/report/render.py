@@ -1,8 +1,12 @@
-"""A page of tables as one self-contained HTML file: no network, light and dark, phone and paper."""
+"""A page of tables as HTML, Markdown and LaTeX, from the templates of this room.
+
+The HTML is one self-contained file: no network, light and dark, phone and paper.
+"""
 
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 from pathlib import Path
 
 from cyclemix.files.templates import render
@@ -16,9 +20,33 @@ TEXT_LENGTH = 24
 MOST_COLUMNS = 12
 """Tables of more columns scroll sideways in their frame on wide screens too."""
 
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "[": "{[}",  # a bracket after \\ would be read as its argument
+    "±": r"\ensuremath{\pm}",
+    "≤": r"\ensuremath{\leq}",
+    "≥": r"\ensuremath{\geq}",
+    "×": r"\ensuremath{\times}",
+    "–": "--",
+    "—": "---",
+    "é": r"\'e",
+    "†": r"\ensuremath{\dagger}",
+}
+
 
 def html(page: Page) -> str:
-    """The whole page as one HTML document."""
+    """One HTML document."""
     return render(
         TEMPLATES / "comparison.html",
         title=page.title,
@@ -28,6 +56,19 @@ def html(page: Page) -> str:
         x=_x,
         most_columns=MOST_COLUMNS,
     )
+
+
+def markdown(page: Page) -> str:
+    """GitHub-flavoured Markdown; groups are bold lines, column groups prefixes of their names."""
+    return render(TEMPLATES / "comparison.md.jinja", page=page, md=_markdown_text)
+
+
+def latex(page: Page) -> str:
+    """A LaTeX file of booktabs tables, shrunk to the line, that compiles alone and inside a paper.
+
+    ``@nodocument``, which the template tests, is defined only inside a document.
+    """
+    return render(TEMPLATES / "comparison.tex.jinja", page=page, tex=latex_text, spans=_spans)
 
 
 def _rows(table: Table) -> list[Row]:
@@ -59,3 +100,21 @@ def _scale(table: Table) -> float:
 def _x(value: float, left: float) -> str:
     """Position of a value on the rail from 4 to 80 px, which shows ``left`` to 1."""
     return f"{4 + 76 * (min(max(value, left), 1.0) - left) / (1 - left):.1f}"
+
+
+def _markdown_text(text: str) -> str:
+    for character in "\\*_|#<>":
+        text = text.replace(character, f"\\{character}")
+    return text
+
+
+def latex_text(text: str) -> str:
+    """Text with LaTeX's special characters escaped."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _spans(table: Table) -> list[tuple[int, int]]:
+    """First and last column of each titled group, counted from 1."""
+    ends = list(accumulate((len(group.names) for group in table.columns), initial=1))
+    places = zip(table.columns, ends, ends[1:], strict=False)
+    return [(before + 1, end) for group, before, end in places if group.title]

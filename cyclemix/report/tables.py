@@ -18,7 +18,7 @@ from cyclemix.files.layout import data_dir, method_dir
 from cyclemix.provenance import records
 from cyclemix.provenance import rows as mixed_runs
 from cyclemix.provenance.digests import file_digest
-from cyclemix.report import comparison, html, latex, markdown, overview, published
+from cyclemix.report import comparison, overview, published, render
 from cyclemix.report.results import StudyResults, budgets
 from cyclemix.report.runs import RUN_COLUMNS, Runs, open_runs
 
@@ -125,9 +125,9 @@ def _write_pages(study: StudyResults, papers: list[published.PublishedRow], fold
     """Write the pages; returns their files."""
     page = comparison.build(study, papers)
     pages = {
-        "comparison.md": markdown.markdown(page),
-        "comparison.tex": latex.latex(page),
-        "comparison.html": html.html(page),
+        "comparison.md": render.markdown(page),
+        "comparison.tex": render.latex(page),
+        "comparison.html": render.html(page),
         "overview.rst": overview.build(study),
     }
     for name, text in pages.items():

@@ -21,7 +21,6 @@ from tqdm import tqdm
 from cyclemix.files.atomic import write_text
 from cyclemix.files.layout import data_dir
 from cyclemix.provenance import records, rows
-from cyclemix.provenance.leftout import NAME as COLLECTED
 from cyclemix.study.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ def run(
         (outcome.taken if new else outcome.present).append(name)
     runs = list(into.glob("runs/*/*/fold*_seed*"))
     lacking = [kind for kind, files in ON_REQUEST.items() if not all(any(run.glob(files)) for run in runs)]
-    write_text(into / COLLECTED, json.dumps({"left_out": ["data", *lacking]}) + "\n")
+    write_text(into / records.COLLECTED, json.dumps({"left_out": ["data", *lacking]}) + "\n")
     return outcome
 
 

@@ -10,7 +10,7 @@ import pytest
 from long_study import ROWS, long_page
 from watch import PHONE, Chromium, overflow, pdf_pages
 
-from cyclemix.report.html import html
+from cyclemix.report.render import html
 
 HEADS = [
     "Method",

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from html.parser import HTMLParser
 
-from cyclemix.report.html import html
-from cyclemix.report.latex import latex, latex_text
-from cyclemix.report.markdown import markdown
 from cyclemix.report.page import EMPTY, Cell, Columns, Group, Page, Row, Table
+from cyclemix.report.render import html, latex, latex_text, markdown
 from cyclemix.report.wording import duration, p_words
 
 VALUE = Cell("0.812", "0.034", "[0.7, 0.9]", bold=True, mark="*", interval=(0.7, 0.812, 0.9))
