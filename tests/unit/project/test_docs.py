@@ -103,11 +103,3 @@ def test_the_pages_are_few_and_the_readme_is_short(repository: Path) -> None:
     assert {page.parent.name for page in pages} == {"tutorials", "how-to", "reference", "explanation"}
     assert len(pages) <= 14
     assert len((repository / "README.md").read_text().splitlines()) <= 110
-
-
-def test_the_map_of_contributing_names_files_that_exist(repository: Path) -> None:
-    text = (repository / "CONTRIBUTING.md").read_text()
-    section = text.partition("## To change X, go to Y")[2].partition("The package is")[0]
-    named = set(re.findall(r"`((?:cyclemix|config|rules)/[^`]*)`", section)) - {"cyclemix/methods/NAME.py"}
-    assert len(named) >= 20
-    assert [name for name in sorted(named) if not (repository / name).exists()] == []
