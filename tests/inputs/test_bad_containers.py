@@ -48,22 +48,19 @@ def flipped_h5(folder: Path) -> str:
     return "v.h5::image"
 
 
-def missing_chunks(folder: Path) -> str:
-    with h5py.File(folder / "v.h5", "w") as stored:
-        stored.create_dataset("image", (4, 32, 32), np.float32, chunks=(1, 32, 32))[:3] = 1
-    return "v.h5::image"
+def stored(make: Callable[[h5py.File], object]) -> Callable[[Path], str]:
+    """``v.h5`` in which ``make`` stores ``image``."""
+
+    def act(folder: Path) -> str:
+        with h5py.File(folder / "v.h5", "w") as file:
+            make(file)
+        return "v.h5::image"
+
+    return act
 
 
-def never_written(folder: Path) -> str:
-    with h5py.File(folder / "v.h5", "w") as stored:
-        stored.create_dataset("image", (4, 32, 32), np.float32)
-    return "v.h5::image"
-
-
-def huge_h5(folder: Path) -> str:
-    with h5py.File(folder / "v.h5", "w") as stored:
-        stored.create_dataset("image", (30_000, 30_000, 30_000), np.float32, chunks=(1, 64, 64))
-    return "v.h5::image"
+def three_of_four_chunks(file: h5py.File) -> None:
+    file.create_dataset("image", (4, 32, 32), np.float32, chunks=(1, 32, 32))[:3] = 1
 
 
 def linked_h5(folder: Path) -> str:
@@ -73,20 +70,8 @@ def linked_h5(folder: Path) -> str:
     return "v.h5::image"
 
 
-def group(folder: Path) -> str:
-    h5(folder)
-    return "v.h5::deep"
-
-
-def absent_array(folder: Path) -> str:
-    h5(folder)
-    return "v.h5::label"
-
-
-def complex_h5(folder: Path) -> str:
-    with h5py.File(folder / "v.h5", "w") as stored:
-        stored["image"] = np.ones((2, 3, 4), np.complex64)
-    return "v.h5::image"
+def inside_h5(name: str) -> Callable[[Path], str]:
+    return lambda folder: f"{h5(folder).name}::{name}"
 
 
 def zip_with(folder: Path, *names: str, mode: int = 0o644) -> zipfile.ZipInfo:
@@ -101,11 +86,6 @@ def zip_with(folder: Path, *names: str, mode: int = 0o644) -> zipfile.ZipInfo:
     return info
 
 
-def zip_traversal(folder: Path) -> str:
-    zip_with(folder, "../s.nii.gz")
-    return "s.zip::../s.nii.gz"
-
-
 def zip_absolute(folder: Path) -> str:
     name = str(folder / "s.nii.gz")
     with zipfile.ZipFile(folder / "s.zip", "w") as archive:
@@ -115,34 +95,24 @@ def zip_absolute(folder: Path) -> str:
     return f"s.zip::{name}"
 
 
-def zip_link(folder: Path) -> str:
-    zip_with(folder, "s.nii.gz", mode=0o777)
-    return "s.zip::s.nii.gz"
+def member(*names: str, asked: str = "s.nii.gz", mode: int = 0o644) -> Callable[[Path], str]:
+    """A member of an archive with a volume, or a symbolic link, under each name."""
+
+    def act(folder: Path) -> str:
+        zip_with(folder, *names, mode=mode)
+        return f"s.zip::{asked}"
+
+    return act
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def zip_twice(folder: Path) -> str:
-    zip_with(folder, "s.nii.gz", "s.nii.gz")
-    return "s.zip::s.nii.gz"
+def damaged_zip(change: Callable[[bytes], bytes]) -> Callable[[Path], str]:
+    def act(folder: Path) -> str:
+        zip_with(folder, "s.nii.gz")
+        path = folder / "s.zip"
+        path.write_bytes(change(path.read_bytes()))
+        return "s.zip::s.nii.gz"
 
-
-def zip_cut(folder: Path) -> str:
-    zip_with(folder, "s.nii.gz")
-    (folder / "s.zip").write_bytes((folder / "s.zip").read_bytes()[:-40])
-    return "s.zip::s.nii.gz"
-
-
-def zip_flipped(folder: Path) -> str:
-    zip_with(folder, "s.nii.gz")
-    content = bytearray((folder / "s.zip").read_bytes())
-    content[60] ^= 1
-    (folder / "s.zip").write_bytes(content)
-    return "s.zip::s.nii.gz"
-
-
-def zip_absent(folder: Path) -> str:
-    zip_with(folder, "s.nii.gz")
-    return "s.zip::t.nii.gz"
+    return act
 
 
 def gzip_bomb(folder: Path) -> str:
@@ -180,28 +150,35 @@ AGAIN = (
 CASES: dict[str, tuple[Callable[[Path], str], str]] = {
     "truncated .h5": (truncated_h5, rf"v\.h5: damaged or cut off \(.*\); {AGAIN}"),
     "bit-flipped .h5 with checksums": (flipped_h5, rf"v\.h5: damaged or cut off \(.*\); {AGAIN}"),
-    ".h5 with missing chunks": (missing_chunks,
+    ".h5 with missing chunks": (stored(three_of_four_chunks),
      rf"v\.h5::image: incomplete, 3 of 4 chunks are stored and the rest would read as zeros; {AGAIN}"),
-    ".h5 array that was never written": (never_written,
+    ".h5 array that was never written": (
+     stored(lambda file: file.create_dataset("image", (4, 32, 32), np.float32)),
      r"v\.h5::image: incomplete, 0 of 16384 bytes are stored"),
-    ".h5 array larger than memory": (huge_h5,
+    ".h5 array larger than memory": (
+     stored(lambda file: file.create_dataset("image", 3 * (30_000,), np.float32, chunks=(1, 64, 64))),
      r"v\.h5::image: its header promises 108000\.0 GB, expected one volume of at most 2\.1 GB"),
     ".h5 array in another file": (linked_h5,
      r"v\.h5::image: its values lie in another file; store them in this one"),
-    ".h5 group instead of an array": (group, r"v\.h5::deep: a group, expected an array; name one inside it"),
-    ".h5 without the array": (absent_array, r"v\.h5: no array 'label'; it holds deep, image"),
-    ".h5 with complex values": (complex_h5, r"v\.h5::image: holds complex values, dtype complex64"),
-    "zip member that leaves the archive (../)": (zip_traversal,
+    ".h5 group instead of an array": (inside_h5("deep"),
+     r"v\.h5::deep: a group, expected an array; name one inside it"),
+    ".h5 without the array": (inside_h5("label"), r"v\.h5: no array 'label'; it holds deep, image"),
+    ".h5 with complex values": (
+     stored(lambda file: file.create_dataset("image", data=np.ones(3, np.complex64))),
+     r"v\.h5::image: holds complex values, dtype complex64"),
+    "zip member that leaves the archive (../)": (member("../s.nii.gz", asked="../s.nii.gz"),
      r"s\.zip::\.\./s\.nii\.gz: the member's name leaves the archive; pack it again with relative names"),
     "zip member with an absolute name": (zip_absolute, r"s\.zip::/.*: the member's name leaves the archive"),
-    "symbolic link in a zip": (zip_link,
+    "symbolic link in a zip": (member("s.nii.gz", mode=0o777),
      r"s\.zip::s\.nii\.gz: a symbolic link in the archive, expected a file; pack it again with files"),
-    "zip member twice": (zip_twice,
+    "zip member twice": (member("s.nii.gz", "s.nii.gz"),
      r"s\.zip::s\.nii\.gz: the archive holds 2 members of this name; keep one"),
-    "truncated zip": (zip_cut,
+    "truncated zip": (damaged_zip(lambda content: content[:-40]),
      rf"s\.zip::s\.nii\.gz: damaged or cut off \(File is not a zip file\); {AGAIN}"),
-    "bit-flipped zip": (zip_flipped, rf"s\.zip::s\.nii\.gz: damaged or cut off \(.*\); {AGAIN}"),
-    "zip without the member": (zip_absent, rf"s\.zip::t\.nii\.gz: the archive has no such member; {AGAIN}"),
+    "bit-flipped zip": (damaged_zip(lambda content: content[:60] + bytes([content[60] ^ 1]) + content[61:]),
+     rf"s\.zip::s\.nii\.gz: damaged or cut off \(.*\); {AGAIN}"),
+    "zip without the member": (member("s.nii.gz", asked="t.nii.gz"),
+     rf"s\.zip::t\.nii\.gz: the archive has no such member; {AGAIN}"),
     "gz bomb": (gzip_bomb, r"v\.nii\.gz: more bytes follow than the 400 that its header promises"),
     "header promises 2 GB, the file holds none": (empty_promise,
      rf"v\.nii\.gz: damaged or cut off \(it holds 400 bytes, its header promises 2000000352\); {AGAIN}"),
