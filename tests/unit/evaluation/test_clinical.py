@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from score_rows import score_row
 
 from cyclemix.config.strict import validate
 from cyclemix.data.datasets import DatasetSpec
@@ -28,21 +29,9 @@ def spec(**changes) -> DatasetSpec:
     return validate(DatasetSpec, values | changes, "toy")
 
 
-def volumes(
-    subject: str, frame: str, seed: int = 0, method: str = "m", **pairs: tuple[float, float]
-) -> list[dict]:
+def volumes(subject: str, frame: str, seed: int = 0, **pairs: tuple[float, float]) -> list[dict]:
     return [
-        {
-            "dataset": "toy",
-            "method": method,
-            "fold": 0,
-            "seed": seed,
-            "case": f"{subject}_frame{frame}",
-            "subject": subject,
-            "structure": structure,
-            "volume_pred_ml": pred,
-            "volume_true_ml": true,
-        }
+        score_row(f"{subject}_frame{frame}", structure, seed=seed, volume_pred_ml=pred, volume_true_ml=true)
         for structure, (pred, true) in pairs.items()
     ]
 
@@ -125,16 +114,7 @@ def test_bland_altman_by_hand():
 
 def test_levels_average_frames_then_patients():
     rows = [
-        {
-            "dataset": "toy",
-            "method": "m",
-            "fold": 0,
-            "seed": 0,
-            "case": case,
-            "subject": case[:2],
-            "structure": s,
-        }
-        | {"level": "apex", "n_slices": 2, "dice": dice}
+        score_row(case, s, level="apex", n_slices=2, dice=dice)
         for case, s, dice in [
             ("p1_a", "LV", 0.8),
             ("p1_b", "LV", 0.6),

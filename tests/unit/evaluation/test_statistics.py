@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
+from score_rows import score_row
 
 from cyclemix.evaluation import statistics
 from cyclemix.evaluation.statistics import (
@@ -18,27 +19,19 @@ from cyclemix.evaluation.statistics import (
     summarise,
 )
 
+MM = {"hd_mm": 10, "hd95_mm": 8, "assd_mm": 2}
+"""Distance of a case without overlap; it falls to 0 as Dice rises to 1."""
+
+
+def distances(dice: float) -> dict[str, float]:
+    return {name: most * (1 - dice) for name, most in MM.items()}
+
 
 def rows(method: str, scores: dict[str, float], seed: int = 0, structure: str = "LV", **extra) -> list[dict]:
     """One row per case; a case is named ``subject_frame``."""
+    values = {"volume_pred_ml": 100.0, "volume_true_ml": 100.0, "missed": 0} | extra
     return [
-        {
-            "dataset": "toy",
-            "method": method,
-            "fold": 0,
-            "seed": seed,
-            "case": case,
-            "subject": case.split("_")[0],
-            "structure": structure,
-            "dice": dice,
-            "hd_mm": 10 * (1 - dice),
-            "hd95_mm": 8 * (1 - dice),
-            "assd_mm": 2 * (1 - dice),
-            "volume_pred_ml": 100.0,
-            "volume_true_ml": 100.0,
-            "missed": 0,
-        }
-        | extra
+        score_row(case, structure, method, seed, **distances(dice), dice=dice, **values)
         for case, dice in scores.items()
     ]
 

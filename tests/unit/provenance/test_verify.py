@@ -104,14 +104,19 @@ def test_a_foreign_file_is_named(results: Path, folder: str) -> None:
     assert problems(results) == [("foreign", f"{folder}/heart999.nii.gz")]
 
 
+def write_anew(path: Path) -> None:
+    """The record of the files as they are now."""
+    record = json.loads(path.read_text())
+    made = {key: value for key, value in record.items() if key not in ("inputs", "outputs", "checksum")}
+    inputs, outputs = ([records.locate(path, name) for name in record[key]] for key in ("inputs", "outputs"))
+    records.write(path, made, inputs, outputs)
+
+
 def test_what_was_made_from_an_older_file_is_stale(results: Path) -> None:
     """A model trained anew, with a right record, under predictions of the old one."""
     run = results / RUN
-    record = json.loads((run / records.NAME).read_text())
     flip_a_bit(run / "model.pt")
-    made = {key: value for key, value in record.items() if key not in ("inputs", "outputs", "checksum")}
-    inputs = [records.locate(run / records.NAME, name) for name in record["inputs"]]
-    records.write(run / records.NAME, made, inputs, [run / "model.pt", run / "history.csv"])
+    write_anew(run / records.NAME)
     # predictions hold the sha256 of the first model, the tables that of its record
     stale = [f"{RUN}/predictions/provenance.json", "tables/tiny/provenance.json"]
     assert problems(results) == [("stale", name) for name in stale]
@@ -124,12 +129,7 @@ def test_forged_numbers_with_a_right_seal_do_not_follow(results: Path) -> None:
     cells = lines[1].split(",")
     cells[5] = "0.99"
     summary.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
-    record = json.loads((folder / records.NAME).read_text())
-    made = {key: value for key, value in record.items() if key not in ("inputs", "outputs", "checksum")}
-    inputs, outputs = (
-        [records.locate(folder / records.NAME, name) for name in record[key]] for key in ("inputs", "outputs")
-    )
-    records.write(folder / records.NAME, made, inputs, outputs)
+    write_anew(folder / records.NAME)
     (problem,) = verify.run(results).problems
     assert (problem.kind, problem.file) == ("altered", "tables/tiny/summary.csv")
     assert problem.found.startswith("mean of row, LV, dice is 0.99, ")

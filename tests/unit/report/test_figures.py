@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from score_rows import score_row
 
 from cyclemix.config.models import Protocol
 from cyclemix.evaluation import evaluate
@@ -36,14 +37,11 @@ STUDY: dict[str, Any] = {
 
 def per_case_of(dice: dict[str, float], method: str = "cyclemix") -> pd.DataFrame:
     """``per_case.csv`` of one structure with a Dice a subject."""
+    others = {"hd_mm": 1.0, "hd95_mm": 1.0, "assd_mm": 1.0, "volume_true_ml": 100.0, "missed": 0}
     rows = [
-        {
-            "dataset": "d", "method": method, "fold": 0, "seed": 0, "case": subject, "subject": subject,
-            "structure": "LV", "dice": value, "hd_mm": 1.0, "hd95_mm": 1.0, "assd_mm": 1.0,
-            "volume_pred_ml": 100 * value, "volume_true_ml": 100.0, "missed": 0,
-        }
+        score_row(subject, method=method, dice=value, volume_pred_ml=100 * value, **others)
         for subject, value in dice.items()
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 
