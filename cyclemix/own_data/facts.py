@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +12,11 @@ from cyclemix.data.spec import DatasetSpec
 from cyclemix.own_data.gallery import Picture
 
 Severity = Literal["error", "warning"]
+
+
+def some(names: Sequence[object], most: int = 4) -> str:
+    """The first ``most`` names of a list, with ``...`` if there are more."""
+    return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
 
 
 @dataclass(frozen=True)

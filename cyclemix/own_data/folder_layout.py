@@ -16,11 +16,9 @@ from types import MappingProxyType
 from cyclemix.data.readers.roles import CHANNEL, ROLE, role_of_name
 from cyclemix.data.readers.volumes import stem, suffix_of
 from cyclemix.own_data.case_names import naming_of
+from cyclemix.own_data.facts import some
 
 KINDS = ("image", "label", "scribble")
-
-MOST_NAMES = 4
-"""Limit of names listed in a note."""
 
 NO_ROLES: Mapping[Path, str] = MappingProxyType({})
 
@@ -139,11 +137,6 @@ def _rivals(
 def _first(folder: Path, paths: list[Path]) -> str:
     first = min(paths).relative_to(folder).as_posix()
     return f"{first} ({len(paths)} such files)" if len(paths) > 1 else first
-
-
-def some(names: Sequence[str]) -> str:
-    """The first names of a list, with ``...`` if there are more."""
-    return ", ".join(names[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
 
 
 def _found(folder: Path, paths: Sequence[Path], roles: Mapping[Path, str], image_words: bool) -> list[Found]:

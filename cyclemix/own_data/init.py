@@ -23,7 +23,8 @@ from cyclemix.data.readers.volumes import SUFFIXES, files_in, is_volume
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.files.atomic import write_text
 from cyclemix.files.parallel import parallel
-from cyclemix.own_data.folder_layout import Layout, find_layout, some
+from cyclemix.own_data.facts import some
+from cyclemix.own_data.folder_layout import Layout, find_layout
 from cyclemix.own_data.label_contents import Contents, look
 from cyclemix.own_data.label_values import name_values, role_by_content
 from cyclemix.own_data.yaml_text import dataset_text, study_text

@@ -10,7 +10,7 @@ from statistics import median
 
 from cyclemix.config.models import Grid
 from cyclemix.data.spec import DatasetSpec
-from cyclemix.own_data.facts import Case, Finding
+from cyclemix.own_data.facts import Case, Finding, some
 
 SPACING_FACTOR = 1.6
 SIZE_FACTOR = 1.6
@@ -142,7 +142,7 @@ def _same_person(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
             continue
         key, names = min(several.items())
         more = f", and so in {len(several) - 1} more" if len(several) > 1 else ""
-        text = f"the subjects {_some(names)} {what}, {Path(key).name}{more}"
+        text = f"the subjects {some(names, 5)} {what}, {Path(key).name}{more}"
         remedy = (
             "if they are one person, correct `case` and `files` so that {subject} is the person, or name "
             "them under `same_person`: folds must not share persons"
@@ -192,7 +192,7 @@ def _classes(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
             remedy = "draw it, correct scribble_values, or take it out of `classes`"
             yield Finding("error", "", f"{name} has no stroke in any scribble", remedy)
         elif without:
-            text = f"{name} has no stroke in {len(without)} of {len(scribbled)} scribbles: {_some(without)}"
+            text = f"{name} has no stroke in {len(without)} of {len(scribbled)} scribbles: {some(without, 5)}"
             yield Finding("warning", "", text, "none if the structure is absent; otherwise draw it")
         if dense and not any(case.volume_ml[name] for case in dense):
             remedy = "correct label_values, or take it out of `classes`"
@@ -212,7 +212,3 @@ def _values(spec: DatasetSpec, cases: Sequence[Case]) -> Iterator[Finding]:
         if found and absent:
             text = f"{kind}_values names {', '.join(absent)}, which no {kind} file holds"
             yield Finding("warning", "", text, "check the table")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -25,7 +25,7 @@ from cyclemix.data.scribbles.checks import CONTRADICTION, DENSE_LOOKING
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.data.spec_blocks import Kind
 from cyclemix.own_data import gallery
-from cyclemix.own_data.facts import Case
+from cyclemix.own_data.facts import Case, some
 
 LEAVE_OUT = "repair the file or add the case to `exclude`"
 
@@ -69,7 +69,7 @@ def _describe_image(case: Case, image: np.ndarray) -> None:
     if flat.size == depth:
         case.find("error", "the image is constant", LEAVE_OUT)
     elif flat.size:
-        text = f"{flat.size} of {depth} slices are constant ({_numbers(flat)})"
+        text = f"{flat.size} of {depth} slices are constant ({some((flat + 1).tolist(), 8)})"
         case.find("warning", text, "cut empty slices off, from image and labels alike")
 
 
@@ -139,9 +139,8 @@ def _compare(case: Case, labels: Mapping[Kind, np.ndarray]) -> None:
         case.find("warning", text, "check which value scribble_values names `unlabelled`")
     bare = np.flatnonzero(drawn.any(axis=(1, 2)) & ~(scribble == BACKGROUND).any(axis=(1, 2)))
     if bare.size:
-        text = (
-            f"{bare.size} of {len(scribble)} slices have strokes, but none of background ({_numbers(bare)})"
-        )
+        where = some((bare + 1).tolist(), 8)
+        text = f"{bare.size} of {len(scribble)} slices have strokes, but none of background ({where})"
         case.find(
             "warning", text, "add a background stroke, or check the background value in scribble_values"
         )
@@ -153,9 +152,3 @@ def _compare(case: Case, labels: Mapping[Kind, np.ndarray]) -> None:
             case.find(
                 "warning", text, "check that both tables name the values alike, and look at the overlay"
             )
-
-
-def _numbers(places: np.ndarray) -> str:
-    """Slice numbers, counted from 1."""
-    shown = ", ".join(str(place + 1) for place in places[:8])
-    return shown + (", ..." if len(places) > 8 else "")

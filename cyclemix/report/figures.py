@@ -29,9 +29,7 @@ IMAGE_DPI = 150
 """Dots per inch of the overlays: images need fewer than text."""
 
 
-def run(
-    results: str | Path, dataset_file: str | Path, study: Mapping[str, Any], output_dir: str | Path
-) -> None:
+def run(results: Path, dataset_file: Path, study: Mapping[str, Any], output_dir: Path) -> None:
     """Draw all figures of a data set.
 
     Args:
@@ -41,8 +39,7 @@ def run(
     Raises:
         ValueError: a run lacks a file; names it and the stage that writes it.
     """
-    folder = Path(output_dir)
-    runs = open_runs(Path(results), Path(dataset_file), study)
+    runs, folder = open_runs(results, dataset_file, study), output_dir
     per_case = runs.table("metrics.csv")
     with style.styled():
         draw_boxplot(runs, per_case, folder)

@@ -144,11 +144,8 @@ def training_strip(runs: Runs, count: int) -> list[Panel]:
         if image is None or scribble is None:
             continue
         strokes = (scribble > 0) & (scribble != UNLABELLED)
-        z = int(
-            np.argmax(
-                [len(np.unique(scribble[i][strokes[i]])) * 1e6 + strokes[i].sum() for i in range(len(image))]
-            )
-        )
+        # most structures, then most pixels
+        z = max(range(len(image)), key=lambda z: (len(np.unique(scribble[z][strokes[z]])), strokes[z].sum()))
         spacing = source.spacing(case)
         box = crop_box(strokes, spacing)
         panels.append(
