@@ -40,13 +40,13 @@ class Silent:
     """The reporter of a training that is not mirrored."""
 
     def params(self, values: dict[str, Any]) -> None:
-        """Nothing to tell."""
+        """Ignored."""
 
     def metrics(self, values: dict[str, float], step: int) -> None:
-        """Nothing to tell."""
+        """Ignored."""
 
     def close(self, status: str) -> None:
-        """Nothing to close."""
+        """Ignored."""
 
 
 def _tracking(text: str | None) -> Tracking:

@@ -93,11 +93,11 @@ def collect(
 
         made = plan(load_yaml(study), study.resolve().parent.parent, str(study))
         for dataset in made.study.datasets:
-            told = stage.described(made, dataset, into)
-            if all(row["reason"] for row in told["methods"].values()):
+            shown = stage.described(made, dataset, into)
+            if all(row["reason"] for row in shown["methods"].values()):
                 continue
-            tables.run(into, made.dataset_file(dataset), told, table_dir(into, dataset))
-            figures.run(into, made.dataset_file(dataset), told, figure_dir(into, dataset))
+            tables.run(into, made.dataset_file(dataset), shown, table_dir(into, dataset))
+            figures.run(into, made.dataset_file(dataset), shown, figure_dir(into, dataset))
             typer.echo(f"tables: {table_dir(into, dataset)}; figures: {figure_dir(into, dataset)}")
     if outcome.refused:
         raise typer.Exit(1)

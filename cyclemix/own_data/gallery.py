@@ -51,7 +51,7 @@ def pictures(
     """Representative slices of (D,H,W): image, and overlays of scribble and label."""
     drawn = [array for array in (label, scribble) if array is not None and array.shape == image.shape]
     made = []
-    for z in _telling_slices(drawn, len(image)):
+    for z in _representative_slices(drawn, len(image)):
         grey = _grey(image[z])
         size = (grey.shape[0] * spacing_yx[0], grey.shape[1] * spacing_yx[1])
         views = [("image", grey)]
@@ -63,7 +63,7 @@ def pictures(
     return made
 
 
-def _telling_slices(drawn: Sequence[NDArray[np.uint8]], depth: int) -> list[int]:
+def _representative_slices(drawn: Sequence[NDArray[np.uint8]], depth: int) -> list[int]:
     """Evenly spaced slices among those with structures, or of the whole volume if there are none."""
     marked = np.zeros(depth, bool)
     for array in drawn:

@@ -85,9 +85,9 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
         return _write(path, output_dir / written_name(path), table, unlabelled, replace(request, style=style))
 
     rows = parallel(job, files, threads, "scribble", "file")
-    told = {str(table[value]): name for value, name in names.items()} | {"background": "background"}
+    named = {str(table[value]): name for value, name in names.items()} | {"background": "background"}
     every = pd.concat(rows, ignore_index=True)
-    summary = summarise(every.assign(**{"class": every["class"].map(told)}))
+    summary = summarise(every.assign(**{"class": every["class"].map(named)}))
     meaning = names if background is None else {background: "background", **names}
     content = {
         "scribble_values": dict(sorted({**meaning, unlabelled: "unlabelled"}.items())),

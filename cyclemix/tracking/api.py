@@ -50,7 +50,7 @@ def _mirrored(what: str, action: Callable[[], Any]) -> bool:
     return True
 
 
-def init(results: str | Path, tracking: Tracking, datasets: Sequence[str], output: str | Path) -> None:
+def init(results: Path, tracking: Tracking, datasets: Sequence[str], output: Path) -> None:
     """Create or upgrade the store and its experiments, then write the sentinel ``output`` (JSON).
 
     Must run once before any training: processes that create one sqlite store concurrently lose runs. An
@@ -65,57 +65,52 @@ def init(results: str | Path, tracking: Tracking, datasets: Sequence[str], outpu
     uri = without_password(layout.tracking_uri(results, tracking.uri))
     ready = _mirrored(f"initialising {uri}", create)
     sentinel = {"uri": uri, "ready": ready, "experiments": experiments}
-    write_text(Path(output), json.dumps(sentinel, indent=2) + "\n")
+    write_text(output, json.dumps(sentinel, indent=2) + "\n")
 
 
-def open_run(results: str | Path, tracking: Tracking, config: str | Path, fold: int, seed: int) -> RunMirror:
+def open_run(results: Path, tracking: Tracking, config: Path, fold: int, seed: int) -> RunMirror:
     """The reporter for one training; use it as a context manager, or call ``close`` at the end.
 
     Args:
         config: the method's ``config.json``; its digest, data set, label, fold and seed identify the run, so
             that a resumed training continues it.
     """
-    path = Path(config)
-    key = from_files.run_key(path, fold, seed)
+    key = from_files.run_key(config, fold, seed)
     _mirrored("importing mlflow", import_mlflow)  # here, not in the thread: imports of two threads can clash
     mirror = RunMirror(key, lambda: Store(results, tracking))
-    mirror.params(from_files.run_params(path, key))
-    _mirrored(
-        "provenance", lambda: mirror.tags(from_files.provenance_tags(from_files.early_provenance(path)))
-    )
+    mirror.params(from_files.run_params(config, key))
+    early = partial(from_files.early_provenance, config)
+    _mirrored("provenance", lambda: mirror.tags(from_files.provenance_tags(early())))
     return mirror
 
 
-def mirror_evaluation(results: str | Path, tracking: Tracking, run_dir: str | Path) -> bool:
+def mirror_evaluation(results: Path, tracking: Tracking, run_dir: Path) -> bool:
     """Mirror one evaluated run from its folder, see :func:`.from_files.read_run`; False on a failure.
 
     Called after ``evaluate``, and again after ``run-figures``: every PNG of the folder is an artifact.
     """
-    folder = Path(run_dir)
-    return _mirror(str(folder), results, tracking, lambda: [from_files.read_run(Path(results), folder)])
+    return _mirror(str(run_dir), results, tracking, lambda: [from_files.read_run(results, run_dir)])
 
 
-def mirror_summary(results: str | Path, tracking: Tracking, dataset: str) -> bool:
+def mirror_summary(results: Path, tracking: Tracking, dataset: str) -> bool:
     """Mirror ``summary.csv`` as one run per method with its best model, and the tables as artifacts.
 
     Called after ``tabulate``. False on a failure.
     """
-    place = Path(results), dataset
-    return _mirror(
-        f"summary of {dataset}",
-        results,
-        tracking,
-        lambda: [*from_files.read_summary(*place), from_files.read_report(*place)],
-    )
+
+    def read() -> list[RunRecord]:
+        return [*from_files.read_summary(results, dataset), from_files.read_report(results, dataset)]
+
+    return _mirror(f"summary of {dataset}", results, tracking, read)
 
 
-def mirror_figures(results: str | Path, tracking: Tracking, dataset: str) -> bool:
+def mirror_figures(results: Path, tracking: Tracking, dataset: str) -> bool:
     """Add the figures of a data set to its report run; False on a failure. Called after ``figures``."""
-    read = partial(from_files.read_report, Path(results), dataset)
-    return _mirror(f"figures of {dataset}", results, tracking, lambda: [read()])
+    what = f"figures of {dataset}"
+    return _mirror(what, results, tracking, lambda: [from_files.read_report(results, dataset)])
 
 
-def _mirror(name: str, results: str | Path, tracking: Tracking, read: Reader) -> bool:
+def _mirror(name: str, results: Path, tracking: Tracking, read: Reader) -> bool:
     def write() -> None:
         store = Store(results, tracking)
         for shown in read():
@@ -124,7 +119,7 @@ def _mirror(name: str, results: str | Path, tracking: Tracking, read: Reader) ->
     return _mirrored(name, write)
 
 
-def sync(results: str | Path, tracking: Tracking) -> None:
+def sync(results: Path, tracking: Tracking) -> None:
     """Synchronise the store with every finished run, summary and report under ``results``; idempotent.
 
     Creates a missing store; no other process may create it at the same time. A run that cannot be mirrored
@@ -133,10 +128,10 @@ def sync(results: str | Path, tracking: Tracking) -> None:
     Raises:
         ValueError: there is no run, the store cannot be reached, or a run could not be mirrored.
     """
-    folder, uri = Path(results), without_password(layout.tracking_uri(results, tracking.uri))
-    datasets = sorted({path.parent.parent.name for path in folder.glob("runs/*/*/config.json")})
+    uri = without_password(layout.tracking_uri(results, tracking.uri))
+    datasets = sorted({path.parent.parent.name for path in results.glob("runs/*/*/config.json")})
     if not datasets:
-        raise ValueError(f"{folder}: no run to mirror; expected runs/DATASET/METHOD/config.json below it")
+        raise ValueError(f"{results}: no run to mirror; expected runs/DATASET/METHOD/config.json below it")
     try:
         store = Store(results, tracking, create=True)
         for dataset in datasets:
@@ -145,7 +140,7 @@ def sync(results: str | Path, tracking: Tracking) -> None:
         raise ValueError(
             f"{uri}: MLflow store not reachable ({first_line(error)}); {remedy(uri, error)}"
         ) from None
-    items = [item for dataset in datasets for item in _readers(folder, dataset)]
+    items = [item for dataset in datasets for item in _readers(results, dataset)]
     failed, written = _sync_all(store, items)
     if failed:
         raise ValueError(
