@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+from cyclemix.config.models import Tracking
 from cyclemix.files import layout
 from cyclemix.provenance.digests import file_digest
+from cyclemix.tracking.store import Store
 
+TRACKING = Tracking()
 SCORES = "case,subject,structure,dice,hd_mm,hd95_mm,assd_mm,volume_pred_ml,volume_true_ml,missed\n"
 SUMMARY = "dataset,method,supervision,structure,metric,mean,std,ci_low,ci_high,n_cases,n_missed,n_runs\n"
+
+
+def runs_of(results: Path, stage: str = "train") -> list[Any]:
+    """The runs of ``mscmr`` in the store."""
+    store = Store(results, TRACKING)
+    return list(store.client.search_runs([store.experiment("mscmr")], f"tags.stage = '{stage}'"))
+
+
+def history_of(results: Path, run: Any, key: str) -> list[tuple[int, float]]:
+    """(step, value) of a metric of a run in the store."""
+    points = Store(results, TRACKING).client.get_metric_history(run.info.run_id, key)
+    return sorted((point.step, round(point.value, 4)) for point in points)
 
 
 def write_config(results: Path, label: str = "cyclemix", dataset: str = "mscmr") -> Path:
