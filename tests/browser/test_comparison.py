@@ -71,6 +71,19 @@ def test_a_long_table_on_a_desk(chromium: Chromium, long: Path) -> None:
         assert head["y"] == pytest.approx(0, abs=1)  # the names of the columns stay in sight
 
 
+INSIDE = """() => [...document.querySelectorAll('section td, section th')].filter(cell => {
+    const outside = cell.scrollWidth > cell.clientWidth + 1;
+    const frame = cell.closest('section').getBoundingClientRect();
+    return outside || cell.getBoundingClientRect().right > frame.right;
+}).map(cell => cell.innerText)"""
+
+
+def test_no_number_leaves_its_cell_and_no_table_its_frame(chromium: Chromium, long: Path) -> None:
+    with chromium.page(long.as_uri()) as page:
+        page.goto(long.as_uri())
+        assert page.evaluate(INSIDE) == []
+
+
 def test_a_long_table_on_a_phone(chromium: Chromium, long: Path) -> None:
     with chromium.page(long.as_uri(), viewport=PHONE, is_mobile=True, device_scale_factor=2) as page:
         page.goto(long.as_uri())
