@@ -4,8 +4,8 @@
     python docs/tables.py --record results --study config/config.yaml    # first record a study's runs
 
 A table is the text between ``<!-- table: STUDY KIND -->`` and ``<!-- /table -->``. STUDY is a folder of
-benchmarks/studies with the layout of a results folder, KIND a key of `KINDS`; or STUDY is ``rows``, the rows
-of config/methods.yaml, and KIND a key of `ROWS`.
+benchmarks/studies, a collected results folder with its summaries, KIND a key of `KINDS`; or STUDY is
+``rows``, the rows of config/methods.yaml, and KIND a key of `ROWS`.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def rewritten(text: str, where: str) -> str:
         opening, study, kind, closing = match.groups()
         if study == "rows" and kind in ROWS:
             return f"{opening}{ROWS[kind]()}\n{closing}"
-        if kind not in KINDS or not (STUDIES / study / "tables").is_dir():
+        if kind not in KINDS or not (STUDIES / study / "summaries").is_dir():
             known = ", ".join(sorted(folder.name for folder in STUDIES.iterdir()))
             raise ValueError(
                 f"{where}: table {study} {kind}: expected one of {known} and of {', '.join(KINDS)}"
@@ -85,7 +85,7 @@ def rewritten(text: str, where: str) -> str:
 def scores(study: Path) -> str:
     """Dice per structure, mean Dice with its interval and mean HD95; one row per method."""
     parts = []
-    for path in sorted((study / "tables").glob("*/summary.csv")):
+    for path in sorted((study / "summaries").glob("*/summary.csv")):
         summary = pd.read_csv(path)
         found = summary.set_index(["method", "metric", "structure"]).sort_index()
         structures = [name for name in dict.fromkeys(summary["structure"]) if name != "Avg"]
@@ -118,7 +118,7 @@ def runs(study: Path) -> str:
 def comparison(study: Path) -> str:
     """Every row, best mean Dice first within its supervision, beside the published number of that method."""
     parts = []
-    for path in sorted((study / "tables").glob("*/summary.csv")):
+    for path in sorted((study / "summaries").glob("*/summary.csv")):
         dataset = path.parent.name
         summary, raw = (pd.read_csv(path.with_name(name)) for name in RECORDED[:2])
         averages = summary.query("metric == 'dice' and structure == @AVERAGE").dropna(subset="mean")
@@ -150,7 +150,7 @@ def comparison(study: Path) -> str:
 def differences(study: Path) -> str:
     """Mean Dice of every row against the reference row, paired by patient; largest difference first."""
     parts = []
-    for path in sorted((study / "tables").glob("*/significance.csv")):
+    for path in sorted((study / "summaries").glob("*/significance.csv")):
         tests = pd.read_csv(path).query("metric == 'dice' and structure == @AVERAGE")
         heads = ["method", "patients", "difference in mean Dice [95 % interval]", "p (Holm)"]
         lines = [_row(heads), _row(["---", *["---:"] * 3])]
@@ -165,7 +165,7 @@ def differences(study: Path) -> str:
 def clinical(study: Path) -> str:
     """Volumes at end-diastole and end-systole and ejection fractions against the truth: bias and its SD."""
     parts = []
-    for path in sorted((study / "tables").glob("*/clinical.csv")):
+    for path in sorted((study / "summaries").glob("*/clinical.csv")):
         values = pd.read_csv(path)
         if values.empty:  # one frame per patient
             continue
@@ -238,9 +238,9 @@ def tabulate(kept: Path, made: Plan, dataset: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         written = Path(scratch)
         tables.run(kept, made.dataset_file(dataset), collect.described(made, dataset, kept), written)
-        (kept / "tables" / dataset).mkdir(parents=True, exist_ok=True)
+        (kept / "summaries" / dataset).mkdir(parents=True, exist_ok=True)
         for name in RECORDED:
-            shutil.copyfile(written / name, kept / "tables" / dataset / name)
+            shutil.copyfile(written / name, kept / "summaries" / dataset / name)
 
 
 def _runs(study: Path) -> list[Path]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from scripts import load_script
+
+from cyclemix.config.strict import load_yaml
+from cyclemix.provenance import verify
+from cyclemix.study.plan import plan
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -22,6 +27,29 @@ def test_no_table_of_a_page_has_drifted_from_its_recorded_study(tables: ModuleTy
         page.name for page in tables.pages() if tables.rewritten(page.read_text(), "") != page.read_text()
     ]
     assert stale == [], "run `make tables`"
+
+
+def test_summaries_are_those_of_the_recorded_scores_which_their_records_confirm(
+    tables: ModuleType, tmp_path: Path
+) -> None:
+    for study in sorted(path.name for path in tables.STUDIES.iterdir()):
+        kept = Path(shutil.copytree(tables.STUDIES / study, tmp_path / study))
+        assert verify.run(kept).problems == []
+        file = ROOT / "config" / ("config.yaml" if study == "phantom" else "paper_cpu.yaml")
+        tables.tabulate(kept, plan(load_yaml(file), ROOT, str(file)), study)
+        for path in sorted((tables.STUDIES / study / "summaries" / study).iterdir()):
+            assert (kept / "summaries" / study / path.name).read_text() == path.read_text(), path
+
+
+def test_a_study_is_recorded_from_its_finished_runs(
+    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tables.STUDIES / "phantom"
+    monkeypatch.setattr(tables, "STUDIES", tmp_path)
+    tables.record(source, ROOT / "config" / "config.yaml")
+    assert (tmp_path / "phantom" / "summaries" / "phantom" / "summary.csv").read_text() == (
+        source / "summaries" / "phantom" / "summary.csv"
+    ).read_text()
 
 
 def test_the_readme_shows_the_scores_of_the_default_study(tables: ModuleType) -> None:
@@ -46,7 +74,7 @@ def test_an_unknown_study_is_named(tables: ModuleType) -> None:
 def test_a_recorded_study_becomes_a_comparison_with_the_published_numbers(
     tables: ModuleType, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "tables" / "acdc"
+    folder = tmp_path / "summaries" / "acdc"
     folder.mkdir(parents=True)
     head = "dataset,method,supervision,structure,metric,mean,std,ci_low,ci_high,n_cases,n_missed,n_runs\n"
     lines, rough = [], []
@@ -79,7 +107,7 @@ def test_a_recorded_study_becomes_a_comparison_with_the_published_numbers(
 
 
 def test_differences_and_clinical_indices_of_a_recorded_study(tables: ModuleType, tmp_path: Path) -> None:
-    folder = tmp_path / "tables" / "acdc"
+    folder = tmp_path / "summaries" / "acdc"
     folder.mkdir(parents=True)
     (folder / "significance.csv").write_text(
         "metric,structure,method,compare_to,n_patients,mean_difference,ci_low,ci_high,p_holm\n"
