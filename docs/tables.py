@@ -172,7 +172,10 @@ def clinical(study: Path) -> str:
         measures = list(
             dict.fromkeys(zip(values["structure"], values["measure"], values["unit"], strict=True))
         )
-        names = [f"{structure} {measure.upper()} ({unit})" for structure, measure, unit in measures]
+        names = [
+            f"{structure} {measure if measure == 'mass' else measure.upper()} ({unit})"
+            for structure, measure, unit in measures
+        ]
         lines = [_row(["method", *names]), _row(["---", *["---:"] * len(names)])]
         for method, rows in values.groupby("method", sort=False):
             found = rows.set_index(["structure", "measure"])
