@@ -26,6 +26,7 @@ from cyclemix.config.study import load_methods
 from cyclemix.data.datasets import load_dataset
 from cyclemix.evaluation.statistics import AVERAGE
 from cyclemix.report import published, tables
+from cyclemix.report.wording import interval, p_words
 from cyclemix.study import catalogue, collect
 from cyclemix.study.plan import Plan, plan
 
@@ -94,10 +95,10 @@ def scores(study: Path) -> str:
         for method in dict.fromkeys(summary["method"]):
             dice, hd95 = found.loc[(method, "dice")], found.loc[(method, "hd95_mm", "Avg")]
             mean = dice.loc["Avg"]
-            interval = f"{mean['mean']:.3f} [{mean['ci_low']:.3f}, {mean['ci_high']:.3f}]"
+            average = f"{mean['mean']:.3f} {interval(mean['ci_low'], mean['ci_high'])}"
             each = [f"{dice.loc[s, 'mean']:.3f}" for s in structures]
             kind = SUPERVISION[str(mean["supervision"])]
-            lines.append(_row([f"`{method}`", kind, *each, interval, f"{hd95['mean']:.1f}"]))
+            lines.append(_row([f"`{method}`", kind, *each, average, f"{hd95['mean']:.1f}"]))
         parts.append("\n".join(lines))
     return "\n\n".join([*parts, _origin(study)])
 
@@ -137,8 +138,8 @@ def comparison(study: Path) -> str:
             for mean in rows.itertuples():
                 label, runs = str(mean.method), str(mean.n_runs)
                 each = [f"{found.loc[(label, 'dice', s), 'mean']:.3f}" for s in structures]
-                interval = f"{mean.mean:.3f} [{mean.ci_low:.3f}, {mean.ci_high:.3f}]"
-                cells = [f"`{label}`", runs, *each, interval]
+                average = f"{mean.mean:.3f} {interval(mean.ci_low, mean.ci_high)}"
+                cells = [f"`{label}`", runs, *each, average]
                 cells.append(f"{before.loc[(label, 'dice', AVERAGE), 'mean']:.3f}")
                 cells.append(papers.get(label, ""))
                 cells.append(f"{found.loc[(label, 'hd95_mm', AVERAGE), 'mean']:.1f}")
@@ -155,9 +156,9 @@ def differences(study: Path) -> str:
         heads = ["method", "patients", "difference in mean Dice [95 % interval]", "p (Holm)"]
         lines = [_row(heads), _row(["---", *["---:"] * 3])]
         for test in tests.sort_values("mean_difference", ascending=False).itertuples():
-            interval = f"{test.mean_difference:+.3f} [{test.ci_low:+.3f}, {test.ci_high:+.3f}]"
+            shown = f"{test.mean_difference:+.3f} {interval(test.ci_low, test.ci_high, '+.3f')}"
             name = f"`{test.method}` - `{test.compare_to}`"
-            lines.append(_row([name, f"{test.n_patients:.0f}", interval, f"{test.p_holm:.3f}"]))
+            lines.append(_row([name, f"{test.n_patients:.0f}", shown, p_words(test.p_holm)]))
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 

@@ -92,13 +92,13 @@ def collect(
         from cyclemix.study.plan import plan
 
         made = plan(load_yaml(study), study.resolve().parent.parent, str(study))
-        for dataset in made.study.datasets:
-            shown = stage.described(made, dataset, into)
+        for name in made.study.datasets:
+            shown = stage.described(made, name, into)
             if all(row["reason"] for row in shown["methods"].values()):
                 continue
-            tables.run(into, made.dataset_file(dataset), shown, table_dir(into, dataset))
-            figures.run(into, made.dataset_file(dataset), shown, figure_dir(into, dataset))
-            typer.echo(f"tables: {table_dir(into, dataset)}; figures: {figure_dir(into, dataset)}")
+            tables.run(into, made.dataset_file(name), shown, table_dir(into, name))
+            figures.run(into, made.dataset_file(name), shown, figure_dir(into, name))
+            typer.echo(f"tables: {table_dir(into, name)}; figures: {figure_dir(into, name)}")
     if outcome.refused:
         raise typer.Exit(1)
 
