@@ -34,29 +34,9 @@ ROOT = Path(__file__).resolve().parents[1]
 STUDIES = ROOT / "benchmarks" / "studies"
 TABLE = re.compile(r"(<!-- table: (\S+) (\S+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 RECORDED = ("summary.csv", "summary_as_predicted.csv", "significance.csv", "clinical.csv")
-PAPER_NAMES = {
-    "UNet_pce": "unet_pce",
-    "UNet_wpce": "unet_wpce",
-    "UNet_CRF": "unet_crf",
-    "UNet_D": "unet_d",
-    "MixUp": "mixup",
-    "Cutout": "cutout",
-    "CutMix": "cutmix",
-    "Puzzle Mix": "puzzlemix",
-    "Co-mixup": "comixup",
-    "CycleMix": "cyclemix",
-    "CycleMix_S": "cyclemix",
-    "CycleMix_F": "cyclemix_full",
-    "Puzzle Mix_F": "puzzlemix_full",
-    "PostDAE": "postdae",
-    "MAAG": "maag",
-    "ACCL": "accl",
-    "#1 L_unmix": "cyclemix_1",
-    "#2 L_unmix+L_mix": "cyclemix_2",
-    "#3 L_unmix+L_mix+L_con-g": "cyclemix_3",
-    "#4 L_unmix+L_mix+L_con-g+1_O": "cyclemix_4",
-}
-"""The row of config/methods.yaml for a method of config/published.csv."""
+HEADLINE = ("unet_pce", "gated_crf", "cyclemix", "cyclemix_released", "cyclemix_plus", "unet_full")
+"""The rows of README's table, as far as both data sets have them."""
+HEADLINE_STUDIES = {"acdc": "ACDC", "mscmr": "MSCMRseg"}
 
 SUPERVISION = {"scribble": "scribbles", "scribble+masks": "scribbles and masks", "full": "dense labels"}
 
@@ -122,7 +102,7 @@ def comparison(study: Path) -> str:
     for path in sorted((study / "summaries").glob("*/summary.csv")):
         dataset = path.parent.name
         summary, raw = (pd.read_csv(path.with_name(name)) for name in RECORDED[:2])
-        averages = summary.query("metric == 'dice' and structure == @AVERAGE").dropna(subset="mean")
+        averages = _averages(path)
         structures = [name for name in dict.fromkeys(summary["structure"]) if name != AVERAGE]
         found, before = (
             table.set_index(["method", "metric", "structure"]).sort_index() for table in (summary, raw)
@@ -136,7 +116,7 @@ def comparison(study: Path) -> str:
             if len(rows):
                 lines.append(_row([f"**{words}**", *[""] * (len(structures) + 7)]))
             for mean in rows.itertuples():
-                label, runs = str(mean.method), str(mean.n_runs)
+                label, runs = str(mean.Index), str(mean.n_runs)
                 each = [f"{found.loc[(label, 'dice', s), 'mean']:.3f}" for s in structures]
                 average = f"{mean.mean:.3f} {interval(mean.ci_low, mean.ci_high)}"
                 cells = [f"`{label}`", runs, *each, average]
@@ -218,7 +198,28 @@ def departures() -> str:
     return "\n".join(lines)
 
 
-ROWS: dict[str, Callable[[], str]] = {"sources": sources, "departures": departures}
+def headline() -> str:
+    """Mean Dice of the headline rows on both data sets, beside the published one."""
+    heads, kept = ["method", "trained on"], {}
+    for name, title in HEADLINE_STUDIES.items():
+        folder = STUDIES / name / "summaries" / name
+        cleaned, raw = (_averages(folder / file) for file in RECORDED[:2])
+        kept[name] = cleaned, raw, _published(name)
+        heads += [f"{title} [95 % interval]", "as predicted", "published"]
+    lines = [_row(heads), _row(["---", "---", *["---:"] * (len(heads) - 2)])]
+    for label in HEADLINE:
+        cells: list[str] = []
+        for cleaned, raw, papers in kept.values():
+            if label in cleaned.index:
+                mean = cleaned.loc[label]
+                shown = f"{mean['mean']:.3f} {interval(mean['ci_low'], mean['ci_high'])}"
+                cells += [shown, f"{raw.loc[label, 'mean']:.3f}", papers.get(label, "")]
+        if len(cells) == 3 * len(kept):
+            lines.append(_row([f"`{label}`", SUPERVISION[str(mean["supervision"])], *cells]))
+    return "\n".join(lines)
+
+
+ROWS: dict[str, Callable[[], str]] = {"sources": sources, "departures": departures, "headline": headline}
 """What a table shows of the rows."""
 
 
@@ -270,14 +271,20 @@ def _origin(study: Path) -> str:
     return f"Seed {seeds}; commit {', '.join(commits)}; torch {torch}; {', '.join(devices)}.\n"
 
 
+def _averages(path: Path) -> pd.DataFrame:
+    """Mean Dice of each method of a summary, by its label."""
+    rows = pd.read_csv(path).query("metric == 'dice' and structure == @AVERAGE").dropna(subset="mean")
+    return rows.set_index("method")
+
+
 def _published(dataset: str) -> dict[str, str]:
     """Published mean Dice by the label of our row, for as many training subjects as the official split."""
     spec = load_dataset(ROOT / "config" / "datasets" / f"{dataset}.yaml")
     count, found = len(spec.official.get("train", [])), {}
     for row in published.rows_of(dataset):
         value = row.values.get(("dice", AVERAGE))
-        if row.method in PAPER_NAMES and row.subjects == count and value is not None:
-            found[PAPER_NAMES[row.method]] = f"{value[0]:.3f}"
+        if row.row and row.subjects == count and value is not None:
+            found[row.row] = f"{value[0]:.3f}"
     return found
 
 

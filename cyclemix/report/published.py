@@ -13,6 +13,7 @@ PATH = Path(__file__).resolve().parents[2] / "config" / "published.csv"
 COLUMNS = (
     "dataset",
     "method",
+    "row",
     "supervision",
     "structure",
     "metric",
@@ -37,6 +38,7 @@ class PublishedRow:
 
     Attributes:
         method: the paper's name of it.
+        row: its row in ``config/methods.yaml``; empty if there is none.
         stated: supervision in the paper's words, e.g. ``35 scribbles``.
         supervision: the group of our tables that it belongs to.
         subjects: training subjects with labels; None where the paper's words do not say.
@@ -46,6 +48,7 @@ class PublishedRow:
     """
 
     method: str
+    row: str
     stated: str
     supervision: Supervision
     subjects: int | None
@@ -86,7 +89,8 @@ def rows_of(dataset: str, path: Path = PATH) -> list[PublishedRow]:
             continue
         method, stated, checked = row["method"], row["supervision"], row["checked"]
         source = f"{row['paper']}, {row['where']}"
-        fresh = PublishedRow(method, stated, group_of(stated), subjects_of(stated), {}, source, checked)
+        group, subjects = group_of(stated), subjects_of(stated)
+        fresh = PublishedRow(method, row["row"], stated, group, subjects, {}, source, checked)
         entry = found.setdefault((method, stated, source, checked), fresh)
         std = float(row["std"]) if row["std"] else None
         entry.values[row["metric"], row["structure"]] = (float(row["mean"]), std)

@@ -58,10 +58,9 @@ def test_an_unknown_study_is_named(tables: ModuleType) -> None:
         tables.rewritten("<!-- table: none scores -->\n<!-- /table -->", "page.md")
 
 
-def test_a_recorded_study_becomes_a_comparison_with_the_published_numbers(
-    tables: ModuleType, tmp_path: Path
-) -> None:
-    folder = tmp_path / "summaries" / "acdc"
+def write_study(study: Path, dataset: str) -> None:
+    """A recorded study of three rows, one run each."""
+    folder = study / "summaries" / dataset
     folder.mkdir(parents=True)
     head = "dataset,method,supervision,structure,metric,mean,std,ci_low,ci_high,n_cases,n_missed,n_runs\n"
     lines, rough = [], []
@@ -71,16 +70,22 @@ def test_a_recorded_study_becomes_a_comparison_with_the_published_numbers(
         ("unet_full", "full", 0.9),
     ):
         for structure in ("LV", "Avg"):
-            start = f"acdc,{method},{supervision},{structure}"
+            start = f"{dataset},{method},{supervision},{structure}"
             lines += [f"{start},dice,{dice},0,0.6,0.95,30,2,1", f"{start},hd95_mm,4.26,0,4,5,30,2,1"]
             rough += [f"{start},dice,{dice - 0.1},0,0.5,0.9,30,2,1"]
-        run = tmp_path / "runs" / "acdc" / method / "fold0_seed0"
+        run = study / "runs" / dataset / method / "fold0_seed0"
         run.mkdir(parents=True)
         origin = {"label": method, "cpu_seconds": 90, "seed": 0, "commit": "a" * 40, "dirty": False}
         origin |= {"versions": {"torch": "2.13.0"}, "hardware": {"gpus": [], "cpu": "a processor"}}
         (run / "provenance.json").write_text(json.dumps(origin))
     (folder / "summary.csv").write_text(head + "\n".join(lines) + "\n")
     (folder / "summary_as_predicted.csv").write_text(head + "\n".join(rough) + "\n")
+
+
+def test_a_recorded_study_becomes_a_comparison_with_the_published_numbers(
+    tables: ModuleType, tmp_path: Path
+) -> None:
+    write_study(tmp_path, "acdc")
     shown = tables.comparison(tmp_path).splitlines()
     assert [line.split("|")[1].strip() for line in shown if line.startswith("|")][2:] == [
         "**scribbles**",
@@ -91,6 +96,24 @@ def test_a_recorded_study_becomes_a_comparison_with_the_published_numbers(
     ]
     assert shown[3] == "| `cyclemix` | 1 | 0.800 | 0.800 [0.600, 0.950] | 0.700 | 0.848 | 4.3 | 2 | 1.5 |"
     assert shown[-1] == "Seed 0; commit `aaaaaaa`; torch 2.13.0; a processor."
+
+
+def test_the_headline_shows_the_rows_that_both_data_sets_have(
+    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "STUDIES", tmp_path)
+    for dataset in ("acdc", "mscmr"):
+        write_study(tmp_path / dataset, dataset)
+    summary = tmp_path / "mscmr" / "summaries" / "mscmr" / "summary.csv"
+    summary.write_text("".join(line for line in summary.open() if ",unet_full," not in line))
+    heads, _, *rows = tables.headline().splitlines()
+    assert heads == (
+        "| method | trained on | ACDC [95 % interval] | as predicted | published "
+        "| MSCMRseg [95 % interval] | as predicted | published |"
+    )
+    score = "0.800 [0.600, 0.950] | 0.700 | 0.848 | 0.800 [0.600, 0.950] | 0.700 | 0.800"
+    assert rows[1:] == [f"| `cyclemix` | scribbles | {score} |"]
+    assert rows[0].startswith("| `unet_pce` | scribbles | 0.700 [0.600, 0.950] | 0.600 | 0.766 |")
 
 
 def test_differences_and_clinical_indices_of_a_recorded_study(tables: ModuleType, tmp_path: Path) -> None:

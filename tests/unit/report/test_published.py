@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from cyclemix.config.study import load_methods
 from cyclemix.report import published
+
+METHODS = Path(__file__).resolve().parents[3] / "config" / "methods.yaml"
 
 HEADER = ",".join(published.COLUMNS)
 
@@ -36,14 +39,19 @@ def test_the_projects_file_is_sound():
     assert acdc["CycleMix"].source == "CycleMix CVPR 2022, Table 3 (weakly supervised)"
     assert {row.checked for row in published.rows_of("mscmr")} == {"no", "secondary"}
     assert published.rows_of("phantom") == []
+    assert acdc["CycleMix"].row == "cyclemix"
+    assert {row["row"] for row in published.load()} <= {"", *load_methods(METHODS)}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a,b\n1,2\n", "expected the columns dataset, method"),
-        (f"{HEADER}\nx,m,s,LV,dice,0.5,,p,w,maybe\n", r":2: checked must be yes, no, secondary, got 'maybe'"),
-        (f"{HEADER}\nx,m,s,LV,dice,high,,p,w,yes\n", r":2: mean and std must be numbers, got 'high'"),
+        (
+            f"{HEADER}\nx,m,,s,LV,dice,0.5,,p,w,maybe\n",
+            r":2: checked must be yes, no, secondary, got 'maybe'",
+        ),
+        (f"{HEADER}\nx,m,,s,LV,dice,high,,p,w,yes\n", r":2: mean and std must be numbers, got 'high'"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, text, message):

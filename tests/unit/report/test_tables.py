@@ -27,13 +27,13 @@ grid: {spacing_mm: 1.0, crop_px: 32}
 official: {train: [a, b], val: [v1, v2], test: [t1, t2, t3]}
 cardiac_frames: {ED: ed}
 """
-PUBLISHED = """dataset,method,supervision,structure,metric,mean,std,paper,where,checked
-toy,PaperMix,2 scribbles,LV,dice,0.5,0.1,Paper 2022,Table 1,yes
-toy,PaperMix,2 scribbles,Avg,dice,0.95,,Paper 2022,Table 1,yes
-toy,DoubtNet,2 scribbles,Avg,dice,0.99,,Paper 2022,Table 2,no
-toy,VagueNet,scribbles,Avg,dice,0.7,,Later 2024,quoted,secondary
-toy,BigNet,70 scribbles,Avg,dice,0.6,,Later 2024,Table 9,yes
-other,Elsewhere,2 scribbles,Avg,dice,0.1,,Paper 2022,Table 1,yes
+PUBLISHED = """dataset,method,row,supervision,structure,metric,mean,std,paper,where,checked
+toy,PaperMix,,2 scribbles,LV,dice,0.5,0.1,Paper 2022,Table 1,yes
+toy,PaperMix,,2 scribbles,Avg,dice,0.95,,Paper 2022,Table 1,yes
+toy,DoubtNet,,2 scribbles,Avg,dice,0.99,,Paper 2022,Table 2,no
+toy,VagueNet,,scribbles,Avg,dice,0.7,,Later 2024,quoted,secondary
+toy,BigNet,,70 scribbles,Avg,dice,0.6,,Later 2024,Table 9,yes
+other,Elsewhere,,2 scribbles,Avg,dice,0.1,,Paper 2022,Table 1,yes
 """
 BOTH = {"test_time_augmentation": True, "largest_component": True}
 NEITHER = {"test_time_augmentation": False, "largest_component": False}
