@@ -10,7 +10,6 @@ import pytest
 import yaml
 from data_files import write_nifti, write_own
 from scipy import ndimage
-from scripts import load_script
 from typer.testing import CliRunner
 
 from cyclemix.cli.main import app
@@ -298,16 +297,6 @@ def test_the_printed_values_prepare_as_they_are(tmp_path: Path) -> None:
     table = read_index([index])
     assert list(table["supervision"]) == ["both", "both"]
     assert (table[["scribble_background", "scribble_RV", "scribble_LV"]] > 0).all(axis=None)
-
-
-def test_the_script_of_the_page_runs(phantom_prepared: Path, tmp_path: Path) -> None:
-    page = load_script("docs/figures/scribbles.py")
-    source = f"{phantom_prepared / 'tiny.yaml'}={phantom_prepared / 'data/tiny/raw_train.json'}"
-    done = CliRunner().invoke(page.app, ["compare", source])
-    assert done.exit_code == 0, done.output
-    assert "| MYO | of_class | " in done.output
-    assert CliRunner().invoke(page.app, ["figure", source, str(tmp_path / "f.png")]).exit_code == 0
-    assert (tmp_path / "f.png").stat().st_size > 10_000
 
 
 def test_other_kinds_of_files_become_nifti() -> None:
