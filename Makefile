@@ -38,9 +38,9 @@ resume: install ## after a crash: unlock, then continue from the checkpoints
 	$(BIN)/snakemake --unlock $(ARGS)
 	$(MAKE) run
 
-# --dist loadfile: the tests of a file share fixtures.
+# --dist loadfile: the tests of a file share fixtures. --no-loadscope-reorder: in the order of testpaths.
 test: install-dev ## all tests except those of the other test targets
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-unit: install-dev ## the fast tests, without workflows; prints the slowest ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n $(WORKERS) --dist loadfile --durations 15 $(ARGS)
