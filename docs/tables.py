@@ -200,7 +200,7 @@ def departures() -> str:
 
 def headline() -> str:
     """Mean Dice of the headline rows on both data sets, beside the published one."""
-    heads, kept = ["method", "trained on"], {}
+    heads, kept = ["method", "trained on", "runs"], {}
     for name, title in HEADLINE_STUDIES.items():
         folder = STUDIES / name / "summaries" / name
         cleaned, raw = (_averages(folder / file) for file in RECORDED[:2])
@@ -208,14 +208,16 @@ def headline() -> str:
         heads += [f"{title} [95 % interval]", "as predicted", "published"]
     lines = [_row(heads), _row(["---", "---", *["---:"] * (len(heads) - 2)])]
     for label in HEADLINE:
-        cells: list[str] = []
+        runs, cells = [], []
         for cleaned, raw, papers in kept.values():
             if label in cleaned.index:
                 mean = cleaned.loc[label]
+                runs.append(str(mean["n_runs"]))
                 shown = f"{mean['mean']:.3f} {interval(mean['ci_low'], mean['ci_high'])}"
                 cells += [shown, f"{raw.loc[label, 'mean']:.3f}", papers.get(label, "")]
-        if len(cells) == 3 * len(kept):
-            lines.append(_row([f"`{label}`", SUPERVISION[str(mean["supervision"])], *cells]))
+        if len(runs) == len(kept):
+            trained_on = SUPERVISION[str(mean["supervision"])]
+            lines.append(_row([f"`{label}`", trained_on, ", ".join(dict.fromkeys(runs)), *cells]))
     return "\n".join(lines)
 
 

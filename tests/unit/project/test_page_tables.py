@@ -108,12 +108,12 @@ def test_the_headline_shows_the_rows_that_both_data_sets_have(
     summary.write_text("".join(line for line in summary.open() if ",unet_full," not in line))
     heads, _, *rows = tables.headline().splitlines()
     assert heads == (
-        "| method | trained on | ACDC [95 % interval] | as predicted | published "
+        "| method | trained on | runs | ACDC [95 % interval] | as predicted | published "
         "| MSCMRseg [95 % interval] | as predicted | published |"
     )
     score = "0.800 [0.600, 0.950] | 0.700 | 0.848 | 0.800 [0.600, 0.950] | 0.700 | 0.800"
-    assert rows[1:] == [f"| `cyclemix` | scribbles | {score} |"]
-    assert rows[0].startswith("| `unet_pce` | scribbles | 0.700 [0.600, 0.950] | 0.600 | 0.766 |")
+    assert rows[1:] == [f"| `cyclemix` | scribbles | 1 | {score} |"]
+    assert rows[0].startswith("| `unet_pce` | scribbles | 1 | 0.700 [0.600, 0.950] | 0.600 | 0.766 |")
 
 
 def test_differences_and_clinical_indices_of_a_recorded_study(tables: ModuleType, tmp_path: Path) -> None:
