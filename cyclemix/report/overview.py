@@ -51,7 +51,7 @@ def _csv_table(table: Table) -> list[str]:
         )
         if heading in COLUMNS and name in (COLUMNS[heading] or (name,))
     ]
-    heads = [table.first_column, "Learns from", *(name for _, name in shown)]
+    heads = [table.first_column, "Trained on", *(name for _, name in shown)]
     lines = [".. csv-table::", f"   :header: {_csv(heads)}", ""]
     positions = [position for position, _ in shown]
     return lines + [f"   {_csv(_row(row, group, positions))}" for group in table.groups for row in group.rows]

@@ -213,7 +213,7 @@ def test_the_overview_says_which_row_comes_first(done):
     best = "Trained from scribbles, **cyclemix** has the highest score of 2 methods: average Dice 0.810 ("
     assert best in text
     assert "Trained from dense labels, **unet\\_full** was the only method: average Dice 0.710 (" in text
-    heads = ["Method", "Learns from", "Dice LV", "Dice MYO", "Dice RV", "Dice Avg", "HD95 (mm) Avg", "Missed"]
+    heads = ["Method", "Trained on", "Dice LV", "Dice MYO", "Dice RV", "Dice Avg", "HD95 (mm) Avg", "Missed"]
     quoted = ", ".join(f'"{head}"' for head in [*heads, "Training"])
     assert f"   :header: {quoted}\n" in text
     (row,) = (line for line in text.splitlines() if line.startswith('   "cyclemix"'))
