@@ -35,7 +35,7 @@ STUDIES = ROOT / "benchmarks" / "studies"
 TABLE = re.compile(r"(<!-- table: (\S+) (\S+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 RECORDED = ("summary.csv", "summary_as_predicted.csv", "significance.csv", "clinical.csv")
 HEADLINE = ("unet_pce", "gated_crf", "cyclemix", "cyclemix_released", "cyclemix_plus", "unet_full")
-"""The rows of README's table, as far as both data sets have them."""
+"""The rows of README's table, as far as they are recorded."""
 HEADLINE_STUDIES = {"acdc": "ACDC", "mscmr": "MSCMRseg"}
 
 SUPERVISION = {"scribble": "scribbles", "scribble+masks": "scribbles and masks", "full": "dense labels"}
@@ -215,7 +215,9 @@ def headline() -> str:
                 runs.append(str(mean["n_runs"]))
                 shown = f"{mean['mean']:.3f} {interval(mean['ci_low'], mean['ci_high'])}"
                 cells += [shown, f"{raw.loc[label, 'mean']:.3f}", papers.get(label, "")]
-        if len(runs) == len(kept):
+            else:
+                cells += [""] * 3
+        if runs:
             trained_on = SUPERVISION[str(mean["supervision"])]
             lines.append(_row([f"`{label}`", trained_on, ", ".join(dict.fromkeys(runs)), *cells]))
     return "\n".join(lines)
