@@ -84,15 +84,15 @@ def scores(study: Path) -> str:
 
 
 def runs(study: Path) -> str:
-    """Mean Dice, training time, threads, device and commit; one row per run, which shows the seeds."""
-    heads = ["method", "fold", "seed", "Dice", "as predicted", "steps", "training (s)", "threads", "device"]
-    lines = [_row([*heads, "commit"]), _row(["---", *["---:"] * 7, "---", "---"])]
+    """Mean Dice, training time and threads; one row per run, which shows the seeds."""
+    heads = ["method", "fold", "seed", "Dice", "as predicted", "steps", "training (s)", "threads"]
+    lines = [_row(heads), _row(["---", *["---:"] * 7])]
     for folder, origin in zip(_runs(study), _origins(study), strict=True):
-        threads, commit = ", ".join(map(str, origin["threads"])), f"`{origin['commit'][:7]}`"
-        where = f"{', '.join(origin['hardware']['gpus']) or origin['hardware']['cpu']}"
         dice = [_mean_dice(folder / name) for name in ("metrics.csv", "metrics_as_predicted.csv")]
         values = [origin["fold"], origin["seed"], *dice, origin["steps"], f"{origin['training_seconds']:.0f}"]
-        lines.append(_row([f"`{origin['label']}`", *map(str, values), threads, where, commit]))
+        lines.append(
+            _row([f"`{origin['label']}`", *map(str, values), ", ".join(map(str, origin["threads"]))])
+        )
     return "\n".join(lines)
 
 
