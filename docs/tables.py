@@ -213,12 +213,12 @@ def headline() -> str:
             if label in cleaned.index:
                 mean = cleaned.loc[label]
                 runs.append(str(mean["n_runs"]))
+                trained_on = SUPERVISION[str(mean["supervision"])]
                 shown = f"{mean['mean']:.3f} {interval(mean['ci_low'], mean['ci_high'])}"
                 cells += [shown, f"{raw.loc[label, 'mean']:.3f}", papers.get(label, "")]
             else:
                 cells += [""] * 3
         if runs:
-            trained_on = SUPERVISION[str(mean["supervision"])]
             lines.append(_row([f"`{label}`", trained_on, ", ".join(dict.fromkeys(runs)), *cells]))
     return "\n".join(lines)
 
