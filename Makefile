@@ -86,11 +86,12 @@ docs: install-docs ## the documentation, into site/index.html, which needs no ne
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Documentation: site/index.html"
 
-tables: install ## rewrite the tables of README.md and docs/ from benchmarks/studies
+tables: install ## rewrite the tables of README.md and docs/ and draw their figure from benchmarks/studies
 	$(BIN)/python docs/tables.py
 
-record: install ## record a study's finished runs and rewrite the tables: ARGS='--record RESULTS --study FILE'
-	$(BIN)/python docs/tables.py $(or $(ARGS),--record results)
+record: install ## record a study's finished runs, then `make tables`: ARGS='RESULTS --study FILE'
+	$(BIN)/python docs/record.py $(or $(ARGS),results)
+	$(MAKE) tables
 
 install-dev: $(VENV)/.installed-dev ## ... and what tests and checks need
 

@@ -1,39 +1,36 @@
 """Write the tables of README.md and docs/ from the recorded results in benchmarks/studies.
 
-    python docs/tables.py                                                # rewrite every table of the pages
-    python docs/tables.py --record results --study config/config.yaml    # first record a study's runs
+    python docs/tables.py
 
 A table is the text between ``<!-- table: STUDY KIND -->`` and ``<!-- /table -->``. STUDY is a folder of
 benchmarks/studies, a collected results folder with its summaries, KIND a key of `KINDS`; or STUDY is
-``rows``, the rows of config/methods.yaml, and KIND a key of `ROWS`.
+``rows``, the rows of config/methods.yaml, and KIND a key of `ROWS`. The headline studies are also drawn as
+docs/img/ranking.png.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from cyclemix.config.strict import load_yaml
 from cyclemix.config.study import load_methods
-from cyclemix.data.datasets import load_dataset
+from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.evaluation.statistics import AVERAGE
-from cyclemix.report import published, tables
+from cyclemix.report import published, ranking
+from cyclemix.report.plots import style
+from cyclemix.report.plots.ranking import draw
 from cyclemix.report.wording import interval, p_words
-from cyclemix.study import catalogue, collect
-from cyclemix.study.plan import Plan, plan
+from cyclemix.study import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = ROOT / "benchmarks" / "studies"
 TABLE = re.compile(r"(<!-- table: (\S+) (\S+) -->\n).*?(<!-- /table -->)", re.DOTALL)
-RECORDED = ("summary.csv", "summary_as_predicted.csv", "significance.csv", "clinical.csv")
+SUMMARIES = ("summary.csv", "summary_as_predicted.csv")
 HEADLINE = ("unet_pce", "gated_crf", "cyclemix", "cyclemix_released", "cyclemix_plus", "unet_full")
 """The rows of README's table, as far as they are recorded."""
 HEADLINE_STUDIES = {"acdc": "ACDC", "mscmr": "MSCMRseg"}
@@ -101,7 +98,7 @@ def comparison(study: Path) -> str:
     parts = []
     for path in sorted((study / "summaries").glob("*/summary.csv")):
         dataset = path.parent.name
-        summary, raw = (pd.read_csv(path.with_name(name)) for name in RECORDED[:2])
+        summary, raw = (pd.read_csv(path.with_name(name)) for name in SUMMARIES)
         averages = _averages(path)
         structures = [name for name in dict.fromkeys(summary["structure"]) if name != AVERAGE]
         found, before = (
@@ -203,7 +200,7 @@ def headline() -> str:
     heads, kept = ["method", "trained on", "runs"], {}
     for name, title in HEADLINE_STUDIES.items():
         folder = STUDIES / name / "summaries" / name
-        cleaned, raw = (_averages(folder / file) for file in RECORDED[:2])
+        cleaned, raw = (_averages(folder / file) for file in SUMMARIES)
         kept[name] = cleaned, raw, _published(name)
         heads += [f"{title} [95 % interval]", "as predicted", "published"]
     lines = [_row(heads), _row(["---", "---", *["---:"] * (len(heads) - 2)])]
@@ -225,31 +222,6 @@ def headline() -> str:
 
 ROWS: dict[str, Callable[[], str]] = {"sources": sources, "departures": departures, "headline": headline}
 """What a table shows of the rows."""
-
-
-def record(results: Path, study: Path) -> None:
-    """Collect a study's finished runs in benchmarks/studies/{dataset}, beside those of the same code there.
-
-    Raises:
-        ValueError: a run differs in recipe, code or data from those that are recorded; names it.
-    """
-    made = plan(load_yaml(study), ROOT, str(study))
-    for dataset in made.study.datasets:
-        if any(results.glob(f"runs/{dataset}/*/fold*_seed*/metrics.csv")):
-            refused = collect.run([results], STUDIES / dataset, dataset=dataset).refused
-            if refused:
-                raise ValueError("; ".join(refused))
-            tabulate(STUDIES / dataset, made, dataset)
-
-
-def tabulate(kept: Path, made: Plan, dataset: str) -> None:
-    """Write the summaries of the collected runs of a data set, from their scores per case."""
-    with tempfile.TemporaryDirectory() as scratch:
-        written = Path(scratch)
-        tables.run(kept, made.dataset_file(dataset), collect.described(made, dataset, kept), written)
-        (kept / "summaries" / dataset).mkdir(parents=True, exist_ok=True)
-        for name in RECORDED:
-            shutil.copyfile(written / name, kept / "summaries" / dataset / name)
 
 
 def _runs(study: Path) -> list[Path]:
@@ -283,13 +255,16 @@ def _averages(path: Path) -> pd.DataFrame:
 
 def _published(dataset: str) -> dict[str, str]:
     """Published mean Dice by the label of our row, for as many training subjects as the official split."""
-    spec = load_dataset(ROOT / "config" / "datasets" / f"{dataset}.yaml")
-    count, found = len(spec.official.get("train", [])), {}
+    count, found = len(_dataset(dataset).official.get("train", [])), {}
     for row in published.rows_of(dataset):
         value = row.values.get(("dice", AVERAGE))
         if row.row and row.subjects == count and value is not None:
             found[row.row] = f"{value[0]:.3f}"
     return found
+
+
+def _dataset(name: str) -> DatasetSpec:
+    return load_dataset(ROOT / "config" / "datasets" / f"{name}.yaml")
 
 
 def _minutes(study: Path) -> dict[str, str]:
@@ -304,21 +279,21 @@ def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def draw_ranking(folder: Path) -> None:
+    """Draw ``ranking.png``: mean Dice of every recorded row of the headline's data sets."""
+    panels = [ranking.panel(STUDIES / name / "summaries" / name, _dataset(name)) for name in HEADLINE_STUDIES]
+    with style.styled():
+        style.save(draw(panels), folder, "ranking")
+
+
 def main() -> None:
-    """Record the study that is given, then rewrite the tables of all pages."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--record", type=Path, metavar="RESULTS", help="results folder of a study")
-    parser.add_argument("--study", type=Path, default=ROOT / "config" / "config.yaml", help="its YAML file")
-    given = parser.parse_args()
-    if given.record:
-        record(given.record, given.study)
+    """Rewrite the tables of all pages and the figure."""
     for page in pages():
         before = page.read_text()
         after = rewritten(before, str(page.relative_to(ROOT)))
         if after != before:
             page.write_text(after)
+    draw_ranking(ROOT / "docs" / "img")
 
 
 if __name__ == "__main__":

@@ -28,15 +28,22 @@ def run(results: Path, dataset_files: Sequence[Path], output_dir: Path) -> None:
     Raises:
         ValueError: a table is missing.
     """
-    panels = [panel(results, load_dataset(path)) for path in dataset_files]
+    specs = [load_dataset(path) for path in dataset_files]
+    panels = [panel(table_dir(results, spec.label), spec) for spec in specs]
     with style.styled():
         style.save(ranking.draw(panels), output_dir, "ranking", vector=True)
     log.info("%s: %s", output_dir / "ranking.png", ", ".join(panel.title for panel in panels))
 
 
-def panel(results: Path, spec: DatasetSpec) -> ranking.Panel:
-    """Mean Dice of every row on a data set, and the best published one."""
-    folder = table_dir(results, spec.label)
+def panel(folder: Path, spec: DatasetSpec) -> ranking.Panel:
+    """Mean Dice of every row on a data set, and the best published one.
+
+    Args:
+        folder: has ``summary.csv`` and ``summary_as_predicted.csv``.
+
+    Raises:
+        ValueError: a table is missing.
+    """
     tables = [folder / "summary.csv", folder / "summary_as_predicted.csv"]
     for path in tables:
         if not path.is_file():

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
 from scripts import load_script
 
 from cyclemix.provenance import verify
@@ -27,16 +29,23 @@ def test_no_table_of_a_page_has_drifted_from_its_recorded_study(tables: ModuleTy
 
 
 def test_a_study_recorded_again_has_the_same_summaries_and_its_records_hold(
-    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = tables.STUDIES
-    monkeypatch.setattr(tables, "STUDIES", tmp_path)
+    recording = load_script("docs/record.py")
+    kept = recording.STUDIES
+    monkeypatch.setattr(recording, "STUDIES", tmp_path)
     for study in sorted(path.name for path in kept.iterdir()):
         file = "config.yaml" if study == "phantom" else "paper_cpu.yaml"
-        tables.record(kept / study, ROOT / "config" / file)
+        recording.record(kept / study, ROOT / "config" / file)
         assert verify.run(tmp_path / study).problems == []
         for path in sorted((kept / study / "summaries" / study).iterdir()):
             assert (tmp_path / study / "summaries" / study / path.name).read_text() == path.read_text(), path
+
+
+def test_the_figure_of_the_pages_shows_the_recorded_scores(tables: ModuleType, tmp_path: Path) -> None:
+    tables.draw_ranking(tmp_path)
+    drawn, committed = imread(tmp_path / "ranking.png"), imread(ROOT / "docs" / "img" / "ranking.png")
+    assert np.array_equal(drawn, committed), "run `make tables`"
 
 
 def test_the_readme_shows_the_headline_of_the_real_studies(tables: ModuleType) -> None:
