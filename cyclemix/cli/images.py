@@ -6,6 +6,7 @@ Slow imports are inside the command that needs them.
 from __future__ import annotations
 
 import json
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -177,5 +178,5 @@ def init(
         typer.echo(f"wrote {path}")
     shown = name if target.parent == Path("config/datasets") else target
     typer.echo(f"Next: edit {target} where it says CHECK, then")
-    typer.echo(f"  cyclemix check {shown}")
-    typer.echo(f"  snakemake --cores all --configfile {target_study}")
+    typer.echo(f"  cyclemix check {shlex.quote(str(shown))}")
+    typer.echo(f"  snakemake --cores all --configfile {shlex.quote(str(target_study))}")

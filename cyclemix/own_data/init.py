@@ -73,7 +73,9 @@ def run(folder: Path, name: str, output: Path, study: Path, threads: int) -> Dra
 
 def draft(folder: Path, name: str, output: Path, study: Path, threads: int) -> Draft:
     """The drafted files, without writing them."""
-    if not name or name != output.stem or "/" in name:
+    if not name or "/" in name:
+        raise ConfigError(f"--name: expected a name without /, found {name!r}")
+    if name != output.stem:
         raise ConfigError(f"--output {output}: expected a file named {name}.yaml")
     table = output.with_name(f"{name}_split.csv")
     for path in (output, study, table):
@@ -121,7 +123,8 @@ def _lay_out(folder: Path, threads: int) -> tuple[Layout, dict[str, list[Content
     if not layout.cases:
         raise ConfigError(
             f"{folder}: {len(paths)} volumes, but none is an image with a label or scribble of its name; "
-            "name the folders images, labels and scribbles, or the files NAME, NAME_gt and NAME_scribble"
+            "name the folders images, labels and scribbles, or the files NAME, NAME_gt and NAME_scribble; "
+            "or write the YAML file by hand, e.g. for BIDS (docs/reference/data.md, Your own images)"
         )
     contents: dict[str, list[Contents]] = {kind: [] for kind in LABELLED}
     for kind in LABELLED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ def dataset_text(
         comment=_comment,
         quoted=_quoted,
         one_line=one_line,
+        shell=_shell,
     )
 
 
@@ -60,6 +62,7 @@ def study_text(name: str, study: Path, layout: Layout, dense_subjects: int, offi
         scribbled=any("scribble" in case.files for case in layout.cases),
         official=official,
         folds=max(2, min(MOST_FOLDS, dense_subjects)),
+        shell=_shell,
     )
 
 
@@ -77,6 +80,11 @@ def _comment(text: str) -> str:
 def _quoted(pattern: str) -> str:
     """A pattern in quotes, because of its braces."""
     return yaml.safe_dump(pattern, default_style='"', allow_unicode=True, width=10**6).rstrip("\n")
+
+
+def _shell(argument: object) -> str:
+    """An argument of a command, quoted where it holds a space."""
+    return shlex.quote(str(argument))
 
 
 def _relative(folder: Path, start: Path) -> str:

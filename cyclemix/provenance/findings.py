@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict, dataclass, field
 
 from cyclemix.provenance.records import METRICS, SCORES
@@ -18,7 +19,7 @@ def remedy(results: str, file: str, witness: str, kind: str) -> str:
         file: below the results folder; absolute outside.
         witness: the record or receipt that names it, likewise; the file itself where it is a record.
     """
-    target = f"{results}/{target_of(file, witness)}"
+    target = shlex.quote(f"{results}/{target_of(file, witness)}")
     if file.startswith("/"):
         return f"put it back, or take the one that is there: `snakemake --force {target}`, then `snakemake`"
     first = "" if kind in ("missing", "unrecorded") else "delete it, then "

@@ -329,10 +329,17 @@ def test_names_of_slicers_segments_are_taken(tmp_path: Path) -> None:
 def test_the_command_ends_with_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spread(tmp_path, "{0}{kind}", ("a",), ("b",), ("c",))
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, ["init", "scans", "--name", "own"])
+    done = CliRunner().invoke(app, ["init", "scans", "--name", "our scans"])
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[-2:] == [
-        "  cyclemix check own",
-        "  snakemake --cores all --configfile config/own.yaml",
+        "  cyclemix check 'our scans'",
+        "  snakemake --cores all --configfile 'config/our scans.yaml'",
     ]
-    assert load_dataset(tmp_path / "config" / "datasets" / "own.yaml").root == "../../scans"
+    drafted = tmp_path / "config" / "datasets" / "our scans.yaml"
+    assert load_dataset(drafted).root == "../../scans"
+    assert drafted.read_text().splitlines()[0].endswith("then: cyclemix check 'our scans'")
+
+
+def test_a_name_with_a_slash_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--name: expected a name without /, found '\.\./own'"):
+        draft.draft(tmp_path, "../own", tmp_path / "own.yaml", tmp_path / "study.yaml", threads=1)
