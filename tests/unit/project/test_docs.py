@@ -71,11 +71,30 @@ def test_the_recipe_gives_the_numbers_of_metrics_csv(
 
 
 def test_the_example_of_own_data_is_a_data_set(repository: Path) -> None:
-    (text,) = blocks(repository / "docs" / "reference" / "data.md", "yaml")
-    spec = validate(
-        DatasetSpec, {**yaml.safe_load(text), "label": "ours", "folder": "."}, "docs/reference/data.md"
+    whole, bids = map(yaml.safe_load, blocks(repository / "docs" / "reference" / "data.md", "yaml"))
+    for values in (whole, {**whole, **bids}):
+        spec = validate(DatasetSpec, {**values, "label": "ours", "folder": "."}, "docs/reference/data.md")
+        assert spec.value_table("scribble") == {0: 255, 1: 1, 2: 2, 3: 3, 4: 0}
+    assert spec.files.label == "derivatives/manual/{subject}/anat/{case}_dseg.nii.gz"
+
+
+def test_the_labelled_frames_of_a_series_become_files(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = blocks(repository / "docs" / "reference" / "data.md", "python")[-1]
+    image, label = (
+        np.arange(2 * 2 * 1 * 3, dtype=np.int16).reshape(2, 2, 1, 3),
+        np.zeros((2, 2, 1, 3), np.uint8),
     )
-    assert spec.value_table("scribble") == {0: 255, 1: 1, 2: 2, 3: 3, 4: 0}
+    label[0, 0, 0, 1] = 2
+    (tmp_path / "mms" / "A1").mkdir(parents=True)
+    for name, voxels in (("A1_sa", image), ("A1_sa_gt", label)):
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "mms" / "A1" / f"{name}.nii.gz")
+    (tmp_path / "frames").mkdir()
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert sorted(path.name for path in Path("frames").iterdir()) == ["A1_01.nii.gz", "A1_01_gt.nii.gz"]
+    assert np.array_equal(nibabel.load("frames/A1_01.nii.gz").dataobj, image[..., 1])
 
 
 def test_the_example_method_trains(repository: Path) -> None:
