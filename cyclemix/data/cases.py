@@ -85,7 +85,7 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
             f"{spec.label}: label_geometry names {', '.join(sorted(unknown))}, neither a case nor `all`; "
             f"correct the name, as in {next(iter(sorted(folders)))}"
         )
-    _check(spec, part, cases.values())
+    _check(spec, part, cases.values(), subjects)
     return [cases[name] for name in sorted(cases)]
 
 
@@ -273,13 +273,17 @@ def _file(reference: str) -> str:
     return reference.partition("::")[0]
 
 
-def _check(spec: DatasetSpec, part: str, cases: Collection[Mapping[str, Any]]) -> None:
+def _check(
+    spec: DatasetSpec, part: str, cases: Collection[Mapping[str, Any]], subjects: Collection[str]
+) -> None:
     """Check that every listed subject has images, and every image the labels of its list."""
     wanted = spec.subjects if part == "all" else spec.official[part]  # type: ignore[index]
     missing = sorted(set(wanted) - {case["subject"] for case in cases} - {*spec.exclude})
     if missing:
+        there = ", ".join(sorted(subjects)[:8]) + ", ..." * (len(subjects) > 8)
         raise ConfigError(
-            f"{spec.label}: no image of {', '.join(missing[:8])} (list {part}); correct `official` or `files`"
+            f"{spec.label}: no image of {', '.join(missing[:8])} (list {part}), but of {there or 'nobody'}; "
+            f"correct `{'split_table' if spec.split_table else 'official'}` or `files`"
         )
     for case in cases:
         if case["image"] is None:

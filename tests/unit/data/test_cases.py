@@ -165,3 +165,13 @@ def test_patterns() -> None:
     assert hit is not None
     assert hit["subject"] == "subject3"
     assert match(spec, spec.files.image).fullmatch("MSCMR_dataset/other/images/subject3_DE.nii.gz") is None
+
+
+def test_numbers_that_lost_their_zeros_in_a_split_table_are_shown_beside_the_subjects(tmp_path: Path) -> None:
+    spec_file = write_own(tmp_path, ("001", "002"), "split_table: split.csv\n")
+    (tmp_path / "split.csv").write_text("subject,split\n1,train\n002,test\n")
+    with pytest.raises(ConfigError) as refused:
+        list_cases(load_dataset(spec_file), "train", tmp_path)
+    assert str(refused.value) == (
+        "own: no image of 1 (list train), but of 001, 002; correct `split_table` or `files`"
+    )

@@ -142,7 +142,9 @@ def test_unknown_part_and_views(remote: Remote) -> None:
 
 def test_a_listed_subject_without_image(remote: Remote) -> None:
     remote.spec_file.write_text(SPEC.replace("train: [a, b]", "train: [a, b, zz]"))
-    with pytest.raises(ConfigError, match=r"remote: no image of zz \(list train\)"):
+    with pytest.raises(
+        ConfigError, match=r"no image of zz \(list train\), but of a, b, .*; correct `official`"
+    ):
         remote.run()
 
 
