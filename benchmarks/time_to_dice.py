@@ -1,8 +1,10 @@
-"""Training seconds until the averaged weights reach a validation Dice, from the histories of finished runs.
+"""Processor minutes of training until the averaged weights reach a validation Dice, from finished runs.
 
-    python benchmarks/time_to_dice.py results       # appends to benchmarks/results/time_to_dice.csv
+    python benchmarks/time_to_dice.py                # of the recorded studies; or name results folders
 
-Dice is the mean over structures and validation cases on the training grid, as the training itself sees it.
+Dice is the mean over structures and validation cases on the training grid, as the training itself sees it:
+without test-time augmentation and largest component. Minutes are the processor's own (`cpu_seconds`), which
+other work on the machine hardly changes, in proportion to the steps.
 """
 
 from __future__ import annotations
@@ -21,34 +23,37 @@ LEVELS = (0.80, 0.848, 0.86)
 def row(run: Path) -> dict[str, object]:
     """One finished run; a level that it never reached is empty."""
     history, origin = pd.read_csv(run / "history.csv"), json.loads((run / "provenance.json").read_text())
-    reached = {level: history.loc[history["val_dice_avg"] >= level, "seconds"] for level in LEVELS}
+    minutes = origin["cpu_seconds"] / 60
+    reached = {level: history.loc[history["val_dice_avg"] >= level, "step"].min() for level in LEVELS}
     return {
-        "commit": origin["commit"],
-        "device": origin["device"],
+        "commit": origin["commit"][:7],
+        "device": origin["hardware"]["cpu"],
+        "threads": ", ".join(map(str, origin["threads"])),
         "dataset": origin["dataset"],
         "label": origin["label"],
-        "fold": origin["fold"],
         "seed": origin["seed"],
-        "parameters": origin["parameters"],
-        **{f"seconds_to_{level:g}": seconds.min() for level, seconds in reached.items()},
+        **{
+            f"minutes_to_{level:g}": round(minutes * step / origin["steps"], 1)
+            for level, step in reached.items()
+        },
         "best_val_dice": round(origin["best_val_dice"], 4),
-        "training_seconds": origin["training_seconds"],
+        "minutes": round(minutes, 1),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path, nargs="?", default=Path("results"))
-    found = sorted(parser.parse_args().results.glob("runs/*/*/fold*_seed*/provenance.json"))
+    kept = [record.ROOT / "benchmarks" / "studies" / name for name in ("acdc", "mscmr")]
+    parser.add_argument("results", type=Path, nargs="*", default=kept, help="results folders")
+    folders = parser.parse_args().results
+    found = [
+        path for folder in folders for path in sorted(folder.glob("runs/*/*/fold*_seed*/provenance.json"))
+    ]
     if not found:
-        print("no finished run under results/; give the folder of a study")
-        return
+        parser.error(f"no finished run under {', '.join(map(str, folders))}")
     table = pd.DataFrame([row(path.parent) for path in found])
-    print(table.drop(columns=["commit"]).to_string(index=False))
-    path = record.RESULTS / "time_to_dice.csv"
-    if path.is_file():
-        table = pd.concat([pd.read_csv(path), table], ignore_index=True).drop_duplicates()
-    table.to_csv(path, index=False)
+    print(table.drop(columns=["commit", "device"]).to_string(index=False))
+    table.to_csv(record.RESULTS / "time_to_dice.csv", index=False)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from cyclemix.config.study import MethodBlock
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.evaluation import evaluate
 from cyclemix.methods.base import Batch
+from cyclemix.provenance import verify
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = (
@@ -76,6 +77,16 @@ def test_the_example_of_own_data_is_a_data_set(repository: Path) -> None:
         spec = validate(DatasetSpec, {**values, "label": "ours", "folder": "."}, "docs/reference/data.md")
         assert spec.value_table("scribble") == {0: 255, 1: 1, 2: 2, 3: 3, 4: 0}
     assert spec.files.label == "derivatives/manual/{subject}/anat/{case}_dseg.nii.gz"
+
+
+def test_the_digest_of_the_code_is_that_of_the_records(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (repository / "docs" / "explanation" / "trust.md").read_text()
+    (code,) = re.findall(r'python -c "(.*code_digest.*)"', page)
+    exec(code, {})
+    (tmp_path / "config.json").write_text('{"method": "cyclemix", "training": {"network": "unet"}}')
+    assert capsys.readouterr().out.strip() == verify._code_now(tmp_path / "fold0_seed0" / "provenance.json")
 
 
 def test_the_labelled_frames_of_a_series_become_files(
