@@ -132,7 +132,7 @@ def _own_row(
     if inference != study.study["inference"]:
         tags.append("other inference")
         detail = f"{detail}; inference: {wording.inference_words(inference)}"
-    if "shortened" in block:
+    if "shortened" in block and not wording.all_shortened_alike(study):
         tags.append("shortened")
         detail = f"{detail}; {block['shortened']['to']} of its {block['shortened']['from']} steps"
     if label in study.mixed:

@@ -78,8 +78,18 @@ def shortened_words(study: StudyResults) -> str:
             lengths.setdefault((steps["from"], steps["to"]), []).append(label)
     if not lengths:
         return ""
-    words = "; ".join(f"{to} of {own} steps: {', '.join(labels)}" for (own, to), labels in lengths.items())
+    alike = all_shortened_alike(study)
+    words = "; ".join(
+        f"{to} of {own} steps: {'all rows' if alike else ', '.join(labels)}"
+        for (own, to), labels in lengths.items()
+    )
     return f"Trainings shortened by at_most_steps, not the methods' own results: {words}."
+
+
+def all_shortened_alike(study: StudyResults) -> bool:
+    """True if all rows have one number of steps instead of one other number."""
+    steps = [block.get("shortened") for block in study.study["methods"].values() if not block.get("reason")]
+    return len(steps) > 1 and steps[0] is not None and all(other == steps[0] for other in steps)
 
 
 def inference_words(inference: Mapping[str, Any]) -> str:

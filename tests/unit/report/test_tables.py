@@ -453,5 +453,13 @@ def test_tables_say_that_trainings_were_shortened(toy: Toy) -> None:
     assert "2 of 24000 steps" in toy.text("overview.rst")
 
 
+def test_a_study_shortened_as_a_whole_says_so_once(toy: Toy) -> None:
+    for label in BASE:
+        toy.study["methods"][label]["shortened"] = {"from": 3000, "to": 800}
+    toy.run()
+    assert "not the methods' own results: 800 of 3000 steps: all rows." in toy.text("comparison.md")
+    assert "800 of its 3000 steps" not in toy.text("comparison.html")
+
+
 def test_tables_of_whole_trainings_say_nothing_of_it(done: Toy) -> None:
     assert "shortened" not in done.text("comparison.md") + done.text("comparison.html")
