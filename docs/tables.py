@@ -60,26 +60,6 @@ def rewritten(text: str, where: str) -> str:
     return TABLE.sub(table, text)
 
 
-def scores(study: Path) -> str:
-    """Dice per structure, mean Dice with its interval and mean HD95; one row per method."""
-    parts = []
-    for path in sorted((study / "summaries").glob("*/summary.csv")):
-        summary = pd.read_csv(path)
-        found = summary.set_index(["method", "metric", "structure"]).sort_index()
-        structures = [name for name in dict.fromkeys(summary["structure"]) if name != "Avg"]
-        heads = ["method", "trained on", *(f"Dice {s}" for s in structures), "Dice, mean [95 % interval]"]
-        lines = [_row([*heads, "HD95, mean (mm)"]), _row(["---", "---", *["---:"] * (len(structures) + 2)])]
-        for method in dict.fromkeys(summary["method"]):
-            dice, hd95 = found.loc[(method, "dice")], found.loc[(method, "hd95_mm", "Avg")]
-            mean = dice.loc["Avg"]
-            average = f"{mean['mean']:.3f} {interval(mean['ci_low'], mean['ci_high'])}"
-            each = [f"{dice.loc[s, 'mean']:.3f}" for s in structures]
-            kind = SUPERVISION[str(mean["supervision"])]
-            lines.append(_row([f"`{method}`", kind, *each, average, f"{hd95['mean']:.1f}"]))
-        parts.append("\n".join(lines))
-    return "\n\n".join([*parts, _origin(study)])
-
-
 def runs(study: Path) -> str:
     """Mean Dice, training time and threads; one row per run, which shows the seeds."""
     heads = ["method", "fold", "seed", "Dice", "as predicted", "steps", "training (s)", "threads"]
@@ -104,21 +84,21 @@ def comparison(study: Path) -> str:
         found, before = (
             table.set_index(["method", "metric", "structure"]).sort_index() for table in (summary, raw)
         )
-        heads = ["method", "runs", *(f"Dice {s}" for s in structures), "Dice, mean [95 % interval]"]
-        lines = [_row([*heads, "as predicted", "published", "HD95 (mm)", "missed", "CPU minutes"])]
-        lines.append(_row(["---", *["---:"] * (len(structures) + 7)]))
         papers, minutes = _published(dataset), _minutes(study)
+        heads = ["method", "runs", *(f"Dice {s}" for s in structures), "Dice, mean [95 % interval]"]
+        heads += ["as predicted", *["published"] * bool(papers), "HD95 (mm)", "missed", "CPU minutes"]
+        lines = [_row(heads), _row(["---", *["---:"] * (len(heads) - 1)])]
         for supervision, words in SUPERVISION.items():
             rows = averages[averages["supervision"] == supervision].sort_values("mean", ascending=False)
             if len(rows):
-                lines.append(_row([f"**{words}**", *[""] * (len(structures) + 7)]))
+                lines.append(_row([f"**{words}**", *[""] * (len(heads) - 1)]))
             for mean in rows.itertuples():
                 label, runs = str(mean.Index), str(mean.n_runs)
                 each = [f"{found.loc[(label, 'dice', s), 'mean']:.3f}" for s in structures]
                 average = f"{mean.mean:.3f} {interval(mean.ci_low, mean.ci_high)}"
                 cells = [f"`{label}`", runs, *each, average]
                 cells.append(f"{before.loc[(label, 'dice', AVERAGE), 'mean']:.3f}")
-                cells.append(papers.get(label, ""))
+                cells += [papers.get(label, "")] * bool(papers)
                 cells.append(f"{found.loc[(label, 'hd95_mm', AVERAGE), 'mean']:.1f}")
                 lines.append(_row([*cells, f"{mean.n_missed:.0f}", minutes.get(label, "")]))
         parts.append("\n".join(lines))
@@ -166,7 +146,6 @@ def clinical(study: Path) -> str:
 
 
 KINDS: dict[str, Callable[[Path], str]] = {
-    "scores": scores,
     "runs": runs,
     "comparison": comparison,
     "differences": differences,

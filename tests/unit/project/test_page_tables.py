@@ -55,16 +55,16 @@ def test_the_readme_shows_the_headline_of_the_real_studies(tables: ModuleType) -
 
 
 def test_a_changed_digit_is_found_and_corrected(tables: ModuleType) -> None:
-    right = tables.rewritten("<!-- table: phantom scores -->\n<!-- /table -->", "page")
-    assert "| `cyclemix` | scribbles |" in right
+    right = tables.rewritten("<!-- table: phantom comparison -->\n<!-- /table -->", "page")
+    assert "| `cyclemix` | 3 | 0.9" in right
     wrong = right.replace("0.9", "0.8")
     assert wrong != right
     assert tables.rewritten(wrong, "page") == right
 
 
 def test_an_unknown_study_is_named(tables: ModuleType) -> None:
-    with pytest.raises(ValueError, match=r"page\.md: table none scores: expected one of .*phantom"):
-        tables.rewritten("<!-- table: none scores -->\n<!-- /table -->", "page.md")
+    with pytest.raises(ValueError, match=r"page\.md: table none comparison: expected one of .*phantom"):
+        tables.rewritten("<!-- table: none comparison -->\n<!-- /table -->", "page.md")
 
 
 def write_study(study: Path, dataset: str) -> None:
