@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from cyclemix.files import locks
 from cyclemix.files.layout import run_dir
@@ -85,9 +86,14 @@ def progress(plan: Plan, dataset: str, speeds: dict[str, Speed]) -> Progress:
         running += not finished and locks.held(folder / "train.lock")
         total, left = total + seconds, left + seconds * (not finished)
         if finished and seconds:
-            ratios.append(json.loads(record.read_text())["training_seconds"] / seconds)
+            ratios.append(_spent(json.loads(record.read_text())) / seconds)
     ratio = median(ratios) if ratios else 1.0
     return Progress(len(runs), done, running, total * ratio, left * ratio, sorted(set(unknown)))
+
+
+def _spent(origin: dict[str, Any]) -> float:
+    """Seconds of a training: on a CPU the processor's own, which other work beside it hardly changes."""
+    return float(origin["cpu_seconds" if origin["device"] == "cpu" else "training_seconds"])
 
 
 def _runs(plan: Plan, dataset: str) -> Iterator[tuple[str, Path]]:

@@ -50,8 +50,9 @@ def test_estimates_leave_finished_trainings_out_and_learn_from_them(tmp_path: Pa
     folder = run_dir(tmp_path, "mscmr", "unet_pce", 0, 0)
     folder.mkdir(parents=True)
     (folder / "model.pt").touch()
-    (folder / "provenance.json").write_text(json.dumps({"training_seconds": 800}))
-    # 10 000 images: 500 s for unet_pce, which took 800, and 1000 s for cyclemix, two seeds each.
+    origin = {"device": "cpu", "cpu_seconds": 800, "training_seconds": 1900}
+    (folder / "provenance.json").write_text(json.dumps(origin))
+    # 10 000 images: 500 s for unet_pce, which took 800 of a core, and 1000 s for cyclemix, two seeds each.
     found = progress(
         made, "mscmr", {"unet_pce": Speed(20, 128, 16, "P"), "cyclemix": Speed(10, 128, 16, "P")}
     )
