@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -46,6 +47,19 @@ def test_the_figure_of_the_pages_shows_the_recorded_scores(tables: ModuleType, t
     tables.draw_ranking(tmp_path)
     drawn, committed = imread(tmp_path / "ranking.png"), imread(ROOT / "docs" / "img" / "ranking.png")
     assert np.array_equal(drawn, committed), "run `make tables`"
+
+
+def test_the_page_recomputes_a_cell_of_its_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "reference" / "results.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(ROOT)
+    exec(code, {})
+    (shown,) = re.findall(
+        r"`cyclemix` \| \d (?:\| [\d.]+ ){3}\| ([\d.]+) \[", page.partition("MSCMRseg, 25")[0]
+    )
+    assert f"{float(capsys.readouterr().out):.3f}" == shown
 
 
 def test_the_readme_shows_the_headline_of_the_real_studies(tables: ModuleType) -> None:
