@@ -11,7 +11,6 @@ from cyclemix.config.models import Augmentation
 PAPERS = {
     "cutout": {"hole_px": 32},
     "cyclemix": {"occlusion_px": 32, "puzzle.block_px": 4},
-    "cyclemix_plus": {"occlusion_px": 32, "puzzle.block_px": 4},
     "gated_crf": {"radius_px": 5, "sigma_xy_px": 6.0},
     "postdae": {"patch_px": 20, "radius_px": 4, "jitter_px": 3},
     "shapepu": {"occlusion_px": 32},

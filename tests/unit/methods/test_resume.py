@@ -7,7 +7,6 @@ import torch
 from training import SIDE, saved_and_loaded, settings, train
 
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.config.lengths import PAPER_SPACING_MM as PX
 from cyclemix.methods import available
 from cyclemix.methods.base import Method, Slices
 from cyclemix.training.engine import Engine, State
@@ -22,8 +21,6 @@ STATEFUL = {
 
 SETTINGS: dict[str, dict[str, object]] = {
     "accl": {"filters": 2},
-    "cyclemix_plus": {"pseudo_from_step": 2, "pseudo_every_steps": 2, "teacher_ramp_steps": 1,
-                      "pseudo_confidence": 0.3, "occlusion_mm": 8 * PX},
     "dmsps": {"grow_at_step": 2, "entropy_below": 0.999},
     "maag": {"filters": 2},
     "scribble2label": {"period_steps": 2, "warmup_steps": 2, "threshold": 0.1},
