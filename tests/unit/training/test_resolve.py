@@ -38,6 +38,8 @@ def test_the_methods_milestones_keep_their_place_in_the_training(tmp_path: Path)
 def test_settings_of_the_row_are_scaled_as_the_defaults_are(tmp_path: Path) -> None:
     short = resolved(tmp_path, "scribble2label", 1000, warmup_steps=2400)
     assert short["config"]["warmup_steps"] == 800
+    assert short["config"]["period_steps"] == 33
+    assert short["config"]["threshold"] == 0.8
 
 
 def test_the_file_lists_every_length_in_pixels_of_the_grid(tmp_path: Path) -> None:
