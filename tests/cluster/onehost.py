@@ -86,6 +86,10 @@ class Cluster:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
         return done.stdout
 
+    def did(self, *command: str) -> bool:
+        """Whether a SLURM command was carried out."""
+        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
+
     def jobs(self, work_dir: Path, comment: str = "") -> list[dict[str, str]]:
         """Jobs submitted from a folder, also ended ones, by id, as ``scontrol show job`` tells them."""
         lines = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
