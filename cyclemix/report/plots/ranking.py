@@ -17,6 +17,8 @@ COLOURS = {"scribble": "#0072B2", "scribble+masks": "#009E73", "full": "#3d4450"
 ROW_IN, HEAD_IN, FOOT_IN = 0.165, 0.75, 0.72
 GAP = 0.9
 """Empty rows between two groups, for the group's name."""
+MARGIN = 0.02
+"""Free space, in Dice, on both sides of the axes."""
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,16 @@ def _published(axes: Axes, panel: Panel) -> None:
     if panel.published is not None:
         name, value = panel.published
         axes.axvline(value, color=style.QUIET, lw=0.8, ls=(0, (3, 2)))
-        words = f"best published from these scribbles:\n{name}, {style.number(value)}"
+        words = f"dashed: best published from these scribbles\n{name}, {style.number(value)}"
         axes.annotate(
-            words, (value, 0), xycoords=("data", "axes fraction"), xytext=(0, -17),
-            textcoords="offset points", color=style.QUIET, size=6.5, ha="center", va="top",
+            words, (1, 0), xycoords="axes fraction", xytext=(0, -17), textcoords="offset points",
+            color=style.QUIET, size=6.5, ha="right", va="top",
         )  # fmt: skip
 
 
 def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
-    """Range of the Dice axes, the same for all panels; very low rows do not squeeze the others."""
-    values = np.concatenate(
-        [panel.table[["ci_low", "as_predicted"]].to_numpy(float).ravel() for panel in panels]
-    )
-    values = values[np.isfinite(values)]
-    return max(0.0, float(np.floor(20 * values.min()) / 20) - 0.02), 1.0
+    """Range of the Dice axes, the same for all panels: the twentieths around all values, and a margin."""
+    tables = [panel.table[["ci_low", "as_predicted", "ci_high"]].to_numpy(float).ravel() for panel in panels]
+    values = np.concatenate([*tables, [panel.published[1] for panel in panels if panel.published]])
+    values = 20 * values[np.isfinite(values)]
+    return max(0.0, np.floor(values.min()) / 20 - MARGIN), np.ceil(values.max()) / 20 + MARGIN

@@ -55,7 +55,11 @@ def test_means_as_predicted_intervals_and_the_published_row_are_drawn() -> None:
     assert list(dashed.get_xdata()) == [0.85, 0.85]
     texts = [text.get_text() for text in right.texts]
     assert texts == ["n/a"]
-    assert left.get_xlim() == right.get_xlim() == pytest.approx((0.48, 1.0))
+    # From 0.55 as predicted to the end of the interval at 0.91.
+    assert left.get_xlim() == right.get_xlim() == pytest.approx((0.48, 0.97))
+    (words,) = [text for text in left.texts if text.get_text().startswith("dashed")]
+    assert words.get_text() == "dashed: best published from these scribbles\nc, .850"
+    assert words.get_horizontalalignment() == "right", "text at the right edge stays inside the figure"
 
 
 def test_the_stage_reads_the_tables_of_every_data_set(tmp_path: Path, drawn: dict[str, Figure]) -> None:
