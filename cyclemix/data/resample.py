@@ -1,7 +1,9 @@
 """In-plane resampling from the native grid to the training grid.
 
 Prepared pixel i is at native index ``origin + scale * i`` on each axis; the centres of the prepared square
-and the native slice coincide. Every operation is separable: one small matrix per axis.
+and the native slice coincide. Every operation is separable: one small matrix per axis. Its sums have the
+same bits on every processor, so that machines prepare equal files and their runs can be compared; those of a
+matrix product do not, since each BLAS kernel adds in another order.
 """
 
 from __future__ import annotations
@@ -34,8 +36,7 @@ def image_to_grid(image: np.ndarray, geometry: Geometry, size: int) -> np.ndarra
     The kernel is a tent as wide as the larger of both pixels. Outside the image (see ``outside``) the nearest
     edge is repeated.
     """
-    rows, columns = (_tent(geometry, axis, size) for axis in (0, 1))
-    return np.matmul(np.matmul(rows, image.astype(np.float32)), columns.T)
+    return _weighted_sums(image.astype(np.float32), *(_tent(geometry, axis, size) for axis in (0, 1)))
 
 
 def label_to_grid(label: np.ndarray, geometry: Geometry, size: int) -> np.ndarray:
@@ -60,7 +61,7 @@ def scribble_to_grid(scribble: np.ndarray, geometry: Geometry, size: int) -> np.
     out = np.full(best.shape, UNLABELLED, np.uint8)
     for value in np.unique(scribble):
         if value != UNLABELLED:
-            cover = np.matmul(np.matmul(rows, (scribble == value).astype(np.float32)), columns.T)
+            cover = _weighted_sums((scribble == value).astype(np.float32), rows, columns)
             out[cover > best] = value
             best = np.maximum(best, cover)
     enough = min(0.5, 0.5 / max(geometry.scale_yx))
@@ -76,6 +77,24 @@ def outside(geometry: Geometry, size: int) -> np.ndarray:
         nearest = _nearest(geometry, axis, size)
         inside.append((nearest >= 0) & (nearest < geometry.native_shape[1 + axis]))
     return ~(inside[0][:, None] & inside[1])
+
+
+def _weighted_sums(volume: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """``rows @ slice @ columns.T`` of each slice: (D,H,W), (S,H), (S,W) -> (D,S,S), all float32.
+
+    Terms are added in ascending order, each sum rounded to float32, like fused multiply-adds.
+    """
+    for axis, weights in ((1, rows), (2, columns)):
+        first, count = (weights != 0).argmax(axis=1), int((weights != 0).sum(axis=1).max())
+        doubles = volume.astype(np.float64)
+        total = np.zeros_like(doubles.take(first, axis), np.float32)
+        for at in (first + step for step in range(count)):
+            inside = np.minimum(at, weights.shape[1] - 1)
+            weight = np.where(at == inside, weights[np.arange(len(weights)), inside], 0).astype(np.float64)
+            term = doubles.take(inside, axis) * (weight[:, None] if axis == 1 else weight)
+            total = (total + term).astype(np.float32)
+        volume = total
+    return volume
 
 
 def _positions(geometry: Geometry, axis: int, size: int) -> np.ndarray:
