@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -149,10 +150,16 @@ def bootstrap_interval(values: FloatArray, seed: int = 0, resamples: int = RESAM
     """
     if values.size < 2:
         return float("nan"), float("nan")
-    draws = np.random.default_rng(seed).integers(0, values.size, (resamples, values.size))
+    draws = _draws(values.size, seed, resamples)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values[draws].mean(axis=1), (tail, 1 - tail))
     return float(low), float(high)
+
+
+@lru_cache(maxsize=4)
+def _draws(size: int, seed: int, resamples: int) -> NDArray[np.int64]:
+    """(resamples, size) positions of patients."""
+    return np.random.default_rng(seed).integers(0, size, (resamples, size))
 
 
 def compare(per_case: pd.DataFrame, compare_to: str, seed: int = 0) -> pd.DataFrame:

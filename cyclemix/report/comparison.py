@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
@@ -16,10 +15,7 @@ from cyclemix.evaluation.statistics import AVERAGE, HIGHER_IS_BETTER
 from cyclemix.report import supplement, wording
 from cyclemix.report.page import EMPTY, Cell, Columns, Group, Kind, Page, Row, Table
 from cyclemix.report.published import CHECKED, PublishedRow
-from cyclemix.report.results import StudyResults
-
-AS_PREDICTED = "dice_as_predicted"
-"""Column of the average Dice without test-time augmentation and post-processing."""
+from cyclemix.report.results import AS_PREDICTED, StudyResults
 
 
 def build(study: StudyResults, published: Sequence[PublishedRow]) -> Page:
@@ -29,7 +25,7 @@ def build(study: StudyResults, published: Sequence[PublishedRow]) -> Page:
         published: rows of the data set, comparable or not.
     """
     beside = [row for row in published if not apart(study, row)]
-    tables = [_scores(study, beside), *_published_tables(study, published)]
+    tables = [scores(study, beside), *_published_tables(study, published)]
     tables += supplement.budget_tables(study) + supplement.significance_tables(study)
     tables += supplement.clinical_tables(study) + supplement.level_tables(study)
     return Page(f"{study.title}: comparison", wording.facts(study), tuple(tables))
@@ -45,7 +41,7 @@ def apart(study: StudyResults, row: PublishedRow) -> str:
     return "" if row.subjects == study.sizes["train"] else "other"
 
 
-def _scores(study: StudyResults, beside: Sequence[PublishedRow]) -> Table:
+def scores(study: StudyResults, beside: Sequence[PublishedRow]) -> Table:
     """Own rows, with the comparable published rows."""
     names = (*study.structures, AVERAGE)
     columns = [("dice", structure) for structure in names] + [(AS_PREDICTED, AVERAGE)]
@@ -92,22 +88,13 @@ def _best(
     """Best value of each column as it is printed, among own and verified rows; none for a group of one."""
     best, verified = {}, [paper for paper in papers if paper.checked == "yes"]
     for column in columns:
-        values = [float(row["mean"]) for label in labels if (row := _summary_row(study, label, column))]
+        values = [float(row["mean"]) for label in labels if (row := study.scores.get((label, *column)))]
         values += [paper.values[column][0] for paper in verified if column in paper.values]
         if len(values) > 1:
             metric = column[0]
             higher = HIGHER_IS_BETTER[_measure(metric)]
             best[column] = round(max(values) if higher else min(values), wording.DIGITS[_measure(metric)])
     return best
-
-
-def _summary_row(study: StudyResults, label: str, column: tuple[str, str]) -> dict[str, Any] | None:
-    metric, structure = column
-    table = study.as_predicted if metric == AS_PREDICTED else study.summary
-    chosen = table[
-        (table["method"] == label) & (table["metric"] == _measure(metric)) & (table["structure"] == structure)
-    ]
-    return None if chosen.empty else {str(key): value for key, value in chosen.iloc[0].items()}
 
 
 def _measure(metric: str) -> str:
@@ -139,7 +126,7 @@ def _own_row(
         tags.append("mixed runs")
         detail = f"{detail}; its runs differ in code, configuration, data or lock"
     cells = [_own_cell(study, label, column, best) for column in columns]
-    average = _summary_row(study, label, ("dice", AVERAGE))
+    average = study.scores.get((label, "dice", AVERAGE))
     if average is None:
         raise ValueError(f"summary: no row of {label} for Dice of {AVERAGE}; run tabulate again")
     seconds = [float(origin["training_seconds"]) for origin in study.provenance[label]]
@@ -151,7 +138,7 @@ def _own_row(
 def _own_cell(
     study: StudyResults, label: str, column: tuple[str, str], best: Mapping[tuple[str, str], float]
 ) -> Cell:
-    found = _summary_row(study, label, column)
+    found = study.scores.get((label, *column))
     if found is None:
         return EMPTY
     metric, structure = column

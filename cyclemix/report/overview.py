@@ -15,7 +15,7 @@ COLUMNS = {"Dice": None, "HD95 (mm)": (AVERAGE,), "": ("Missed", "Training")}
 
 def build(study: StudyResults) -> str:
     """Title, what was compared, which method came first, and the table of our own rows."""
-    table = comparison.build(study, []).tables[0]
+    table = comparison.scores(study, [])
     parts = [study.title, "-" * len(study.title), "", wording.split_sentence(study), "", headline(study), ""]
     return "\n".join([*parts, *_csv_table(table), "", *_notes(study), ""])
 

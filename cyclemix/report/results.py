@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from cyclemix.evaluation.statistics import AVERAGE
+
+AS_PREDICTED = "dice_as_predicted"
+"""Metric of the average Dice without test-time augmentation and post-processing."""
 
 BUDGET_COLUMNS = (
     "dataset",
@@ -67,6 +71,13 @@ class StudyResults:
     n_cases: int
     n_scored: Mapping[str, int]
     mixed: tuple[str, ...] = ()
+
+    @cached_property
+    def scores(self) -> Mapping[tuple[str, str, str], Mapping[Any, Any]]:
+        """Rows of ``summary`` by method, metric and structure, with the Dice of ``as_predicted``."""
+        predicted = self.as_predicted[self.as_predicted["metric"] == "dice"].assign(metric=AS_PREDICTED)
+        rows = [*self.summary.to_dict("records"), *predicted.to_dict("records")]
+        return {(row["method"], row["metric"], row["structure"]): row for row in rows}
 
 
 def budgets(study: StudyResults) -> pd.DataFrame:
