@@ -7,6 +7,7 @@ ARGS ?=
 WORKERS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
+RESULTS ?= results
 REPORT ?= results/report.html
 PROFILE := --workflow-profile workflow/profiles/default
 MLFLOW_HOST ?= 127.0.0.1
@@ -152,8 +153,8 @@ $(VENV)/.installed-audit: | $(BIN)/python
 	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	@touch $@
 
-ui: install-ui ## the MLflow interface on http://127.0.0.1:5000
-	$(BIN)/mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///results/mlflow/mlflow.db
+ui: install-ui ## the MLflow interface on http://127.0.0.1:5000; of another study: RESULTS=FOLDER
+	$(BIN)/mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///$(RESULTS)/mlflow/mlflow.db
 
 # For clusters: clients use HTTP only, also for artifacts, and need no access to these folders. Anyone who reaches the
 # port can read and write: docs/how-to/mlflow.md. One worker: sqlite has one writer, and the supervisor of several
