@@ -21,7 +21,7 @@ UNIT = (
     "row|line|job|case|method|figure|file|point|run|step|class|image|patient|subject|slice|fold|seed|"
     "sample|batch|axis|voxel|structure|panel|name|number|value|key"
 )
-COUNTED = "seconds|milliseconds|ms|images|jobs|bytes|tasks|calls|pixels|slices"
+COUNTED = "seconds|milliseconds|ms|images|pieces|jobs|bytes|tasks|calls|pixels|slices"
 RULES = {
     rf"\b(?:one|a|an) (?:{UNIT}) an? (?:{UNIT})\b": "write `one X per Y`",
     rf"\b(?:{COUNTED}) an? (?:{UNIT}|GPU)\b": "write `per`",

@@ -29,7 +29,7 @@ MEASURES = {
     "of_class": "labelled pixels, share of the class",
     "width_px": "width, pixels",
     "length": "length, outlines of the class (background: of all structures)",
-    "pieces": "pieces a slice",
+    "pieces": "pieces per slice",
     "distance_mm": "distance of background strokes from the structures, mm",
 }
 
