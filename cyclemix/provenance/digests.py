@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -127,7 +127,9 @@ def _read(source: str, name: str, inside: str, package: str) -> tuple[str, tuple
     """Of a source text: digest, the package's modules that it imports, whether it names `TEMPLATES`."""
     tree = ast.parse(source, filename=name)
     imports = tuple(sorted(_imports(tree, inside, package)))
-    renders = any(isinstance(node, ast.Constant) and node.value == TEMPLATES for node in ast.walk(tree))
+    renders = TEMPLATES in source and any(
+        isinstance(node, ast.Constant) and node.value == TEMPLATES for node in ast.walk(tree)
+    )
     return hashlib.sha256(_canonical(tree).encode()).hexdigest(), imports, renders
 
 
@@ -138,7 +140,7 @@ def _imports(tree: ast.Module, inside: str, package: str) -> set[str]:
     not be a module. Parent packages are included: importing a module runs their ``__init__``.
     """
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -151,6 +153,15 @@ def _imports(tree: ast.Module, inside: str, package: str) -> set[str]:
     return {".".join(parts[:depth]) for parts in own for depth in range(1, len(parts) + 1)}
 
 
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every statement, also inside functions, classes and blocks, without walking through expressions."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        yield (node := waiting.pop())
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting += getattr(node, block, ())
+
+
 def _canonical(node: Any, text: bool = True) -> str:
     """A syntax tree as text without positions, docstrings or empty fields (those differ between Pythons).
 
@@ -158,20 +169,21 @@ def _canonical(node: Any, text: bool = True) -> str:
         node: a tree, a list of trees or a field's value.
         text: whether strings count; False inside messages.
     """
-    if isinstance(node, ast.AST):
-        text = text and not _is_message(node)
-        if not text and (isinstance(node, ast.JoinedStr) or _is_string(node)):
-            return "Text"
-        fields = []
-        for field, value in ast.iter_fields(node):
-            if field == "body" and isinstance(value, list):
-                value = [line for line in value if not _is_docstring(line)]
-            if value is not None and value != [] and field not in ("type_comment", "kind"):
-                fields.append(f"{field}={_canonical(value, text)}")
-        return f"{type(node).__name__}({','.join(fields)})"
     if isinstance(node, list):
-        return f"[{','.join(_canonical(item, text) for item in node)}]"
-    return repr(node)
+        return f"[{','.join([_canonical(item, text) for item in node])}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    text = text and not _is_message(node)
+    if not text and (isinstance(node, ast.JoinedStr) or _is_string(node)):
+        return "Text"
+    fields = []
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if field == "body" and isinstance(value, list):
+            value = [line for line in value if not _is_docstring(line)]
+        if value is not None and value != [] and field not in ("type_comment", "kind"):
+            fields.append(f"{field}={_canonical(value, text)}")
+    return f"{type(node).__name__}({','.join(fields)})"
 
 
 def _is_message(node: ast.AST) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from cyclemix.methods import available
 from cyclemix.provenance import digests
-from cyclemix.provenance.digests import STAGES, code_digest, collect, file_digest
+from cyclemix.provenance.digests import STAGES, closure, code_digest, collect, file_digest
 
 
 @pytest.fixture
@@ -101,6 +101,23 @@ def test_real_edits_change_the_digest(package: Path, name: str, old: str, new: s
     path = package / name
     path.write_text(path.read_text().replace(old, new) if old else new)
     assert digest(package) != before
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "def f():\n    {}",
+        "class A:\n    def f(self):\n        {}",
+        "if x:\n    pass\nelif y:\n    pass\nelse:\n    {}",
+        "for x in y:\n    with x:\n        {}",
+        "try:\n    pass\nexcept OSError:\n    {}",
+        "try:\n    pass\nfinally:\n    {}",
+        "match x:\n    case 1:\n        {}",
+    ],
+)
+def test_an_import_inside_a_block_is_found(package: Path, block: str) -> None:
+    (package / "toy" / "stage.py").write_text(block.format("from toy import helper\n"))
+    assert list(closure(["toy.stage"], root=package)) == ["toy", "toy.helper", "toy.stage"]
 
 
 def test_unknown_module_is_refused(package: Path) -> None:
