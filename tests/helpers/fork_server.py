@@ -28,6 +28,7 @@ WATCHED = ("open", "os.rename", "os.remove", "os.mkdir", "os.fsync")
 IMPORTS = (
     "alembic.command",
     "matplotlib.pyplot",
+    "mlflow.pyfunc",
     "mlflow.store.tracking.sqlalchemy_store",
     "torch._dynamo",
     "cyclemix.cli.main",
@@ -130,9 +131,13 @@ def serve(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def warm() -> None:
-    """Import what the stages import, some of it late: PyTorch's optimizers alone take seconds of imports."""
+    """Import what the stages import, some of it late: PyTorch's optimizers alone take seconds of imports.
+
+    MLflow compares a model's requirements with all installed packages, which takes seconds to list once.
+    """
     for name in IMPORTS:
         importlib.import_module(name)
+    sys.modules["mlflow.utils.requirements_utils"].warn_dependency_requirement_mismatches(["numpy"])
 
 
 def main() -> None:

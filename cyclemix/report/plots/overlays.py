@@ -163,8 +163,7 @@ def image_axes(figure: Figure, x_in: float, y_in: float, side_in: float) -> Axes
     """Square axes for an image, placed from the top left corner of the figure."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes((x_in / width, 1 - (y_in + side_in) / height, side_in / width, side_in / height))
-    style.bare(axes)
-    axes.set_facecolor("black")
+    axes.set_axis_off()
     return axes
 
 

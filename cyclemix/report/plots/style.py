@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -182,14 +181,6 @@ def footnote(figure: Figure, text: str) -> None:
     """A grey line at the bottom."""
     width, height = figure.get_size_inches()
     figure.text(0.08 / width, 0.06 / height, text, size=6.5, color=QUIET, va="bottom", ha="left")
-
-
-def bare(axes: Axes) -> None:
-    """An axes for an image: no ticks, no frame."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
 
 
 def note_figure(title: str, reason: str) -> Figure:
