@@ -62,7 +62,7 @@ def main() -> None:
             axes = figure.add_axes((0.04 + 0.48 * place, 0.14, 0.44, 0.74))
             axes.imshow(pixels, aspect=seen.size_mm[0] / pixels.shape[0] * pixels.shape[1] / seen.size_mm[1])
             axes.set_title(title, size=8)
-            style.bare(axes)
+            axes.set_axis_off()
             handles = [Patch(color=colour, label=label) for label, colour in keys]
             axes.legend(
                 handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=4, fontsize=6.5
