@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +220,7 @@ def _origin(study: Path) -> str:
     """Commit, processor and seeds of all runs, as the line below a table."""
     origins = _origins(study)
     commits = sorted({f"`{o['commit'][:7]}`" + " (edited)" * bool(o["dirty"]) for o in origins})
-    devices = sorted({", ".join(o["hardware"]["gpus"]) or o["hardware"]["cpu"] for o in origins})
+    devices = [name + mark for name, mark in _marks(origins).items()]
     seeds = ", ".join(map(str, sorted({o["seed"] for o in origins})))
     torch = ", ".join(sorted({o["versions"]["torch"] for o in origins}))
     return f"Seed {seeds}; commit {', '.join(commits)}; torch {torch}; {', '.join(devices)}.\n"
@@ -246,12 +246,25 @@ def _dataset(name: str) -> DatasetSpec:
     return load_dataset(ROOT / "config" / "datasets" / f"{name}.yaml")
 
 
+def _device(origin: Mapping[str, Any]) -> str:
+    return ", ".join(origin["hardware"]["gpus"]) or str(origin["hardware"]["cpu"])
+
+
+def _marks(origins: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Mark of each device of a study, `` (a)``, by its name; empty if there is only one."""
+    devices = sorted(set(map(_device, origins)))
+    return {name: f" ({chr(ord('a') + i)})" * (len(devices) > 1) for i, name in enumerate(devices)}
+
+
 def _minutes(study: Path) -> dict[str, str]:
-    """Mean processor minutes of a row's trainings, by label."""
-    spent: dict[str, list[float]] = {}
-    for origin in _origins(study):
-        spent.setdefault(origin["label"], []).append(origin["cpu_seconds"] / 60)
-    return {label: f"{sum(minutes) / len(minutes):.1f}" for label, minutes in spent.items()}
+    """Mean processor minutes of a row's trainings, by label, with the marks of their devices."""
+    origins, found = _origins(study), {}
+    marks = _marks(origins)
+    for label in {origin["label"] for origin in origins}:
+        own = [origin for origin in origins if origin["label"] == label]
+        mean = sum(origin["cpu_seconds"] / 60 for origin in own) / len(own)
+        found[label] = f"{mean:.1f}" + "".join(sorted({marks[_device(origin)] for origin in own}))
+    return found
 
 
 def _row(cells: list[str]) -> str:

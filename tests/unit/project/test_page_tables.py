@@ -105,6 +105,16 @@ def test_a_recorded_study_becomes_a_comparison_with_the_published_numbers(
     assert shown[-1] == "Seed 0; commit `aaaaaaa`; torch 2.13.0; a processor."
 
 
+def test_minutes_of_several_processors_are_marked(tables: ModuleType, tmp_path: Path) -> None:
+    write_study(tmp_path, "acdc")
+    record = tmp_path / "runs" / "acdc" / "cyclemix" / "fold0_seed0" / "provenance.json"
+    record.write_text(record.read_text().replace("a processor", "another one"))
+    shown = tables.comparison(tmp_path).splitlines()
+    assert shown[3].endswith("| 1.5 (b) |")
+    assert shown[4].endswith("| 1.5 (a) |")
+    assert shown[-1].endswith("torch 2.13.0; a processor (a), another one (b).")
+
+
 def test_the_headline_shows_the_recorded_rows_of_both_data_sets(
     tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
