@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from cyclemix.config.labels import UNLABELLED
+from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.report.plots import style
+from cyclemix.report.plots.canvas import Box, Canvas
 
 ROW_LABEL_IN = 1.0
 GAP_IN = 0.03
@@ -117,26 +115,27 @@ def overlays(
     style.heading(figure, *heading)
     colours = style.structure_colours(list(structures))
     legend(figure, colours, 0.57, ROW_LABEL_IN)
+    canvas = Canvas(figure)
     if strip:
         _group_label(figure, "training\nscribbles", 0.80)
     for column, panel in enumerate(strip[: len(columns)]):
-        axes = image_axes(figure, ROW_LABEL_IN + column * (panel_in + GAP_IN), 0.80, panel_in)
-        _view(axes, panel, "scribble", structures, colours)
+        left = ROW_LABEL_IN + column * (panel_in + GAP_IN)
+        _view(canvas, panel, "scribble", structures, colours, (left, 0.80, panel_in))
+    for column, name in enumerate(columns):
+        middle = (ROW_LABEL_IN + column * (panel_in + GAP_IN) + panel_in / 2) / figure.get_figwidth()
+        ink = method_colours.get(name, style.INK)
+        head: dict[str, Any] = {"size": 7.5, "weight": "bold", "ha": "center", "va": "bottom", "color": ink}
+        figure.text(middle, 1 - (top_in - 0.04) / height, _wrapped(name, panel_in), **head)
     y = top_in
     for group in groups:
         _group_label(figure, group.title, y)
-        for line, panel in enumerate(group.panels):
+        for panel in group.panels:
             place = (ROW_LABEL_IN - 0.08) / figure.get_figwidth(), 1 - (y + panel_in - 0.05) / height
             quiet: dict[str, Any] = {"size": 7, "color": style.QUIET, "linespacing": 1.25}
             figure.text(*place, panel.title, ha="right", va="bottom", **quiet)
             for column, name in enumerate(columns):
-                x = ROW_LABEL_IN + column * (panel_in + GAP_IN)
-                axes = image_axes(figure, x, y, panel_in)
-                if y == top_in and line == 0:
-                    head = _wrapped(name, panel_in)
-                    ink = method_colours.get(name, style.INK)
-                    axes.set_title(head, size=7.5, loc="center", pad=3, color=ink)
-                _view(axes, panel, name, structures, colours)
+                left = ROW_LABEL_IN + column * (panel_in + GAP_IN)
+                _view(canvas, panel, name, structures, colours, (left, y, panel_in))
             y += panel_in + GAP_IN
         y += GROUP_GAP_IN
     style.footnote(figure, note)
@@ -159,14 +158,6 @@ def _columns(groups: Sequence[Group], methods: Sequence[str]) -> list[str]:
     return ["image", *scribble, *truth, *methods]
 
 
-def image_axes(figure: Figure, x_in: float, y_in: float, side_in: float) -> Axes:
-    """Square axes for an image, placed from the top left corner of the figure."""
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((x_in / width, 1 - (y_in + side_in) / height, side_in / width, side_in / height))
-    axes.set_axis_off()
-    return axes
-
-
 def _group_label(figure: Figure, title: str, y_in: float) -> None:
     width, height = figure.get_size_inches()
     figure.text(
@@ -186,85 +177,62 @@ def legend(figure: Figure, colours: Mapping[str, str], y_in: float, x_in: float)
         x += 0.17 + 0.085 * len(name)
 
 
-def draw_image(axes: Axes, image: NDArray[Any], aspect: float, limits: NDArray[Any]) -> None:
-    """A slice (H,W) in grey; ``limits``: black and white."""
-    white = max(limits[1], limits[0] + 1e-6)
-    axes.imshow(image, cmap="gray", vmin=limits[0], vmax=white, aspect=aspect, interpolation="bilinear")
-
-
 def _view(
-    axes: Axes, panel: Panel, name: str, structures: Mapping[str, int], colours: Mapping[str, str]
+    canvas: Canvas,
+    panel: Panel,
+    name: str,
+    structures: Mapping[str, int],
+    colours: Mapping[str, str],
+    square: tuple[float, float, float],
 ) -> None:
-    draw_image(axes, panel.image, panel.aspect, np.percentile(panel.image, (1, 99.5)))
+    box = canvas.slice(panel.image, panel.aspect, np.percentile(panel.image, (1, 99.5)), *square)
     if name == "image":
         return
     if name == "scribble":
-        _strokes(axes, panel.scribble, structures, colours)
+        _strokes(canvas, box, panel.scribble, structures, colours)
         return
     labels = panel.truth if name == "truth" else panel.predictions.get(name)
     if labels is None:
-        _say(axes, "not run")
+        _say(canvas, box, "not run")
         return
-    contours(axes, labels, structures, colours)
+    canvas.outline(box, labels, structures, colours)
     if name != "truth" and panel.truth is not None:
-        _scores(axes, labels, panel.truth, structures, colours)
+        _scores(canvas, box, labels, panel.truth, structures, colours)
 
 
-def _say(axes: Axes, text: str) -> None:
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, color="white", size=7, ha="center", va="center")
-
-
-def contours(
-    axes: Axes, labels: NDArray[np.integer], structures: Mapping[str, int], colours: Mapping[str, str]
-) -> None:
-    """Each structure as a thin line on its border over a light fill."""
-    fill = np.zeros((*labels.shape, 4))
-    for name, value in structures.items():
-        fill[labels == value] = to_rgba(colours[name], 0.22)
-    axes.imshow(fill, aspect=axes.get_images()[0].axes.get_aspect(), interpolation="nearest")
-    line_pt = 0.3 + 0.45 * axes.get_position().width * style.WIDTH_IN  # thinner in small panels
-    for name, value in structures.items():
-        mask = (labels == value).astype(float)
-        if mask.any():
-            padded = np.pad(mask, 1)
-            x, y = np.arange(padded.shape[1]) - 1, np.arange(padded.shape[0]) - 1
-            axes.contour(x, y, padded, levels=[0.5], colors=[colours[name]], linewidths=line_pt)
-    axes.set_xlim(-0.5, labels.shape[1] - 0.5)
-    axes.set_ylim(labels.shape[0] - 0.5, -0.5)
+def _say(canvas: Canvas, box: Box, text: str) -> None:
+    canvas.text(box, 0.5, 0.5, text, color="white", size=7, ha="center", va="center")
 
 
 def _strokes(
-    axes: Axes,
+    canvas: Canvas,
+    box: Box,
     scribble: NDArray[np.integer] | None,
     structures: Mapping[str, int],
     colours: Mapping[str, str],
 ) -> None:
     """Scribbled pixels opaque; those of the background in light grey."""
     if scribble is None:
-        _say(axes, "no scribble")
+        _say(canvas, box, "no scribble")
         return
-    paint = np.zeros((*scribble.shape, 4))
-    paint[scribble == 0] = to_rgba("#e8e8e8", 0.75)
-    for name, value in structures.items():
-        paint[scribble == value] = to_rgba(colours[name], 1.0)
-    axes.imshow(paint, aspect=axes.get_aspect(), interpolation="nearest")
+    paint = {value: (colours[name], 1.0) for name, value in structures.items()}
+    canvas.fill(box, scribble, {BACKGROUND: ("#e8e8e8", 0.75), **paint})
 
 
 def _scores(
-    axes: Axes,
+    canvas: Canvas,
+    box: Box,
     pred: NDArray[np.integer],
     truth: NDArray[np.integer],
     structures: Mapping[str, int],
     colours: Mapping[str, str],
 ) -> None:
     """The slice's Dice, in percent, in the structures' colours along the lower edge."""
-    strip = Rectangle(
-        (0, 0), 1, 0.115, transform=axes.transAxes, facecolor="black", alpha=0.6, linewidth=0, zorder=3
-    )
-    axes.add_patch(strip)
+    canvas.shade(box, 0.115)
     places = (np.arange(len(structures)) + 0.5) / len(structures)
     for place, (name, value) in zip(places, structures.items(), strict=True):
         score = slice_dice(pred, truth, value)
         text = "–" if np.isnan(score) else f"{100 * score:.0f}"
-        axes.text(place, 0.055, text, transform=axes.transAxes, size=6.5, color=colours[name], ha="center",
-                  va="center", weight="bold")  # fmt: skip
+        canvas.text(
+            box, place, 0.055, text, size=6.5, color=colours[name], ha="center", va="center", weight="bold"
+        )

@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cyclemix.report.plots import style
-from cyclemix.report.plots.overlays import contours, crop_box, draw_image, image_axes, legend
+from cyclemix.report.plots.canvas import Canvas
+from cyclemix.report.plots.overlays import crop_box, legend
 
 if TYPE_CHECKING:
     from cyclemix.inference.segment import Segmented
@@ -47,16 +48,14 @@ def contact_sheet(done: Segmented) -> Figure:
     legend(figure, colours, 0.66, 0.12)
     limits = np.percentile(image[box], (1, 99.5))
     values = {name: value for value, name in enumerate(volumes_ml, start=1)}
+    canvas = Canvas(figure)
+    dark = {"boxstyle": "round,pad=0.15", "facecolor": "black", "edgecolor": "none", "alpha": 0.6}
     for place, index in enumerate(shown):
         row, column = divmod(place, COLUMNS)
         left, top = 0.08 + column * (side + GAP_IN), TOP_IN + row * (side + GAP_IN)
-        axes = image_axes(figure, left, top, side)
-        draw_image(axes, image[box][index], dy / dx, limits)
-        contours(axes, labels[box][index], values, colours)
-        box_style = {"boxstyle": "round,pad=0.15", "facecolor": "black", "edgecolor": "none", "alpha": 0.6}
-        axes.text(
-            0.04, 0.96, str(index), transform=axes.transAxes, color="white", size=6, va="top", bbox=box_style
-        )
+        drawn = canvas.slice(image[box][index], dy / dx, limits, left, top, side)
+        canvas.outline(drawn, labels[box][index], values, colours)
+        canvas.text(drawn, 0.04, 0.96, str(index), color="white", size=6, va="top", bbox=dark)
     note = [f"Outside the training domain: {text}" for text in warnings]
     style.footnote(figure, "\n".join(note))
     return figure
