@@ -111,6 +111,7 @@ def _boxes(
 ) -> None:
     """Horizontal boxes (quartiles, whiskers to 1.5 IQR) over jittered patients; a diamond marks the mean."""
     drawn = [np.maximum(v, limits[0]) for v in values]  # a distance of 0 has no place on a log axis
+    means = [float(np.mean(each)) for each in drawn]
     axes.set_xscale("linear" if metric == "dice" else "log")
     box: dict[str, Any] = {"widths": 0.56, "orientation": "horizontal", "showfliers": False}
     parts = axes.boxplot(drawn, positions=range(len(drawn)), manage_ticks=False, patch_artist=True, **box)
@@ -119,14 +120,13 @@ def _boxes(
         parts["medians"][i].set(color=colour, linewidth=1.6)
         for line in (*parts["whiskers"][2 * i : 2 * i + 2], *parts["caps"][2 * i : 2 * i + 2]):
             line.set(color=colour, linewidth=0.7)
-        offsets = i + 0.36 * (_spread(len(drawn[i])) - 0.5)
-        axes.scatter(drawn[i], offsets, s=5, color=colour, alpha=0.75, linewidths=0, zorder=3)
-        mean = float(np.mean(drawn[i]))
-        axes.scatter(
-            [mean], [i], marker="D", s=11, facecolor="white", edgecolor=style.INK, linewidths=0.7, zorder=4
-        )
-        text = style.number(mean) if metric == "dice" else _millimetres(float(np.mean(values[i])))
+        text = style.number(means[i]) if metric == "dice" else _millimetres(float(np.mean(values[i])))
         axes.text(1.02, i, text, transform=axes.get_yaxis_transform(), size=7, va="center")
+    places = np.concatenate([i + 0.36 * (_spread(len(each)) - 0.5) for i, each in enumerate(drawn)])
+    ink = np.repeat(colours, [len(each) for each in drawn])
+    axes.scatter(np.concatenate(drawn), places, s=5, c=ink, alpha=0.75, linewidths=0, zorder=3)
+    diamonds: dict[str, Any] = {"marker": "D", "facecolor": "white", "edgecolor": style.INK}
+    axes.scatter(means, range(len(means)), s=11, linewidths=0.7, zorder=4, **diamonds)
     axes.set_ylim(len(drawn) - 0.45, -0.55)
     axes.set_xlim(*limits)
     axes.grid(axis="x")
