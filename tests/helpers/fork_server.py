@@ -137,7 +137,9 @@ def warm() -> None:
     """
     for name in IMPORTS:
         importlib.import_module(name)
-    sys.modules["mlflow.utils.requirements_utils"].warn_dependency_requirement_mismatches(["numpy"])
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+    warn_dependency_requirement_mismatches(["numpy"])
 
 
 def main() -> None:

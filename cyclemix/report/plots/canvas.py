@@ -99,10 +99,9 @@ class Canvas:
 
     def shade(self, box: Box, height: float) -> None:
         """A dark strip along the lower edge of a slice, for text; ``height``: fraction of the slice's."""
-        strip = Rectangle(
-            box.at(0, height), box.width, height * box.height, facecolor="black", alpha=0.6, linewidth=0
-        )
-        self.axes.add_patch(strip).set_zorder(3)
+        size = box.width, height * box.height
+        style: dict[str, Any] = {"facecolor": "black", "alpha": 0.6, "linewidth": 0, "zorder": 3}
+        self.axes.add_patch(Rectangle(box.at(0, height), *size, **style))
 
     def _show(self, box: Box, pixels: NDArray[Any], interpolation: str, **style: Any) -> None:
         self.axes.imshow(pixels, aspect="auto", extent=box.extent, interpolation=interpolation, **style)

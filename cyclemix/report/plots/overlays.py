@@ -115,14 +115,13 @@ def overlays(
     style.heading(figure, *heading)
     colours = style.structure_colours(list(structures))
     legend(figure, colours, 0.57, ROW_LABEL_IN)
-    canvas = Canvas(figure)
+    canvas, lefts = Canvas(figure), [ROW_LABEL_IN + i * (panel_in + GAP_IN) for i in range(len(columns))]
     if strip:
         _group_label(figure, "training\nscribbles", 0.80)
-    for column, panel in enumerate(strip[: len(columns)]):
-        left = ROW_LABEL_IN + column * (panel_in + GAP_IN)
+    for left, panel in zip(lefts, strip, strict=False):
         _view(canvas, panel, "scribble", structures, colours, (left, 0.80, panel_in))
-    for column, name in enumerate(columns):
-        middle = (ROW_LABEL_IN + column * (panel_in + GAP_IN) + panel_in / 2) / figure.get_figwidth()
+    for left, name in zip(lefts, columns, strict=True):
+        middle = (left + panel_in / 2) / figure.get_figwidth()
         ink = method_colours.get(name, style.INK)
         head: dict[str, Any] = {"size": 7.5, "weight": "bold", "ha": "center", "va": "bottom", "color": ink}
         figure.text(middle, 1 - (top_in - 0.04) / height, _wrapped(name, panel_in), **head)
@@ -133,8 +132,7 @@ def overlays(
             place = (ROW_LABEL_IN - 0.08) / figure.get_figwidth(), 1 - (y + panel_in - 0.05) / height
             quiet: dict[str, Any] = {"size": 7, "color": style.QUIET, "linespacing": 1.25}
             figure.text(*place, panel.title, ha="right", va="bottom", **quiet)
-            for column, name in enumerate(columns):
-                left = ROW_LABEL_IN + column * (panel_in + GAP_IN)
+            for left, name in zip(lefts, columns, strict=True):
                 _view(canvas, panel, name, structures, colours, (left, y, panel_in))
             y += panel_in + GAP_IN
         y += GROUP_GAP_IN
