@@ -14,11 +14,17 @@ from cyclemix.report.plots import style
 from cyclemix.report.wording import LEARNED_FROM
 
 COLOURS = {"scribble": "#0072B2", "scribble+masks": "#009E73", "full": "#3d4450"}
-ROW_IN, HEAD_IN, FOOT_IN = 0.165, 0.75, 0.72
+ROW_IN, HEAD_IN, FOOT_IN = 0.165, 0.75, 0.6
 GAP = 0.9
 """Empty rows between two groups, for the group's name."""
 MARGIN = 0.02
 """Free space, in Dice, on both sides of the axes."""
+FAR_OUT = 3.0
+"""Means this many interquartile ranges below the lower quartile (Tukey) do not stretch the axes."""
+LEGEND = (
+    "filled: test-time augmentation and largest component, as in the tables; hollow: as predicted; "
+    "bars: 95 % intervals over patients"
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,7 @@ def draw(panels: Sequence[Panel]) -> Figure:
     """All rows, the best of each group on top by its mean over the data sets; the panels share the rows."""
     places, groups = positions(panels)
     height = ROW_IN * (max(places.values()) + 1.5) + HEAD_IN + FOOT_IN
-    names = "; ".join(panel.title for panel in panels)
-    heading = ("Mean Dice of every row", f"{names}; bars: 95 % intervals over patients")
+    heading = ("Mean Dice of every row", LEGEND)
     left = (0.15 + 0.066 * max(map(len, places))) / style.WIDTH_IN
     figure, grid = style.panels(
         height, heading, 1, len(panels), left=left, top_in=HEAD_IN, bottom_in=FOOT_IN, wspace=0.06
@@ -49,7 +54,7 @@ def draw(panels: Sequence[Panel]) -> Figure:
     limits = _limits(panels)
     for column, panel in enumerate(panels):
         axes = figure.add_subplot(grid[0, column])
-        _rows(axes, panel, places)
+        _rows(axes, panel, places, limits[0])
         _published(axes, panel)
         axes.set_title(panel.title, pad=6)
         axes.set_xlim(*limits)
@@ -60,8 +65,6 @@ def draw(panels: Sequence[Panel]) -> Figure:
         if column == 0:
             for kind, top in groups.items():
                 axes.text(limits[0], top - 0.75, f" {LEARNED_FROM[kind]}", color=COLOURS[kind], weight="bold")
-    note = "Filled: test-time augmentation and largest component, as in the tables; hollow: as predicted."
-    style.footnote(figure, note)
     return figure
 
 
@@ -84,16 +87,20 @@ def positions(panels: Sequence[Panel]) -> tuple[dict[str, float], dict[str, floa
     return places, groups
 
 
-def _rows(axes: Axes, panel: Panel, places: dict[str, float]) -> None:
+def _rows(axes: Axes, panel: Panel, places: dict[str, float], left: float) -> None:
     for label, row in panel.table.iterrows():
         y, colour = places[str(label)], COLOURS[row["supervision"]]
         axes.hlines(y, row["ci_low"], row["ci_high"], color=colour, lw=1.2, alpha=0.5)
         axes.plot(row["as_predicted"], y, "o", ms=3, mfc="white", mec=colour, mew=0.8)
         axes.plot(row["mean"], y, "o", ms=4, color=colour)
+        if row["mean"] < left:
+            _at_left(axes, y, f"◂ {style.number(row['mean'])}", colour)
     for label in set(places) - set(panel.table.index):
-        axes.text(
-            0.01, places[label], "n/a", transform=axes.get_yaxis_transform(), color=style.QUIET, va="center"
-        )
+        _at_left(axes, places[label], "n/a", style.QUIET)
+
+
+def _at_left(axes: Axes, y: float, words: str, colour: str) -> None:
+    axes.text(0.01, y, words, transform=axes.get_yaxis_transform(), color=colour, va="center")
 
 
 def _published(axes: Axes, panel: Panel) -> None:
@@ -108,8 +115,15 @@ def _published(axes: Axes, panel: Panel) -> None:
 
 
 def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
-    """Range of the Dice axes, the same for all panels: the twentieths around all values, and a margin."""
-    tables = [panel.table[["ci_low", "as_predicted", "ci_high"]].to_numpy(float).ravel() for panel in panels]
-    values = np.concatenate([*tables, [panel.published[1] for panel in panels if panel.published]])
-    values = 20 * values[np.isfinite(values)]
-    return max(0.0, np.floor(values.min()) / 20 - MARGIN), np.ceil(values.max()) / 20 + MARGIN
+    """Range of the Dice axes, the same for all panels: the twentieths around all values, and a margin.
+
+    Far below the other means nothing counts: such a mean is a number at the left edge.
+    """
+    tables = pd.concat([panel.table for panel in panels])
+    means = tables[["mean", "as_predicted"]].stack()
+    lower, upper = np.quantile(means, [0.25, 0.75])
+    fence = lower - FAR_OUT * (upper - lower)
+    published = [panel.published[1] for panel in panels if panel.published]
+    lowest = min(means[means >= fence].min(), tables["ci_low"][tables["mean"] >= fence].min())
+    highest = max([tables["ci_high"].max(), means.max(), *published])
+    return max(0.0, np.floor(20 * lowest) / 20 - MARGIN), np.ceil(20 * highest) / 20 + MARGIN

@@ -62,6 +62,15 @@ def test_means_as_predicted_intervals_and_the_published_row_are_drawn() -> None:
     assert words.get_horizontalalignment() == "right", "text at the right edge stays inside the figure"
 
 
+def test_a_mean_far_below_the_others_is_a_number_at_the_edge() -> None:
+    others = [(name, "scribble", 0.8 + 0.01 * place) for place, name in enumerate("abcd")]
+    (axes,) = ranking.draw([panel("One", *others, ("collapsed", "scribble", 0.4))]).axes
+    # Means 0.4, 0.8 to 0.83, as predicted 0.05 less; quartiles 0.7525, 0.8075; three ranges below 0.5875.
+    assert axes.get_xlim() == pytest.approx((0.73, 0.87)), "from 0.75 to 0.84: twentieths and margin"
+    (words,) = [text for text in axes.texts if "◂" in text.get_text()]
+    assert (words.get_text(), words.get_position()) == ("◂ .400", (0.01, 4))
+
+
 def test_the_stage_reads_the_tables_of_every_data_set(tmp_path: Path, drawn: dict[str, Figure]) -> None:
     for dataset in ("acdc", "mscmr"):
         folder = tmp_path / "tables" / dataset
