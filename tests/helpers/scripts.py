@@ -1,4 +1,4 @@
-"""Scripts outside of the package, imported as modules."""
+"""Scripts outside of the package: imported as modules, run in this process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,3 +20,10 @@ def load_script(name: str) -> ModuleType:
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def run_script(name: str, *words: str) -> None:
+    """What ``python NAME WORDS`` does, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [name, *words])
+        load_script(name).main()

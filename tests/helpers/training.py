@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import torch
 
@@ -14,14 +13,6 @@ from cyclemix.training.engine import Engine, State
 from cyclemix.training.slices import Volume
 
 SIDE = 32
-
-
-class Silent:
-    """A reporter that nobody listens to."""
-
-    def params(self, values: dict[str, Any]) -> None: ...
-    def metrics(self, values: dict[str, float], step: int) -> None: ...
-    def close(self, status: str) -> None: ...
 
 
 def settings(

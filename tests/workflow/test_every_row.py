@@ -9,8 +9,8 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from training import Silent
 
+from cyclemix.cli.stages import Silent
 from cyclemix.config.models import SHARED_NETWORKS, Grid, Inference, Recipe, Training
 from cyclemix.config.study import load_methods
 from cyclemix.inference import predict

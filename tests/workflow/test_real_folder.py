@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from acdc_folder import write_acdc
-from training import Silent
 
+from cyclemix.cli.stages import Silent
 from cyclemix.config.models import Grid, Inference, Protocol, Recipe, Training
 from cyclemix.config.study import MethodBlock
 from cyclemix.data import autogrid, download, prepare, split

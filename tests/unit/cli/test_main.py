@@ -13,6 +13,8 @@ import pytest
 
 from cyclemix.cli import options
 from cyclemix.cli.main import main
+from cyclemix.config.strict import ConfigError
+from cyclemix.own_data import check
 
 ROOT = Path(__file__).resolve().parents[3]
 STAGES = (
@@ -114,15 +116,13 @@ def test_wrong_usage_is_status_2(run: Run, arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_debug_shows_where_an_error_arose(run: Run) -> None:
+def test_debug_shows_where_an_error_arose(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = run("check", "nowhere")
     assert "Traceback" not in plain.stderr
     assert plain.returncode == 1
-    command = [sys.executable, "-m", "cyclemix", "check", "nowhere", "--debug"]
-    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert shown.returncode == 1
-    assert "Traceback" in shown.stderr
-    assert "nowhere.yaml: no such data set" in shown.stderr
+    monkeypatch.setattr(sys, "argv", ["cyclemix", "check", "nowhere", "--debug"])
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: no such data set"):
+        main()
 
 
 def test_methods_as_json(run: Run) -> None:
@@ -137,14 +137,11 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert done.stderr == ""
 
 
-def test_an_interruption_is_quiet_and_status_130() -> None:
-    code = (
-        "import sys, cyclemix.own_data.check, cyclemix.cli.main\n"
-        "def stop(*_): raise KeyboardInterrupt\n"
-        "cyclemix.own_data.check.run = stop\n"
-        "sys.argv = ['cyclemix', 'check', 'phantom']\n"
-        "cyclemix.cli.main.main()\n"
-    )
-    done = python(code)
+def test_an_interruption_is_quiet_and_status_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check, "run", stop)
+    done = run("check", "phantom")
     assert done.returncode == 130
     assert "Traceback" not in done.stderr

@@ -6,7 +6,8 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from bounded import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from native_labels import label_to_native
 
@@ -126,7 +127,7 @@ def test_the_larger_share_wins_where_strokes_meet() -> None:
     assert (moved[10:20, 15] == 1).all()  # a third each: the lower value on a tie
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(height=st.integers(30, 200), spacing=st.floats(0.7, 1.9), target=st.floats(0.7, 3.5))
 def test_middles_coincide_and_the_mapping_is_exact(height: int, spacing: float, target: float) -> None:
     made = geometry(height, height, spacing, Grid(spacing_mm=target, crop_px=64))

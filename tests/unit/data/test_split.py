@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from bounded import examples
 from data_files import write_own
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cyclemix.config.models import Protocol
@@ -80,7 +81,7 @@ def test_mscmr_kfold_rotates_only_dense_subjects(tmp_path: Path) -> None:
     assert sorted(tested) == sorted(spec.official["val"] + spec.official["test"])
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4),
     sparse=st.integers(0, 4),

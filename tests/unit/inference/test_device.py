@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import multiprocessing
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,14 +57,18 @@ def test_every_gpu_gets_its_first_job_before_any_gets_its_second(tmp_path: Path)
 
 
 def test_a_killed_process_frees_its_slot(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from pathlib import Path; from cyclemix.inference import device;"
-        f"held = device._wait_for_slot(['a'], 1, Path({str(tmp_path)!r})); print('held', flush=True);"
-        " time.sleep(60)"
-    )
-    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    fork = multiprocessing.get_context("fork")
+    held = fork.Event()
+
+    def hold() -> None:
+        slot = device._wait_for_slot(["a"], 1, tmp_path)
+        held.set()
+        time.sleep(60)
+        slot[1].close()
+
+    holder = fork.Process(target=hold)
+    holder.start()
+    assert held.wait(30)
     holder.kill()
-    holder.wait()
+    holder.join()
     assert device._wait_for_slot(["a"], 1, tmp_path)[0] == 0

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from nets import Fixed, Pointwise, batch_of, losses, per_class
-
-from cyclemix.config.labels import UNLABELLED
+from nets import Pointwise, batch_of, losses
 
 SIDE, BATCH = 16, 8
 
@@ -22,9 +20,3 @@ def test_labels_come_along_with_the_pixels() -> None:
     foreign = (seen[:, 0] != numbers).flatten(1).float().mean(1)
     assert 0.1 < foreign.mean() < 0.7
     assert all(len(image.unique()) <= 2 for image in seen)
-
-
-def test_unlabelled_pixels_stay_unlabelled() -> None:
-    target = torch.full((2, SIDE, SIDE), UNLABELLED)
-    batch = batch_of(torch.zeros(2, 1, SIDE, SIDE), target)
-    assert losses("cutmix", 3, Fixed(per_class(0.2, 0.3, 0.5)), batch)["mix"].item() == 0

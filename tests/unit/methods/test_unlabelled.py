@@ -60,7 +60,7 @@ def test_losses_and_gradients_are_finite(name: str, marked: int) -> None:
         assert not wrong, (step, wrong)
 
 
-@pytest.mark.parametrize("name", ["unet_pce", "unet_wpce", "cutmix", "cutout", "mixup"])
+@pytest.mark.parametrize("name", ["unet_pce", "unet_wpce", "cutmix", "cutout", "mixup", "comixup"])
 def test_supervised_terms_are_zero_without_a_mark(name: str) -> None:
     image = torch.randn((COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(0))
     logits = torch.nn.Conv2d(1, CLASSES, 1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from bounded import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
@@ -52,7 +53,7 @@ def identity(batch, height, width):
     return torch.arange(height * width).reshape(1, height, width).expand(batch, -1, -1)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(0, 2**31), st.integers(1, 3), st.integers(1, 20), st.integers(1, 20), st.integers(1, 30))
 def test_a_plan_is_a_permutation_that_gains(seed, batch, height, width, power):
     generator = torch.Generator().manual_seed(seed)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 import SimpleITK as sitk
 import yaml
 from data_files import write_case, write_nifti
+from scripts import run_script
 from typer.testing import CliRunner
 
 from cyclemix.cli.main import app
@@ -25,12 +24,6 @@ from cyclemix.data.datasets import load_dataset
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.own_data import check
 from cyclemix.own_data import init as draft
-
-EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "make_images.py"
-
-
-def make_images(folder: Path, *options: str) -> None:
-    subprocess.run([sys.executable, str(EXAMPLE), str(folder), *options], check=True)
 
 
 def init(tmp_path: Path, folder: Path, name: str = "own") -> tuple[DatasetSpec, dict[str, Any], list[str]]:
@@ -58,7 +51,16 @@ def spread(tmp_path: Path, pattern: str, *cases: tuple[str, ...], scribbles: boo
 
 @pytest.mark.parametrize("classes", [1, 3, 7])
 def test_made_images_pass_check_unedited(classes: int, tmp_path: Path) -> None:
-    make_images(tmp_path / "scans", "--cases", "5", "--classes", str(classes), "--new", "2")
+    run_script(
+        "docs/examples/make_images.py",
+        str(tmp_path / "scans"),
+        "--cases",
+        "5",
+        "--classes",
+        str(classes),
+        "--new",
+        "2",
+    )
     spec, study, notes = init(tmp_path, tmp_path / "scans")
     names = [f"structure{value}" for value in range(1, classes + 1)]
     assert spec.classes == names

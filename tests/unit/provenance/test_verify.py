@@ -6,13 +6,13 @@ import gzip
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tiny_study import study
+from typer.testing import CliRunner
 
+from cyclemix.cli.main import app
 from cyclemix.provenance import records, verify
 from cyclemix.provenance.findings import target_of
 
@@ -195,18 +195,14 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
         verify.run(tmp_path)
 
 
-def cyclemix(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cyclemix", "verify", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_the_command_tells_by_its_exit_status_and_in_json(results: Path) -> None:
-    good = cyclemix(str(results), "--json")
-    assert (good.returncode, json.loads(good.stdout)["problems"]) == (0, [])
+    words = ["verify", str(results)]
+    good = CliRunner().invoke(app, [*words, "--json"])
+    assert (good.exit_code, json.loads(good.stdout)["problems"]) == (0, [])
     prediction = results / RUN / "predictions" / "heart005_frame01.nii.gz"
     prediction.write_bytes(gzip.compress(gzip.decompress(prediction.read_bytes()), 1, mtime=0))
-    bad = cyclemix(str(results), "--json")
-    assert bad.returncode == 1
+    bad = CliRunner().invoke(app, [*words, "--json"])
+    assert bad.exit_code == 1
     (problem,) = json.loads(bad.stdout)["problems"]
     assert (problem["kind"], problem["file"]) == ("altered", f"{RUN}/predictions/heart005_frame01.nii.gz")
-    assert f"altered    {problem['file']}\n" in cyclemix(str(results)).stdout
+    assert f"altered    {problem['file']}\n" in CliRunner().invoke(app, words).stdout
