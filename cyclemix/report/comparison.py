@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from cyclemix.evaluation.statistics import AVERAGE, HIGHER_IS_BETTER
+from cyclemix.evaluation.statistics import AVERAGE
 from cyclemix.report import supplement, wording
 from cyclemix.report.page import EMPTY, Cell, Columns, Group, Kind, Page, Row, Table
 from cyclemix.report.published import CHECKED, PublishedRow
@@ -28,7 +28,7 @@ def build(study: StudyResults, published: Sequence[PublishedRow]) -> Page:
     tables = [scores(study, beside), *_published_tables(study, published)]
     tables += supplement.budget_tables(study) + supplement.significance_tables(study)
     tables += supplement.clinical_tables(study) + supplement.level_tables(study)
-    return Page(f"{study.title}: comparison", wording.facts(study), tuple(tables))
+    return Page(f"{study.title}: comparison", wording.facts(study), tables)
 
 
 def apart(study: StudyResults, row: PublishedRow) -> str:
@@ -55,7 +55,7 @@ def scores(study: StudyResults, beside: Sequence[PublishedRow]) -> Table:
         rows = [_own_row(study, label, columns, best) for label in labels]
         rows += [_published_row(row, columns, best, sources, beside=True) for row in papers]
         if rows:
-            groups.append(Group(title.capitalize(), tuple(rows)))
+            groups.append(Group(title.capitalize(), rows))
     heads = (
         Columns(wording.METRIC_TITLES["dice"], names),
         Columns("Dice as predicted", (AVERAGE,)),
@@ -64,19 +64,9 @@ def scores(study: StudyResults, beside: Sequence[PublishedRow]) -> Table:
         Columns("", ("Missed", "Training")),
     )
     title = "Scores" if not beside else "Scores beside published numbers"
-    return Table(
-        "scores",
-        title,
-        wording.caption(study),
-        "Method",
-        heads,
-        tuple(groups),
-        wording.shortened_words(study),
-        (
-            *wording.score_notes(study, bool(beside)),
-            *wording.source_notes((row.checked for row in beside), sources),
-        ),
-    )
+    warning, notes = wording.shortened_words(study), wording.score_notes(study, bool(beside))
+    notes += wording.source_notes(beside, sources)
+    return Table("scores", title, wording.caption(study), "Method", heads, groups, warning, notes)
 
 
 def _best(
@@ -91,15 +81,9 @@ def _best(
         values = [float(row["mean"]) for label in labels if (row := study.scores.get((label, *column)))]
         values += [paper.values[column][0] for paper in verified if column in paper.values]
         if len(values) > 1:
-            metric = column[0]
-            higher = HIGHER_IS_BETTER[_measure(metric)]
-            best[column] = round(max(values) if higher else min(values), wording.DIGITS[_measure(metric)])
+            pick = max if column[0] in ("dice", AS_PREDICTED) else min
+            best[column] = round(pick(values), wording.DIGITS[column[0]])
     return best
-
-
-def _measure(metric: str) -> str:
-    """The metric of a column."""
-    return "dice" if metric == AS_PREDICTED else metric
 
 
 def _own_row(
@@ -132,7 +116,7 @@ def _own_row(
     seconds = [float(origin["training_seconds"]) for origin in study.provenance[label]]
     cells.append(Cell(str(int(average["n_missed"])), note=f"of {study.n_scored[label]}"))
     cells.append(Cell(wording.duration(sum(seconds) / len(seconds))))
-    return Row(label, tuple(cells), kind, tuple(tags), detail, mark=mark)
+    return Row(label, cells, kind, tags, detail, mark=mark)
 
 
 def _own_cell(
@@ -142,7 +126,7 @@ def _own_cell(
     if found is None:
         return EMPTY
     metric, structure = column
-    mean, digits = float(found["mean"]), wording.DIGITS[_measure(metric)]
+    mean, digits = float(found["mean"]), wording.DIGITS[metric]
     cell = _value(mean, None if pd.isna(found["std"]) else float(found["std"]), digits, best.get(column))
     if structure != AVERAGE:
         return cell
@@ -175,10 +159,10 @@ def _published_row(
         mean, std = row.values[column]
         target = best.get(column) if row.checked == "yes" else None
         drawn = (None, mean, None) if column == ("dice", AVERAGE) else None
-        cells.append(replace(_value(mean, std, wording.DIGITS[_measure(column[0])], target), interval=drawn))
+        cells.append(replace(_value(mean, std, wording.DIGITS[column[0]], target), interval=drawn))
     cells += [EMPTY, EMPTY] if beside else []
-    tags = tuple(filter(None, ("published" if beside else "", CHECKED[row.checked])))
-    return Row(row.method, tuple(cells), "published", tags, row.stated, source=sources[row.source])
+    tags = list(filter(None, ("published" if beside else "", CHECKED[row.checked])))
+    return Row(row.method, cells, "published", tags, row.stated, source=sources[row.source])
 
 
 def _value(mean: float, std: float | None, digits: int, best: float | None) -> Cell:
@@ -194,29 +178,19 @@ def _sources(rows: Sequence[PublishedRow]) -> dict[str, str]:
 
 
 def _published_tables(study: StudyResults, published: Sequence[PublishedRow]) -> list[Table]:
+    """Published rows that are not comparable with ours, one table per reason."""
+    names = (*study.structures, AVERAGE)
+    columns = [("dice", structure) for structure in names]
+    title, heads = "Published numbers, not comparable", [Columns(wording.METRIC_TITLES["dice"], names)]
     tables = []
     for key, warning in wording.not_comparable(study).items():
         rows = [row for row in published if apart(study, row) == key]
-        if rows:
-            tables.append(_published_table(study, key, warning, rows))
+        sources, groups = _sources(rows), []
+        for supervision, heading in wording.LEARNED_FROM.items():
+            papers = [row for row in rows if row.supervision == supervision]
+            shown = [_published_row(row, columns, {}, sources, beside=False) for row in papers]
+            groups += [Group(heading.capitalize(), shown)] if shown else []
+        if groups:
+            notes, caption = wording.source_notes(rows, sources), wording.PUBLISHED_CAPTION
+            tables.append(Table(f"published-{key}", title, caption, "Method", heads, groups, warning, notes))
     return tables
-
-
-def _published_table(study: StudyResults, key: str, warning: str, rows: Sequence[PublishedRow]) -> Table:
-    columns = [("dice", structure) for structure in (*study.structures, AVERAGE)]
-    sources = _sources(rows)
-    groups = []
-    for supervision, title in wording.LEARNED_FROM.items():
-        papers = [row for row in rows if row.supervision == supervision]
-        shown = tuple(_published_row(row, columns, {}, sources, beside=False) for row in papers)
-        groups += [Group(title.capitalize(), shown)] if shown else []
-    return Table(
-        f"published-{key}",
-        "Published numbers, not comparable",
-        wording.PUBLISHED_CAPTION,
-        "Method",
-        (Columns(wording.METRIC_TITLES["dice"], (*study.structures, AVERAGE)),),
-        tuple(groups),
-        warning,
-        tuple(wording.source_notes((row.checked for row in rows), sources)),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,9 +51,9 @@ class Row:
     """
 
     name: str
-    cells: tuple[Cell, ...] = ()
+    cells: Sequence[Cell] = ()
     kind: Kind = "own"
-    tags: tuple[str, ...] = ()
+    tags: Sequence[str] = ()
     detail: str = ""
     source: str = ""
     mark: str = ""
@@ -64,7 +65,7 @@ class Group:
     """Rows under a common heading."""
 
     title: str
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Columns:
     """Neighbouring columns under a common heading; an empty title for columns that stand alone."""
 
     title: str
-    names: tuple[str, ...]
+    names: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,10 @@ class Table:
     title: str
     caption: str
     first_column: str
-    columns: tuple[Columns, ...]
-    groups: tuple[Group, ...]
+    columns: Sequence[Columns]
+    groups: Sequence[Group]
     warning: str = ""
-    notes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
 
     @property
     def names(self) -> list[str]:
@@ -110,5 +111,5 @@ class Page:
     """
 
     title: str
-    facts: tuple[tuple[str, str], ...]
-    tables: tuple[Table, ...]
+    facts: Sequence[tuple[str, str]]
+    tables: Sequence[Table]

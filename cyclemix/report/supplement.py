@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -20,30 +20,19 @@ MEASURES = {
 }
 
 
-def _table(
-    study: StudyResults,
-    key: str,
-    title: str,
-    columns: Iterable[Columns],
-    groups: Iterable[Group],
-    notes: tuple[str, ...],
-    rows: str = "Method",
-) -> Table:
-    return Table(key, title, wording.caption(study), rows, tuple(columns), tuple(groups), notes=notes)
-
-
 def budget_tables(study: StudyResults) -> list[Table]:
     """Dice by annotation budget; none without an `efficiency` block."""
     points = budgets(study)
     if points.empty:
         return []
     groups = [
-        Group(str(method), tuple(_budget_row(point) for point in rows.to_dict("records")))
+        Group(str(method), [_budget_row(point) for point in rows.to_dict("records")])
         for method, rows in points.groupby("method", sort=False)
     ]
     names = ("Subjects", "Part of each scribble", "Labelled pixels", "Dice", "n runs")
-    title, notes = "Annotation budget", wording.EFFICIENCY_NOTES
-    return [_table(study, "efficiency", title, [Columns("", names)], groups, notes, "Row")]
+    caption, notes = wording.caption(study), wording.EFFICIENCY_NOTES
+    columns = [Columns("", names)]
+    return [Table("efficiency", "Annotation budget", caption, "Row", columns, groups, notes=notes)]
 
 
 def _budget_row(point: Mapping[Any, Any]) -> Row:
@@ -67,11 +56,15 @@ def significance_tables(study: StudyResults) -> list[Table]:
     for metric, title in wording.METRIC_TITLES.items():
         tests = study.significance[study.significance["metric"] == metric].set_index("method")
         labels = [label for label in study.study["methods"] if label in tests.index]
-        rows = tuple(_test_row(label, tests.loc[label], wording.DIGITS[metric]) for label in labels)
+        rows = [_test_row(label, tests.loc[label], wording.DIGITS[metric]) for label in labels]
         groups.append(Group(title, rows))
     names = (f"Difference to {against}", "Effect size", "p", "p (Holm)", "Smallest p", "n", "Claim")
-    title, notes = f"Significance against {against}", wording.SIGNIFICANCE_NOTES
-    return [_table(study, "significance", title, [Columns("", names)], groups, notes)]
+    title, caption, notes = (
+        f"Significance against {against}",
+        wording.caption(study),
+        wording.SIGNIFICANCE_NOTES,
+    )
+    return [Table("significance", title, caption, "Method", [Columns("", names)], groups, notes=notes)]
 
 
 def _test_row(label: str, row: pd.Series, digits: int) -> Row:
@@ -101,11 +94,11 @@ def clinical_tables(study: StudyResults) -> list[Table]:
             rows = table.loc[[(structure, measure)]].set_index("method")
             labels = [label for label in study.study["methods"] if label in rows.index]
             unit = rows["unit"].iloc[0]
-            shown = tuple(_agreement_row(label, rows.loc[label]) for label in labels)
+            shown = [_agreement_row(label, rows.loc[label]) for label in labels]
             groups.append(Group(f"{structure} {title} ({unit})", shown))
     names = ("Predicted", "True", "Bias", "Limits of agreement", "Mean abs. error", "r", "n")
-    title, notes = "Clinical measures", wording.CLINICAL_NOTES
-    return [_table(study, "clinical", title, [Columns("", names)], groups, notes)]
+    title, caption, notes = "Clinical measures", wording.caption(study), wording.CLINICAL_NOTES
+    return [Table("clinical", title, caption, "Method", [Columns("", names)], groups, notes=notes)]
 
 
 def _agreement_row(label: str, row: pd.Series) -> Row:
@@ -133,7 +126,7 @@ def level_tables(study: StudyResults) -> list[Table]:
     rows = []
     for label in labels:
         values = [table.get((label, level, structure)) for level in levels for structure in names]
-        rows.append(Row(label, tuple(EMPTY if value is None else Cell(f"{value:.3f}") for value in values)))
+        rows.append(Row(label, [EMPTY if value is None else Cell(f"{value:.3f}") for value in values]))
     columns = [Columns(f"Dice, {level}", names) for level in levels]
-    title, notes = "Dice by level of the heart", wording.LEVEL_NOTES
-    return [_table(study, "levels", title, columns, [Group("", tuple(rows))], notes)]
+    title, caption, notes = "Dice by level of the heart", wording.caption(study), wording.LEVEL_NOTES
+    return [Table("levels", title, caption, "Method", columns, [Group("", rows)], notes=notes)]

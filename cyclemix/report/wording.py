@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from cyclemix.evaluation.statistics import ALPHA
-from cyclemix.report.results import StudyResults
+from cyclemix.report.published import PublishedRow
+from cyclemix.report.results import AS_PREDICTED, StudyResults
 
 METRIC_TITLES = {"dice": "Dice", "hd_mm": "HD (mm)", "hd95_mm": "HD95 (mm)", "assd_mm": "ASSD (mm)"}
 
-DIGITS = {"dice": 3, "hd_mm": 1, "hd95_mm": 1, "assd_mm": 2}
+DIGITS = {"dice": 3, AS_PREDICTED: 3, "hd_mm": 1, "hd95_mm": 1, "assd_mm": 2}
 
 MARK = "*"
 """Mark of a significant difference."""
@@ -210,9 +211,9 @@ def test_notes(study: StudyResults) -> list[str]:
     ]
 
 
-def source_notes(checked: Iterable[str], sources: Mapping[str, str]) -> list[str]:
+def source_notes(rows: Sequence[PublishedRow], sources: Mapping[str, str]) -> list[str]:
     """The meaning of the tags of published rows, then the numbered sources."""
-    kinds = set(checked)
+    kinds = {row.checked for row in rows}
     notes = ["Unverified: not yet checked against the paper itself."] if "no" in kinds else []
     notes += ["Secondary source: quoted from a later paper."] if "secondary" in kinds else []
     return notes + [f"[{number}] {source}." for source, number in sources.items()]

@@ -116,8 +116,7 @@ def read_run(results: Path, run_dir: Path) -> RunRecord:
         record.data_digest = values.get("data_digest")
     if history.is_file():
         record.metrics, record.seconds = read_history(history)
-        if record.started is None:
-            record.started = history.stat().st_mtime - max(record.seconds.values(), default=0.0)
+        record.started = history.stat().st_mtime - max(record.seconds.values(), default=0.0)
     if metrics.is_file():
         part = evaluated_on(layout.data_dir(results, key.dataset) / "folds.json", int(match[1]), metrics)
         prefix = {"test": "test", "val": "val_native"}[part]

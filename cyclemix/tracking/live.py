@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from cyclemix.tracking.record import RunKey, finite, flatten
+from cyclemix.tracking.record import Point, RunKey, finite, flatten
 from cyclemix.tracking.sqlite import first_line
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ RETRY_SECONDS = 30.0
 
 MOST_PENDING = 20_000
 """Points queued during an outage; older ones are dropped (they are in the files)."""
-
-Point = tuple[str, int, float, int]
 
 
 @dataclass
@@ -61,7 +59,6 @@ class RunMirror:
 
     def __init__(self, key: RunKey, connect: Callable[[], Store]) -> None:
         """Start the thread, in which ``connect`` opens the store."""
-        self.key = key
         self._started = time.monotonic()
         self._queued = threading.Condition()
         self._pending = _Pending()

@@ -46,11 +46,6 @@ def requirements() -> list[str]:
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS]
 
 
-def networks() -> list[str]:
-    """Modules of all networks, which are loaded by name."""
-    return [f"cyclemix.networks.{name}" for name in registry.names()]
-
-
 def save(folder: Path, best: BestModel, **ids: Any) -> None:
     """Write the MLflow model: weights, required modules of the package, pins, signature, an input example.
 
@@ -76,7 +71,8 @@ def save(folder: Path, best: BestModel, **ids: Any) -> None:
     )
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's internal warnings
-        for source in sources("cyclemix.tracking", LOADER, *networks()):
+        networks = [f"cyclemix.networks.{name}" for name in registry.names()]  # loaded by name
+        for source in sources("cyclemix.tracking", LOADER, *networks):
             copy = Path(scratch) / source.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)

@@ -14,6 +14,9 @@ from typing import Any
 TAG_LIMIT = 5000
 """Longest tag or parameter value sent (MLflow's limits are 8000 and 6000 characters)."""
 
+Point = tuple[str, int, float, int]
+"""A value of a metric: key, step, value, Unix time in ms."""
+
 
 @dataclass(frozen=True)
 class RunKey:
@@ -106,12 +109,6 @@ def finite(values: Mapping[str, Any]) -> dict[str, float]:
     return kept
 
 
-def end_ms(record: RunRecord) -> int | None:
-    if record.started is None:
-        return None
-    return int((record.started + max(record.seconds.values(), default=0.0)) * 1000)
-
-
 def contradicts(
     record: RunRecord, params: Mapping[str, str], there: Mapping[str, Sequence[tuple[int, float]]]
 ) -> bool:
@@ -127,9 +124,7 @@ def contradicts(
     return False
 
 
-def missing_points(
-    record: RunRecord, there: Mapping[str, Sequence[tuple[int, float]]]
-) -> list[tuple[str, int, float, int]]:
+def missing_points(record: RunRecord, there: Mapping[str, Sequence[tuple[int, float]]]) -> list[Point]:
     """Points of the record missing in the store, with Unix time in ms."""
     started = time.time() if record.started is None else record.started
     points = []

@@ -15,7 +15,7 @@ from cyclemix.files import layout
 from cyclemix.files.atomic import replacing
 from cyclemix.provenance.digests import file_digest
 from cyclemix.tracking import model, record
-from cyclemix.tracking.record import RunKey, RunRecord
+from cyclemix.tracking.record import Point, RunKey, RunRecord
 from cyclemix.tracking.sqlite import initialised, repoint, sqlite_file
 
 if TYPE_CHECKING:
@@ -141,18 +141,14 @@ class Store:
         self.client.delete_run(run_id)
 
     def log(
-        self,
-        run_id: str,
-        points: Sequence[tuple[str, int, float, int]] = (),
-        params: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
+        self, run_id: str, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]
     ) -> None:
-        """Write tags and parameters, then metric points (key, step, value, Unix time in ms), in few calls."""
+        """Write tags and parameters, then metric points, in few calls."""
         from mlflow.entities import Metric, Param, RunTag
 
         calls: dict[str, list[Any]] = {
-            "tags": [RunTag(name, value) for name, value in (tags or {}).items()],
-            "params": [Param(name, value) for name, value in (params or {}).items()],
+            "tags": [RunTag(name, value) for name, value in tags.items()],
+            "params": [Param(name, value) for name, value in params.items()],
             "metrics": [Metric(key, value, when, step) for key, step, value, when in points],
         }
         for kind, items in calls.items():
@@ -233,7 +229,8 @@ class Store:
         return True
 
     def _sync_end(self, run: Run, shown: RunRecord) -> bool:
-        end = record.end_ms(shown)
+        last = max(shown.seconds.values(), default=0.0)
+        end = None if shown.started is None else int((shown.started + last) * 1000)
         if run.info.status == "FINISHED" and end in (None, run.info.end_time):
             return False
         self.client.set_terminated(run.info.run_id, "FINISHED", end)

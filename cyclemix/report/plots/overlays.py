@@ -61,11 +61,8 @@ def pick_slices(truth: NDArray[np.integer]) -> dict[str, int]:
     third = max(1, (last - first + 1) // 3)
     if areas[first : first + third].sum() < areas[last - third + 1 : last + 1].sum():
         first, last = last, first
-    places = {
-        name: round(first + (last - first) * f)
-        for name, f in (("base", 1 / 6), ("middle", 0.5), ("apex", 5 / 6))
-    }
-    return places
+    parts = {"base": 1 / 6, "middle": 0.5, "apex": 5 / 6}
+    return {name: round(first + (last - first) * part) for name, part in parts.items()}
 
 
 def crop_box(
@@ -186,35 +183,18 @@ def _view(
     box = canvas.slice(panel.image, panel.aspect, np.percentile(panel.image, (1, 99.5)), *square)
     if name == "image":
         return
-    if name == "scribble":
-        _strokes(canvas, box, panel.scribble, structures, colours)
-        return
-    labels = panel.truth if name == "truth" else panel.predictions.get(name)
+    own = {"scribble": panel.scribble, "truth": panel.truth}
+    labels = own[name] if name in own else panel.predictions.get(name)
     if labels is None:
-        _say(canvas, box, "not run")
-        return
-    canvas.outline(box, labels, structures, colours)
-    if name != "truth" and panel.truth is not None:
-        _scores(canvas, box, labels, panel.truth, structures, colours)
-
-
-def _say(canvas: Canvas, box: Box, text: str) -> None:
-    canvas.text(box, 0.5, 0.5, text, color="white", size=7, ha="center", va="center")
-
-
-def _strokes(
-    canvas: Canvas,
-    box: Box,
-    scribble: NDArray[np.integer] | None,
-    structures: Mapping[str, int],
-    colours: Mapping[str, str],
-) -> None:
-    """Scribbled pixels opaque; those of the background in light grey."""
-    if scribble is None:
-        _say(canvas, box, "no scribble")
-        return
-    paint = {value: (colours[name], 1.0) for name, value in structures.items()}
-    canvas.fill(box, scribble, {BACKGROUND: ("#e8e8e8", 0.75), **paint})
+        words = "no scribble" if name == "scribble" else "not run"
+        canvas.text(box, 0.5, 0.5, words, color="white", size=7, ha="center", va="center")
+    elif name == "scribble":  # opaque; strokes of the background in light grey
+        paint = {value: (colours[structure], 1.0) for structure, value in structures.items()}
+        canvas.fill(box, labels, {BACKGROUND: ("#e8e8e8", 0.75), **paint})
+    else:
+        canvas.outline(box, labels, structures, colours)
+        if name != "truth" and panel.truth is not None:
+            _scores(canvas, box, labels, panel.truth, structures, colours)
 
 
 def _scores(

@@ -129,12 +129,10 @@ def save(figure: Figure, folder: Path, name: str, *, vector: bool = False, dpi: 
     return paths
 
 
-def save_embedded(image: Path, alt: str) -> Path:
+def save_embedded(image: Path, alt: str) -> None:
     """``image`` inside an HTML file of the same name, for pages that may name no other file."""
     data = base64.b64encode(image.read_bytes()).decode()
-    path = image.with_suffix(".html")
-    write_text(path, f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">\n')
-    return path
+    write_text(image.with_suffix(".html"), f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">\n')
 
 
 def method_colours(supervision: Mapping[str, str], compare_to: str) -> dict[str, str]:
@@ -143,18 +141,11 @@ def method_colours(supervision: Mapping[str, str], compare_to: str) -> dict[str,
     Args:
         supervision: supervision by label, all rows of the study in its order.
     """
-    colours: dict[str, str] = {}
-    rivals = anchors = 0
-    for label, kind in supervision.items():
-        if label == compare_to:
-            colours[label] = EMPHASIS
-        elif kind == "full":
-            colours[label] = ANCHORS[anchors % len(ANCHORS)]
-            anchors += 1
-        else:
-            colours[label] = RIVALS[rivals % len(RIVALS)]
-            rivals += 1
-    return colours
+    anchors, rivals = itertools.cycle(ANCHORS), itertools.cycle(RIVALS)
+    return {
+        label: EMPHASIS if label == compare_to else next(anchors if kind == "full" else rivals)
+        for label, kind in supervision.items()
+    }
 
 
 def structure_colours(structures: Sequence[str]) -> dict[str, str]:
@@ -169,10 +160,10 @@ def _hues() -> Iterator[str]:
         yield to_hex(colorsys.hsv_to_rgb((0.02 + 0.618034 * number) % 1.0, 0.55, (1.0, 0.8)[number % 2]))
 
 
-def heading(figure: Figure, title: str, subtitle: str, *, inches: float = 0.0) -> None:
+def heading(figure: Figure, title: str, subtitle: str) -> None:
     """Title and a grey line below it, top left."""
-    height = figure.get_size_inches()[1]
-    left = (0.08 + inches) / figure.get_size_inches()[0]
+    width, height = figure.get_size_inches()
+    left = 0.08 / width
     figure.text(left, 1 - 0.10 / height, title, size=10, weight="bold", va="top", ha="left")
     figure.text(left, 1 - 0.31 / height, subtitle, size=8, color=QUIET, va="top", ha="left")
 
