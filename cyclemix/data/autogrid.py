@@ -25,14 +25,8 @@ from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.config.models import Grid
 from cyclemix.config.strict import validate
 from cyclemix.data.cases import list_cases
-from cyclemix.data.readers.native import (
-    DataError,
-    header_shape,
-    header_spacing,
-    read_geometry,
-    read_native,
-    slices_first,
-)
+from cyclemix.data.readers.native import DataError, read_geometry, read_native, slices_first
+from cyclemix.data.readers.nifti import header_shape, header_spacing
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.data.spec_blocks import AutoGrid, Kind
 from cyclemix.files.atomic import write_text

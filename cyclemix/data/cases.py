@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclemix.config.strict import ConfigError
-from cyclemix.data.manifests import RemoteFile, remote_files
+from cyclemix.data.manifests import remote_files
 from cyclemix.data.readers.volumes import files_in
 from cyclemix.data.spec import DatasetSpec
 
@@ -54,7 +54,7 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
         raise ConfigError(
             f"{spec.label}: no official list {part!r}; it has {', '.join(spec.official) or 'none'}"
         )
-    places = _Places.of(spec, raw_dir)
+    places = _Places(spec, raw_dir)
     cases: dict[str, dict[str, Any]] = {}
     folders: dict[str, str] = {}
     subjects = set()
@@ -91,7 +91,7 @@ def list_cases(spec: DatasetSpec, part: str, raw_dir: Path) -> list[dict[str, An
 
 def images_of(spec: DatasetSpec) -> dict[str, Path]:
     """Every image of a data set's own folder that matches the patterns, also `exclude`d ones, by case."""
-    places = _Places.of(spec, Path())
+    places = _Places(spec, Path())
     pattern, folder = places.pattern("image")
     return {
         case_name(spec, identity): (folder or Path()) / expand(spec, pattern or "", identity, "all")
@@ -159,21 +159,14 @@ def match(spec: DatasetSpec, pattern: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
-@dataclass(frozen=True)
 class _Places:
     """Location of a data set's files: manifests, own folder (``root``) or download folder."""
 
-    spec: DatasetSpec
-    root: Path | None
-    raw_dir: Path
-    remote: dict[str, RemoteFile]
-
-    @classmethod
-    def of(cls, spec: DatasetSpec, raw_dir: Path) -> _Places:
+    def __init__(self, spec: DatasetSpec, raw_dir: Path) -> None:
         root = None if spec.root is None else spec.path(spec.root)
         if root is not None and not root.is_dir():
             raise ConfigError(f"{root}: no such folder (root of {spec.label}); correct it in the YAML file")
-        return cls(spec, root, raw_dir, remote_files(spec))
+        self.spec, self.root, self.raw_dir, self.remote = spec, root, raw_dir, remote_files(spec)
 
     def pattern(self, kind: str) -> tuple[str | None, Path | None]:
         """The pattern of a kind of file and its base folder; None = the files of the manifests."""

@@ -9,30 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.config.models import Grid
 from cyclemix.config.strict import ConfigError
 from cyclemix.data.datasets import load_dataset
-from cyclemix.data.readers.alignment import on_image_grid
-from cyclemix.data.readers.native import (
-    DataError,
-    Header,
-    load_volume,
-    read_native,
-    reference_path,
-    split_reference,
-    to_classes,
-)
+from cyclemix.data.readers.native import DataError, read_native, reference_path, split_reference
 from cyclemix.data.readers.volumes import files_of
 from cyclemix.data.receipts import check_unchanged, read_receipt
 from cyclemix.data.resample import image_to_grid, label_to_grid, make_geometry, outside, scribble_to_grid
@@ -45,12 +33,12 @@ from cyclemix.data.store import (
     Geometry,
     PreparedCase,
     check_duplicates,
-    move_slices,
     read_index,
     save_case,
     stored_receipt,
 )
 from cyclemix.files.atomic import sweep, write_text
+from cyclemix.files.parallel import parallel
 from cyclemix.provenance import records
 
 logger = logging.getLogger(__name__)
@@ -62,14 +50,6 @@ LABELS: tuple[Kind, ...] = ("scribble", "label")
 _Files = Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class _Notes:
-    """Entries of a case in the index and in the table of slices."""
-
-    row: dict[str, Any]
-    slices: dict[str, list[float]]
-
-
 def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, threads: int = 1) -> None:
     """Prepare the cases of ``receipt`` beside ``output`` and write the index ``output``, sorted by case.
 
@@ -78,9 +58,7 @@ def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, 
 
     Args:
         dataset_file: ``config/datasets/<label>.yaml``.
-        part: the receipt's part.
         receipt: ``raw_{part}.json``; its relative paths refer to ``raw/`` beside it.
-        grid: in-plane grid.
         output: ``prepared/{grid}/index_{part}.csv``.
         threads: number of cases prepared in parallel.
 
@@ -95,24 +73,21 @@ def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, 
     files = {item["path"]: item for item in content["files"]}
     raw_dir = receipt.parent / "raw"
 
-    def job(entry: Mapping[str, Any]) -> _Notes:
-        return _prepare_once(spec, raw_dir, entry, files, grid, output.parent / f"{entry['case']}.npz")
+    def job(entry: Mapping[str, Any]) -> dict[str, Any] | str:
+        """The case's table entries, or why it is refused."""
+        try:
+            return _prepare_once(spec, raw_dir, entry, files, grid, output.parent / f"{entry['case']}.npz")
+        except DataError as error:
+            return str(error)
 
-    notes, refusals = [], []
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        jobs: list[Future[_Notes]] = [pool.submit(job, entry) for entry in content["cases"]]
-        title = f"{spec.label} {part}, {grid.name}"
-        for done in tqdm(jobs, title, unit="case", disable=None):
-            try:
-                notes.append(done.result())
-            except DataError as error:
-                refusals.append(str(error))
+    done = parallel(job, content["cases"], threads, f"{spec.label} {part}, {grid.name}", "case")
+    refusals = [item for item in done if isinstance(item, str)]
     if refusals:
         raise DataError(
-            f"{spec.label}: {len(refusals)} of {len(jobs)} cases refused:\n" + "\n".join(refusals)
+            f"{spec.label}: {len(refusals)} of {len(done)} cases refused:\n" + "\n".join(refusals)
         )
-    notes.sort(key=lambda item: item.row["case"])
-    index = pd.DataFrame([item.row for item in notes])
+    notes = sorted((item for item in done if isinstance(item, dict)), key=lambda item: item["row"]["case"])
+    index = pd.DataFrame([item["row"] for item in notes])
     check_duplicates(index, str(output))
     _check_other_parts(index, output)
     scribbles = output.with_name(f"scribbles_{part}.csv")
@@ -126,8 +101,8 @@ def run(dataset_file: Path, part: str, receipt: Path, grid: Grid, output: Path, 
 
 def prepare_case(
     spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], grid: Grid
-) -> tuple[PreparedCase, _Notes]:
-    """One case on the grid, and its table entries.
+) -> tuple[PreparedCase, dict[str, Any]]:
+    """One case on the grid, its ``row`` of the index and its ``slices`` of the table of scribbles.
 
     Raises:
         DataError: invalid file; names it.
@@ -139,11 +114,14 @@ def prepare_case(
     image = normalise(native, geometry, grid, reference_path(raw_dir, entry, "image"), margin_px)
     size = image.shape[-1]
     labels: dict[Kind, np.ndarray] = {
-        kind: _read_label(spec, raw_dir, entry, kind, geometry) for kind in LABELS if entry.get(kind)
+        kind: read_native(spec, raw_dir, entry, kind)[0] for kind in LABELS if entry.get(kind)
     }
     slices: dict[str, list[float]] = {}
     scribble = label = None
     if "label" in labels:
+        if not ((labels["label"] != BACKGROUND) & (labels["label"] != UNLABELLED)).any():
+            where = reference_path(raw_dir, entry, "label")
+            raise DataError(f"{where}: dense label without any structure; correct it or remove the case")
         label = label_to_grid(labels["label"], geometry, size)
     if "scribble" in labels:
         where = reference_path(raw_dir, entry, "scribble")
@@ -154,22 +132,7 @@ def prepare_case(
     case = PreparedCase(
         entry["case"], entry["subject"], entry["frame"], group, image, scribble, label, geometry, margin_px
     )
-    return case, _Notes(_row(case, spec, native, labels), slices)
-
-
-def _read_label(
-    spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], kind: Kind, geometry: Geometry
-) -> np.ndarray:
-    """Class values (D,H,W) on the native grid of the image."""
-    where = reference_path(raw_dir, entry, kind)
-    array, own = load_volume(raw_dir, entry, kind)
-    header = Header(geometry.header)
-    array = on_image_grid(array, own, header, kind, where, entry.get("label_geometry"))
-    array = move_slices(array, spec.slice_axis)
-    classes = to_classes(array, spec, kind, where)
-    if kind == "label" and not ((classes != BACKGROUND) & (classes != UNLABELLED)).any():
-        raise DataError(f"{where}: dense label without any structure; correct it or remove the case")
-    return classes
+    return case, {"row": _row(case, spec, native, labels), "slices": slices}
 
 
 def normalise(
@@ -217,18 +180,18 @@ def normalise(
 
 def _prepare_once(
     spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any], files: _Files, grid: Grid, path: Path
-) -> _Notes:
+) -> dict[str, Any]:
     """Prepare a case unless an intact one from the same inputs exists; returns its table entries."""
     inputs = _inputs_digest(spec, raw_dir, entry, files, grid)
     stored = stored_receipt(path)
     if stored is not None and stored.get("inputs") == inputs:
-        return _Notes(stored["row"], stored["slices"])
+        return stored
     for kind in KINDS:
         if entry.get(kind):
             for name in files_of(raw_dir, entry[kind]):
                 check_unchanged(raw_dir, files[name])
     case, notes = prepare_case(spec, raw_dir, entry, grid)
-    save_case(path, case, {"inputs": inputs, "row": notes.row, "slices": notes.slices})
+    save_case(path, case, {"inputs": inputs, **notes})
     return notes
 
 
@@ -292,7 +255,7 @@ def _check_other_parts(index: pd.DataFrame, output: Path) -> None:
         check_duplicates(pd.concat([index, rest]), f"{output.name}, {path.name}")
 
 
-def _slice_table(notes: list[_Notes]) -> pd.DataFrame:
+def _slice_table(notes: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Columns case, slice, background, classes...: labelled fraction of the slice's pixels."""
-    tables = [pd.DataFrame({"case": n.row["case"], **n.slices}) for n in notes if n.slices]
+    tables = [pd.DataFrame({"case": n["row"]["case"], **n["slices"]}) for n in notes if n["slices"]]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["case", "slice"])

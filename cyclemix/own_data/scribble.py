@@ -19,7 +19,7 @@ from cyclemix.data.readers.native import DataError, Header, header_spacing, load
 from cyclemix.data.readers.volumes import SUFFIXES, files_in, is_volume, stem
 from cyclemix.data.scribbles.keep import keep_fraction, keep_slices
 from cyclemix.data.scribbles.simulate import AnnotatorStyle, simulate_volume
-from cyclemix.data.scribbles.strokes import as_records, beside_experts, measure, summarise
+from cyclemix.data.scribbles.strokes import beside_experts, measure, summarise
 from cyclemix.data.store import move_slices
 from cyclemix.files.atomic import replacing, write_text
 from cyclemix.files.parallel import parallel
@@ -93,7 +93,7 @@ def run(labels: Sequence[Path], output_dir: Path, request: Request, threads: int
         "scribble_values": dict(sorted({**meaning, unlabelled: "unlabelled"}.items())),
         "made": {key: value for key, value in asdict(request).items() if key != "names"},
         "files": [written_name(path) for path in files],
-        "measures": as_records(summary),
+        "measures": summary.to_dict("records"),
     }
     write_text(output_dir / SIDECAR, yaml.safe_dump(content, sort_keys=False))
     log.info("means, compared with those of expert scribbles:\n%s", beside_experts(summary))

@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from cyclemix.data.readers.nifti import Header, apart_mm, header_shape, header_spacing, millimetres
+from cyclemix.data.readers.nifti import Header, apart_mm, header_shape, header_spacing, listed, millimetres
 from cyclemix.data.reading import DataError
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,9 @@ def on_image_grid(
         raise DataError(f"{where}: the {kind}'s axes run in other directions than the image's; {ADVICE}")
     if (turn == np.eye(3)).all():
         _same_shape(array, image, kind, where)
-        _warn_of_shift(own, image, where)
+        if (apart := shift_mm(own, image)) > AFFINE_TOLERANCE_MM:
+            text = "%s: its affine places it %.1f mm from the image; same grid, so the image's is used"
+            logger.warning(text, where, apart)
         return array
     return _turned(array, turn.astype(int), steps[:3, 3], image, kind, where)
 
@@ -131,13 +133,11 @@ def _same_shape(array: np.ndarray, image: Header, kind: str, where: str) -> np.n
 
 def _same_spacing(own: Header, image: Header, kind: str, where: str) -> None:
     found, expected = header_spacing(own), header_spacing(image)
-    if (
-        np.abs(np.divide(found, expected) - 1)[0 if header_shape(image)[0] > 1 else 1 :].max()
-        > STEP_TOLERANCE
-    ):
+    apart = np.abs(np.divide(found, expected) - 1)
+    if apart[0 if header_shape(image)[0] > 1 else 1 :].max() > STEP_TOLERANCE:
         raise DataError(
-            f"{where}: {kind} has voxels of {_listed(found)} mm (dz,dy,dx), the image of "
-            f"{_listed(expected)}; resample it to the image's grid, or correct its header's voxel size"
+            f"{where}: {kind} has voxels of {listed(found)} mm (dz,dy,dx), the image of "
+            f"{listed(expected)}; resample it to the image's grid, or correct its header's voxel size"
         )
 
 
@@ -151,17 +151,6 @@ def differs(own: Header, image: Header) -> bool:
     return not (_oriented(own) and _oriented(image)) or shift_mm(own, image) > AFFINE_TOLERANCE_MM
 
 
-def _warn_of_shift(own: Header, image: Header, where: str) -> None:
-    """Warn if a label's header gives another position than the image's, whose geometry is used."""
-    apart = shift_mm(own, image)
-    if apart > AFFINE_TOLERANCE_MM:
-        logger.warning(
-            "%s: its affine places it %.1f mm from the image; same grid, so the image's is used",
-            where,
-            apart,
-        )
-
-
 def _oriented(header: Header) -> bool:
     """Whether qform or sform is set."""
     return bool(header["qform_code"] > 0 or header["sform_code"] > 0)
@@ -172,7 +161,3 @@ def _affine(header: Header) -> np.ndarray:
     affine = header.get_best_affine()
     affine[:3] *= millimetres(header)
     return affine
-
-
-def _listed(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:.4g}" for value in values)

@@ -15,30 +15,12 @@ import numpy as np
 
 from cyclemix.data.readers import nifti
 from cyclemix.data.readers.alignment import on_image_grid
-from cyclemix.data.readers.nifti import Header, header_shape, header_spacing
+from cyclemix.data.readers.nifti import Header, header_spacing
 from cyclemix.data.readers.volumes import ITK_SUFFIXES
 from cyclemix.data.reading import DataError, is_archive, read_hdf5, read_start, split_reference
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.data.spec_blocks import Kind
 from cyclemix.data.store import move_slices
-
-__all__ = [
-    "DataError",
-    "Header",
-    "header_shape",
-    "header_spacing",
-    "load_volume",
-    "move_slices",
-    "parse_header",
-    "read_geometry",
-    "read_image",
-    "read_native",
-    "reference_path",
-    "slices_first",
-    "split_reference",
-    "to_classes",
-]
-
 
 logger = logging.getLogger(__name__)
 
@@ -54,10 +36,8 @@ def read_native(
     """One upstream volume on the native grid.
 
     Args:
-        spec: the data set.
         raw_dir: base folder of the receipt's relative paths.
         entry: a case of ``raw_{part}.json``.
-        kind: image, label or scribble.
 
     Returns:
         The array (D,H,W), the NIfTI array transposed with the case's ``slice_axis`` first and not reoriented:
@@ -101,7 +81,7 @@ def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) ->
         from cyclemix.data.readers import itk
 
         return itk.header(where)
-    return parse_header(read_start(where), where)
+    return nifti.parse_header(read_start(where), where)
 
 
 def load_volume(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> tuple[np.ndarray, Header | None]:
@@ -147,8 +127,9 @@ def to_classes(array: np.ndarray, spec: DatasetSpec, kind: Kind, where: str) -> 
         raise DataError(f"{where}: {kind} values must be whole numbers, got {values}")
     unknown = [int(value) for value in found if int(value) not in table]
     if unknown:
+        shown = ", ".join(map(str, unknown[:6])) + ", ..." * (len(unknown) > 6)
         raise DataError(
-            f"{where}: {kind} holds {_short(unknown)}, expected only {sorted(table)} "
+            f"{where}: {kind} holds {shown}, expected only {sorted(table)} "
             f"({kind}_values of {spec.label}); correct the file or name the value there"
         )
     out = np.empty(array.shape, np.uint8)
@@ -161,15 +142,6 @@ def reference_path(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> str:
     """A receipt's reference relative to ``raw_dir``, as a path; absolute ones are unchanged."""
     path, member = split_reference(_reference(entry, kind))
     return f"{raw_dir / path}::{member}" if member else str(raw_dir / path)
-
-
-def parse_header(content: bytes, where: str) -> Header:
-    """The NIfTI-1 header at the start of ``content`` (NIfTI-2 is converted).
-
-    Raises:
-        DataError: not the header of one numeric volume, or an invalid geometry; names the file.
-    """
-    return nifti.parse_header(content, where)
 
 
 def _reference(entry: Mapping[str, Any], kind: Kind) -> str:
@@ -210,7 +182,3 @@ def _finite(array: np.ndarray, where: str) -> np.ndarray:
     if wrong:
         raise DataError(f"{where}: {wrong} voxels are not finite (NaN or infinite); repair the image")
     return image
-
-
-def _short(values: list[int]) -> str:
-    return ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import nibabel as nib
@@ -154,7 +155,7 @@ def _check_geometry(header: Header, where: str) -> None:
     sizes = np.array(spacing[::-1])[: len(steps)]
     if (np.abs(steps - sizes) > SAME_SPACING * sizes).any():
         raise DataError(
-            f"{where}: pixdim gives voxels of {_listed(sizes)} mm (x,y,z), the affine {_listed(steps)}; "
+            f"{where}: pixdim gives voxels of {listed(sizes)} mm (x,y,z), the affine {listed(steps)}; "
             "correct the one that is wrong"
         )
     _check_forms(header, where)
@@ -195,7 +196,7 @@ def apart_mm(first: np.ndarray, second: np.ndarray, shape: tuple[int, int, int])
 def _axes(affine: np.ndarray) -> str:
     """Directions of an affine's axes and its first voxel: ``x to L, y to P, z to S from (36, 36, 0)``."""
     codes = zip("xyz", nib.aff2axcodes(affine), strict=True)
-    return ", ".join(f"{axis} to {code}" for axis, code in codes) + f" from ({_listed(affine[:3, 3])})"
+    return ", ".join(f"{axis} to {code}" for axis, code in codes) + f" from ({listed(affine[:3, 3])})"
 
 
 def _shape(header: Header) -> tuple[int, ...]:
@@ -208,5 +209,6 @@ def _offset(header: Header) -> int:
     return int(header["vox_offset"]) or int(header.single_vox_offset)
 
 
-def _listed(values: np.ndarray) -> str:
+def listed(values: Iterable[float]) -> str:
+    """The numbers as messages show them."""
     return ", ".join(f"{value:.4g}" for value in values)

@@ -123,7 +123,7 @@ def _structure(region: np.ndarray, length: float, width: float, rng: np.random.G
     sizes = ndimage.sum_labels(region, parts, range(1, count + 1))
     drawn, windows = np.zeros_like(region), ndimage.find_objects(parts)
     for number in np.flatnonzero(sizes >= SMALL_PART * sizes.max()) + 1:
-        window = _grown(windows[number - 1], 2, region.shape)
+        window = tuple(slice(max(0, s.start - 2), s.stop + 2) for s in windows[number - 1])
         part = parts[window] == number
         depth = ndimage.distance_transform_edt(part)
         strokes = [_wavering(line, rng, depth.max() / 4) for line in _lines(part, depth, length, rng)]
@@ -243,9 +243,3 @@ def _paint(strokes: list[np.ndarray], shape: tuple[int, ...], width: float) -> n
         return drawn
     line_only = thin(drawn)
     return ndimage.distance_transform_edt(~line_only) <= (width - 1) / 2 if width > 1 else line_only
-
-
-def _grown(window: tuple[slice, ...], by: int, shape: tuple[int, ...]) -> tuple[slice, ...]:
-    return tuple(
-        slice(max(0, s.start - by), min(size, s.stop + by)) for s, size in zip(window, shape, strict=True)
-    )

@@ -6,7 +6,7 @@ computes them from the upstream files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def _row(
         row["present"] = float(drawn.any())
     if not drawn.any():
         return row
-    window = _window(drawn)
+    window = ndimage.find_objects(drawn.astype(np.uint8))[0]
     length = length_of(thin(drawn[window]))
     row |= {"of_slice": float(drawn.mean()), "width_px": float(drawn.sum() / length)}
     row["pieces"] = float(ndimage.label(drawn[window], ADJACENT)[1])
@@ -111,11 +111,6 @@ def _row(
 def _outline(region: np.ndarray) -> np.ndarray:
     """Border pixels of ``region``."""
     return region & ~ndimage.binary_erosion(region)
-
-
-def _window(region: np.ndarray) -> tuple[slice, slice]:
-    rows, columns = ndimage.find_objects(region.astype(np.uint8))[0]
-    return rows, columns
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
@@ -155,8 +150,3 @@ def beside_experts(summary: pd.DataFrame) -> str:
 
 def _number(value: Any) -> str:
     return "-" if value is None or value != value else f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
-
-
-def as_records(summary: pd.DataFrame) -> list[Mapping[str, Any]]:
-    """``summary`` as JSON-serialisable records."""
-    return [{str(key): value for key, value in row.items()} for row in summary.to_dict("records")]

@@ -12,7 +12,8 @@ from data_files import OWN, write_case, write_own
 from cyclemix.data import download, prepare
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.readers.itk import header, load
-from cyclemix.data.readers.native import DataError, header_shape, header_spacing, load_volume, read_image
+from cyclemix.data.readers.native import DataError, load_volume, read_image
+from cyclemix.data.readers.nifti import header_shape, header_spacing
 from cyclemix.data.readers.volumes import files_of
 from cyclemix.data.receipts import read_receipt
 from cyclemix.data.store import load_case
