@@ -51,7 +51,7 @@ def segment(
 
     models = [path for place in model for path in find_models(place)]
     how = read_model(Inference, inference, "--inference")
-    extras = stage.Extras(probabilities, uncertainty)
+    maps = ["probabilities"] * probabilities + ["uncertainty"] * uncertainty
     found, show = stage.find_images(images), []
     if overlays:
         from cyclemix.report.plots.sheet import save_sheet
@@ -62,7 +62,7 @@ def segment(
 
         files.refuse_foreign(out, map(stem, found))
         show.append(partial(files.save, out))
-    stage.run(models, found, out, how, device, extras, show)
+    stage.run(models, found, out, how, device, maps, show)
 
 
 @commands.command()

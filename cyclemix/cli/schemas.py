@@ -11,8 +11,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from cyclemix import methods
 from cyclemix.config.strict import ConfigError, write_if_changed
 from cyclemix.config.study import MethodBlock, Study
@@ -26,11 +24,11 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def generate() -> dict[str, str]:
     """Content of every schema by file name."""
-    block = _schema(MethodBlock)
+    block = MethodBlock.model_json_schema()
     definitions = block.pop("$defs", {})
     blocks = {"type": "object", "additionalProperties": block, "$defs": definitions}
     documents = {
-        "study": {"title": "A study: config/*.yaml", **_without_title(_schema(Study))},
+        "study": {"title": "A study: config/*.yaml", **_without_title(Study.model_json_schema())},
         "dataset": {"title": "A data set: config/datasets/*.yaml", **_dataset()},
         "blocks": {"title": "The rows: config/methods.yaml", **blocks},
         "methods": {"title": "The settings of every method: `config` of a row", "methods": _methods()},
@@ -64,7 +62,9 @@ def _methods() -> dict[str, Any]:
         name: {
             "supervision": list(ALLOWED[method.supervision]),
             "networks": list(method.networks),
-            "config": _schema(method.Config, f"#/methods/{name}/config/$defs/{{model}}"),
+            "config": method.Config.model_json_schema(
+                ref_template=f"#/methods/{name}/config/$defs/{{model}}"
+            ),
         }
         for name, method in methods.available().items()
     }
@@ -72,7 +72,7 @@ def _methods() -> dict[str, Any]:
 
 def _dataset() -> dict[str, Any]:
     """The data set's schema without label and folder, which are taken from the file's path."""
-    schema = _without_title(_schema(DatasetSpec))
+    schema = _without_title(DatasetSpec.model_json_schema())
     for key in ("label", "folder"):
         del schema["properties"][key]
     # A view (`source:`) inherits missing keys, so no key is required.
@@ -80,10 +80,6 @@ def _dataset() -> dict[str, Any]:
     # Subjects may be numbers, converted to names by `subject_name`.
     schema["properties"]["official"]["additionalProperties"]["items"] = {"type": ["string", "integer"]}
     return schema
-
-
-def _schema(model: type[BaseModel], references: str = "#/$defs/{model}") -> dict[str, Any]:
-    return model.model_json_schema(ref_template=references)
 
 
 def _without_title(schema: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from cyclemix.config.models import Grid, Inference, Protocol, Supervision, Tracking, Training
-from cyclemix.config.strict import ConfigError, StrictModel, load_yaml, nearest, validate
+from cyclemix.config.strict import StrictModel, load_yaml, validate
 from cyclemix.files.urls import has_password
 
 
@@ -18,11 +18,6 @@ class Source(StrictModel):
     repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name on GitHub")
     commit: str = Field(pattern=r"^[0-9a-f]{7,40}$", description="commit that was read")
     file: str = Field(min_length=1, description="path of the method's file in the repository")
-
-    @property
-    def words(self) -> str:
-        """``owner/name@commit file`` for listings."""
-        return f"{self.repository}@{self.commit} {self.file}"
 
 
 class MethodBlock(StrictModel):
@@ -137,15 +132,6 @@ def load_methods(path: Path) -> dict[str, MethodBlock]:
     return {
         label: validate(MethodBlock, block, f"{path}: {label}") for label, block in load_yaml(path).items()
     }
-
-
-def check_methods(study: Study, blocks: dict[str, MethodBlock], where: str = "methods") -> None:
-    """Raise ConfigError for a label without block; names the most similar label and all known ones."""
-    for label in study.methods:
-        if label not in blocks:
-            raise ConfigError(
-                f"{where}: no method {label!r}{nearest(label, blocks)}; known: {', '.join(blocks)}"
-            )
 
 
 def training_of(study: Study, label: str, block: MethodBlock) -> Training:

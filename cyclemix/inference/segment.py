@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,19 +44,6 @@ COLUMNS = ("image", "structure", "volume_ml", "outside_domain")
 
 
 @dataclass(frozen=True)
-class Extras:
-    """Maps to write in addition to the labels.
-
-    Attributes:
-        probabilities: ``{stem}_probabilities.nii.gz``, float32 (x,y,z,class), background first.
-        uncertainty: ``{stem}_uncertainty.nii.gz``, float32 in [0,1], see `uncertainty`.
-    """
-
-    probabilities: bool = False
-    uncertainty: bool = False
-
-
-@dataclass(frozen=True)
 class Segmented:
     """One finished image: its name, grey values and labels (D,H,W), spacing (dz,dy,dx), volumes."""
 
@@ -85,12 +72,12 @@ def run(
     output_dir: Path,
     inference: Inference,
     device: str = "auto",
-    extras: Extras = Extras(),
+    maps: Collection[str] = (),
     show: Sequence[Callable[[Segmented], None]] = (),
 ) -> pd.DataFrame:
     """Segment images one by one; probabilities of several models are averaged.
 
-    Writes ``{stem}.nii.gz`` (uint8 labels, 1 + position in the models' classes), the maps in ``extras``, and
+    Writes ``{stem}.nii.gz`` (uint8 labels, 1 + position in the models' classes), the ``maps``, and
     ``volumes.csv``: image, structure, volume_ml, outside_domain (why the image is outside the training
     domain, else empty). Rows of other images in it are kept.
 
@@ -98,6 +85,7 @@ def run(
         models: ``model.pt`` files with the same classes.
         images: volumes with the slice axis of the models.
         device: ``auto``, ``cpu`` or ``cuda``.
+        maps: names of `MAPS`, written as ``{stem}_{name}.nii.gz``.
         show: called for each finished image, e.g. to draw it.
 
     Returns:
@@ -109,7 +97,7 @@ def run(
         DataError: invalid images, all of them named; valid ones are segmented.
     """
     names = _stems(images, output_dir)
-    _refuse_replacing(images, names, output_dir, extras, overlays=bool(show))
+    _refuse_replacing(images, names, output_dir, maps, overlays=bool(show))
     rows: list[pd.DataFrame] = []
     refused: list[str] = []
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -125,7 +113,7 @@ def run(
                 continue
             for warning in image.warnings:
                 log.warning("%s: outside the training domain: %s", path, warning)
-            labels = _segment(loaded, image, inference, where, output_dir / name, extras)
+            labels = _segment(loaded, image, inference, where, output_dir / name, maps)
             rows.append(_volumes(path, labels, image, classes))
             _extend(output_dir / VOLUMES, rows[-1])
             for write in show:
@@ -174,6 +162,13 @@ def _without_labels(folder: Path, volumes: Sequence[Path]) -> list[Path]:
 def uncertainty(probs: Tensor) -> Tensor:
     """Entropy of class probabilities (D,C,H,W) as a fraction of its maximum log C, (D,H,W) in [0,1]."""
     return torch.special.entr(probs).sum(1) / math.log(probs.shape[1])
+
+
+MAPS: dict[str, Callable[[Tensor], Tensor]] = {
+    "probabilities": lambda probs: probs,
+    "uncertainty": uncertainty,
+}
+"""Maps of an image from its probabilities (D,C,H,W); float32 (x,y,z,C), background first, or (x,y,z)."""
 
 
 def _stems(images: Sequence[Path], output_dir: Path) -> list[str]:
@@ -235,40 +230,33 @@ def _segment(
     inference: Inference,
     device: torch.device,
     target: Path,
-    extras: Extras,
+    maps: Collection[str],
 ) -> np.ndarray:
     """Write the labels and the maps of one image; returns the labels (D,H,W) uint8."""
-    labels, probs, doubts = [], [], []
+    labels = []
+    values: dict[str, list[np.ndarray]] = {name: [] for name in maps}
     for mean in _chunks(models, image, inference, device):
         labels.append(most_likely(mean).to(torch.uint8).cpu().numpy())
-        if extras.probabilities:
-            probs.append(mean.cpu().numpy())
-        if extras.uncertainty:
-            doubts.append(uncertainty(mean).cpu().numpy())
+        for name, parts in values.items():
+            parts.append(MAPS[name](mean).cpu().numpy())
     whole, axis = clean(np.concatenate(labels), inference), models[0].config.slice_axis
-    save_labels(target.with_name(target.name + ".nii.gz"), whole, image.header, axis)
-    if extras.probabilities:
-        save_map(
-            target.with_name(target.name + "_probabilities.nii.gz"), np.concatenate(probs), image.header, axis
-        )
-    if extras.uncertainty:
-        save_map(
-            target.with_name(target.name + "_uncertainty.nii.gz"), np.concatenate(doubts), image.header, axis
-        )
+    save_labels(target.with_name(f"{target.name}.nii.gz"), whole, image.header, axis)
+    for name, parts in values.items():
+        path = target.with_name(f"{target.name}_{name}.nii.gz")
+        save_map(path, np.concatenate(parts), image.header, axis)
     return whole
 
 
-def _files(name: str, extras: Extras) -> list[str]:
+def _files(name: str, maps: Collection[str]) -> list[str]:
     """Names of the volumes written for an image."""
-    maps = [key for key in ("probabilities", "uncertainty") if getattr(extras, key)]
-    return [f"{name}.nii.gz", *(f"{name}_{key}.nii.gz" for key in maps)]
+    return [f"{name}.nii.gz", *(f"{name}_{kind}.nii.gz" for kind in maps)]
 
 
 def _refuse_replacing(
-    images: Sequence[Path], names: Sequence[str], output_dir: Path, extras: Extras, overlays: bool
+    images: Sequence[Path], names: Sequence[str], output_dir: Path, maps: Collection[str], overlays: bool
 ) -> None:
     """Refuse to replace files that were not written for the same image, before reading any image."""
-    refuse_foreign((output_dir / file for name in names for file in _files(name, extras)), images, "--out")
+    refuse_foreign((output_dir / file for name in names for file in _files(name, maps)), images, "--out")
     owners = {stem(Path(image)): Path(image) for image in known_rows(output_dir / VOLUMES)["image"]}
     for name, image in zip(names, images, strict=True):
         labels, picture = output_dir / f"{name}.nii.gz", output_dir / f"{name}.png"

@@ -71,15 +71,7 @@ def contents_of(array: np.ndarray) -> Contents:
         mask = array == value
         kept = ndimage.minimum_filter(mask, size=(1, 3, 3), mode="constant", cval=0)
         inner[value] = float(kept.sum() / mask.sum())
-        spread[value] = _mean_box(mask)
+        boxes = [box for plane in mask.astype(np.uint8) for box in ndimage.find_objects(plane)]
+        spread[value] = float(np.mean([(y.stop - y.start) * (x.stop - x.start) for y, x in boxes]))
         frame[value] = float(mask[:, outline].mean())
     return Contents(pixels, inner, spread, frame)
-
-
-def _mean_box(mask: np.ndarray) -> float:
-    areas = []
-    for plane in mask:
-        rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
-        if rows.size:
-            areas.append(float((rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)))
-    return float(np.mean(areas)) if areas else 0.0

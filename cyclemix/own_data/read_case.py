@@ -110,15 +110,10 @@ def _compare_headers(own: Header, image: Header, kind: Kind, case: Case) -> None
         case.find("warning", text, remedy)
         return
     apart = shift_mm(own, image)
-    if apart > AFFINE_TOLERANCE_MM and _alike(own, image):
+    first, second = (header.get_best_affine()[:3, :3] for header in (own, image))
+    if apart > AFFINE_TOLERANCE_MM and np.allclose(first, second, atol=0.01):
         text = f"the {kind}'s affine places it {apart:.1f} mm from the image; the image's is used"
         case.find("warning", text, remedy)
-
-
-def _alike(own: Header, image: Header) -> bool:
-    """Whether two headers differ only in their origins."""
-    first, second = (header.get_best_affine()[:3, :3] for header in (own, image))
-    return bool(np.allclose(first, second, atol=0.01))
 
 
 def _compare(case: Case, labels: Mapping[Kind, np.ndarray]) -> None:

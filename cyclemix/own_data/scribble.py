@@ -21,7 +21,7 @@ from cyclemix.data.scribbles.keep import keep_fraction, keep_slices
 from cyclemix.data.scribbles.simulate import AnnotatorStyle, simulate_volume
 from cyclemix.data.scribbles.strokes import beside_experts, measure, summarise
 from cyclemix.data.store import move_slices
-from cyclemix.files.atomic import replacing, write_text
+from cyclemix.files.atomic import write_bytes, write_text
 from cyclemix.files.parallel import parallel
 
 log = logging.getLogger(__name__)
@@ -151,12 +151,7 @@ def values_of(path: Path) -> list[int]:
         DataError: values other than whole numbers from 0 to 65535.
     """
     found = np.unique(_load(path)[0])
-    if (
-        not np.isfinite(found).all()
-        or (found != np.round(found)).any()
-        or found[0] < 0
-        or found[-1] > LARGEST
-    ):
+    if not np.isin(found, np.arange(LARGEST + 1)).all():
         raise DataError(
             f"{path}: label values must be whole numbers from 0 to {LARGEST}, got {found[:8].tolist()}"
         )
@@ -237,12 +232,7 @@ def _write(
     values = np.full(array.shape, unlabelled, np.uint8 if max(unlabelled, *table) < 256 else np.uint16)
     for value, place in table.items():
         values[drawn == place] = value
-    _save(move_slices(values, request.slice_axis, back=True), header, output)
+    stored = move_slices(values, request.slice_axis, back=True)
+    content = written_image(stored.T, header).to_bytes()  # equal values give equal bytes
+    write_bytes(output, gzip.compress(content, mtime=0) if output.name.endswith(".gz") else content)
     return measure(drawn, dense, spacing, [str(place) for place in sorted(table.values()) if place])
-
-
-def _save(values: np.ndarray, header: Header, output: Path) -> None:
-    """Write an array with the axes and geometry of the label file; equal values give equal bytes."""
-    content = written_image(values.T, header).to_bytes()
-    with replacing(output) as partial:
-        partial.write_bytes(gzip.compress(content, mtime=0) if output.name.endswith(".gz") else content)

@@ -37,7 +37,7 @@ def dataset_text(
     return render(
         TEMPLATES / "dataset.yaml.jinja",
         name=name,
-        folder=folder,
+        folder=str(folder),
         root=_relative(folder, output.parent),
         layout=layout,
         subjects=len({case.subject for case in layout.cases}),
@@ -48,7 +48,7 @@ def dataset_text(
         comment=_comment,
         quoted=_quoted,
         one_line=one_line,
-        shell=_shell,
+        shell=shlex.quote,
     )
 
 
@@ -58,11 +58,11 @@ def study_text(name: str, study: Path, layout: Layout, dense_subjects: int, offi
         TEMPLATES / "study.yaml.jinja",
         name=name,
         dataset=one_line(name),
-        study=study,
+        study=str(study),
         scribbled=any("scribble" in case.files for case in layout.cases),
         official=official,
         folds=max(2, min(MOST_FOLDS, dense_subjects)),
-        shell=_shell,
+        shell=shlex.quote,
     )
 
 
@@ -80,11 +80,6 @@ def _comment(text: str) -> str:
 def _quoted(pattern: str) -> str:
     """A pattern in quotes, because of its braces."""
     return yaml.safe_dump(pattern, default_style='"', allow_unicode=True, width=10**6).rstrip("\n")
-
-
-def _shell(argument: object) -> str:
-    """An argument of a command, quoted where it holds a space."""
-    return shlex.quote(str(argument))
 
 
 def _relative(folder: Path, start: Path) -> str:

@@ -52,12 +52,14 @@ def details(file: Path, label: str) -> str:
     first, *others = _docstrings(root / "cyclemix" / "methods" / f"{block.method}.py")
     text = "\n\n".join([first, *filter(DEVIATIONS.search, others)])
     changes = block.model_dump(include={"training", "inference", "grid"}, exclude_none=True)
+    source = block.source
+    read = f"none ({NO_SOURCE})" if source == "none" else f"{source.repository}@{source.commit} {source.file}"
     lines = [
         f"{label}: {block.summary}",
         f"method       {block.method} (cyclemix/methods/{block.method}.py)",
         f"supervision  {block.supervision}",
         f"citation     {block.citation or '-'}",
-        f"source       {source_words(block)}",
+        f"source       {read}",
         *(f"{key:12} {json.dumps(value)}" for key, value in changes.items() if value),
         "",
         textwrap.indent(text, "    "),
@@ -66,11 +68,6 @@ def details(file: Path, label: str) -> str:
         *_settings(schemas["methods"][block.method]["config"], block),
     ]
     return "\n".join(lines)
-
-
-def source_words(block: MethodBlock) -> str:
-    """The published code that a row was compared with."""
-    return f"none ({NO_SOURCE})" if block.source == "none" else block.source.words
 
 
 def departures(root: Path) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from cyclemix.config.models import Grid, Inference, Training
 from cyclemix.config.strict import ConfigError, nearest, validate
-from cyclemix.config.study import MethodBlock, Study, check_methods, inference_of, load_methods, training_of
+from cyclemix.config.study import MethodBlock, Study, inference_of, load_methods, training_of
 from cyclemix.data.cases import part_of_case
 from cyclemix.data.datasets import DatasetSpec, load_dataset, source_parts, supports
 from cyclemix.files.layout import data_dir
@@ -219,12 +219,11 @@ def plan(values: Mapping[str, Any], folder: Path, where: str = "study") -> Plan:
     """
     study = validate(Study, dict(values), where)
     known = load_methods(folder / "config" / "methods.yaml")
-    check_methods(study, known, f"{where}: methods")
-    for label in study.row_seeds:
+    named = {"methods": study.methods, "row_seeds": study.row_seeds, "compare_to": [study.compare_to]}
+    for key, label in ((key, label) for key, labels in named.items() for label in labels):
         if label not in known:
-            raise ConfigError(f"{where}: row_seeds: no method {label!r}{nearest(label, known)}")
-    if study.compare_to not in known:
-        raise ConfigError(f"{where}: compare_to: no method {study.compare_to!r}; known: {', '.join(known)}")
+            hint = f"{nearest(label, known)}; known: {', '.join(known)}"
+            raise ConfigError(f"{where}: {key}: no method {label!r}{hint}")
     points = points_of(study, known, where)
     study = study.model_copy(update={"methods": list(dict.fromkeys([*study.methods, *points]))})
     blocks = {

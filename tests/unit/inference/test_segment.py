@@ -38,7 +38,7 @@ def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
     models = [write_model(tmp_path / f"{seed}.pt", seed=seed) for seed in (0, 1)]
     image = write_image(tmp_path / "scan.nii.gz")
     for name, used in (("a", models[:1]), ("b", models[1:]), ("both", models)):
-        segment.run(used, [image], tmp_path / name, RAW, "cpu", segment.Extras(probabilities=True))
+        segment.run(used, [image], tmp_path / name, RAW, "cpu", ["probabilities"])
     first, second, mean = (
         array(tmp_path / name / "scan_probabilities.nii.gz") for name in ("a", "b", "both")
     )
@@ -122,8 +122,8 @@ def test_uncertainty_by_hand() -> None:
 
 def test_the_uncertainty_map_has_the_image_geometry(tmp_path: Path) -> None:
     image = write_image(tmp_path / "scan.nii.gz")
-    extras = segment.Extras(uncertainty=True)
-    segment.run([write_model(tmp_path / "model.pt")], [image], tmp_path / "out", RAW, "cpu", extras)
+    maps = ["uncertainty"]
+    segment.run([write_model(tmp_path / "model.pt")], [image], tmp_path / "out", RAW, "cpu", maps)
     saved = nibabel.load(tmp_path / "out" / "scan_uncertainty.nii.gz")
     assert saved.shape == (20, 24, 3)
     assert np.array_equal(saved.affine, np.diag([3.0, 2.0, 8.0, 1.0]))
@@ -244,9 +244,9 @@ def test_labels_keep_no_field_that_describes_the_image(tmp_path: Path) -> None:
     image = nibabel.load(write_image(tmp_path / "scan.nii.gz"))
     image.header["cal_min"], image.header["cal_max"], image.header["descrip"] = 10, 1500, b"cine"
     nibabel.save(image, tmp_path / "scan.nii.gz")
-    extras = segment.Extras(uncertainty=True)
+    maps = ["uncertainty"]
     segment.run(
-        [write_model(tmp_path / "model.pt")], [tmp_path / "scan.nii.gz"], tmp_path / "out", RAW, "cpu", extras
+        [write_model(tmp_path / "model.pt")], [tmp_path / "scan.nii.gz"], tmp_path / "out", RAW, "cpu", maps
     )
     for name in ("scan", "scan_uncertainty"):
         header = nibabel.load(tmp_path / "out" / f"{name}.nii.gz").header
