@@ -39,9 +39,6 @@ stages = typer.Typer()
 class Silent:
     """The reporter of a training that is not mirrored."""
 
-    def params(self, values: dict[str, Any]) -> None:
-        """Ignored."""
-
     def metrics(self, values: dict[str, float], step: int) -> None:
         """Ignored."""
 

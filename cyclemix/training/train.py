@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import pandas as pd
 import torch
-from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -40,9 +37,8 @@ CHECK_EVERY = 25
 
 
 class Reporter(Protocol):
-    """Receives parameters, metrics and final status of a training (the MLflow mirror); must never raise."""
+    """Receives metrics and final status of a training (the MLflow mirror); must never raise."""
 
-    def params(self, values: dict[str, Any]) -> None: ...
     def metrics(self, values: dict[str, float], step: int) -> None: ...
     def close(self, status: str) -> None: ...
 
@@ -64,12 +60,9 @@ def run(
     """Train one method on one fold with one seed.
 
     Args:
-        config: ``config.json``.
-        folds: ``folds.json``.
         index: ``index_{part}.csv`` of the parts with this fold's training and validation subjects.
         output_dir: receives ``model.pt``, ``history.csv``, ``provenance.json`` and ``checkpoint.pt``.
         execution: device, checkpoint interval, jobs per GPU; its recipe is not used.
-        reporter: receives parameters, metrics and final status.
 
     Raises:
         ConfigError: the fold does not exist, or its cases lack labels that the method needs.
@@ -84,8 +77,9 @@ def run(
     records.check(map(records.prepared, index), [*index, *paths])
     origin = digests.collect(config, paths, modules_of(settings.method, settings.training.network))
     origin |= {"dataset": settings.dataset, "label": settings.label, "fold": fold, "seed": seed}
-    digest = _digest(origin, fold, seed)
-    reporter.params(_flat(settings.model_dump()) | {"fold": fold, "seed": seed})
+    # A checkpoint resumes only a training with the same settings, data and code.
+    same = [origin[key] for key in ("config_digest", "data_digest", "code_digest")]
+    digest = digests.value_digest([*same, fold, seed])
     status = "FAILED"
     try:
         with (
@@ -167,19 +161,6 @@ def _masks(cases: pd.DataFrame, fold: dict[str, list[str]], train: pd.DataFrame,
     return rows
 
 
-def _digest(origin: dict[str, Any], fold: int, seed: int) -> str:
-    """Digest that a checkpoint must share with the training that resumes it."""
-    keys = ("config_digest", "data_digest", "code_digest")
-    return hashlib.sha256(json.dumps([origin[key] for key in keys] + [fold, seed]).encode()).hexdigest()
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
-
-
 def _resume(engine: Engine, folder: Path, digest: str, device: torch.device) -> State:
     saved = checkpoint.load(folder, digest, device)
     if saved is None:
@@ -198,17 +179,17 @@ def _loop(
     reporter: Reporter,
 ) -> None:
     """Train until ``max_steps``, with validations, checks and checkpoints."""
-    recipe, stop = engine.recipe, _SigtermFlag()
+    recipe = engine.recipe
     started, saved_at = time.monotonic() - state.seconds, time.monotonic()
     started_cpu = time.process_time() - state.cpu_seconds
     bar = tqdm(total=recipe.max_steps, initial=state.step, unit="step", disable=None)
-    with stop, logging_redirect_tqdm(), bar:
+    with _sigterms() as received, logging_redirect_tqdm(), bar:
         while state.step < recipe.max_steps:
             engine.step(state)
             bar.update()
             last = state.step == recipe.max_steps
             validate = last or state.step % recipe.validate_every_steps == 0
-            due = last or stop.raised or time.monotonic() - saved_at > execution.checkpoint_seconds
+            due = last or received or time.monotonic() - saved_at > execution.checkpoint_seconds
             if validate or due or state.step % CHECK_EVERY == 0:
                 engine.check(state)
             state.seconds = time.monotonic() - started
@@ -219,7 +200,7 @@ def _loop(
             if due:
                 checkpoint.save(folder, engine.state_dict(state))
                 saved_at = time.monotonic()
-            if stop.raised and not last:
+            if received and not last:
                 log.warning("SIGTERM: checkpoint at step %d; the same command resumes from it", state.step)
                 raise Interrupted(128 + signal.SIGTERM)
 
@@ -236,21 +217,15 @@ def _validate(engine: Engine, state: State, volumes: list[Volume], reporter: Rep
     )
 
 
-class _SigtermFlag:
-    """Context manager: SIGTERM sets `raised`, upon which the loop ends after its step."""
-
-    def __init__(self) -> None:
-        self.raised = False
-        self._before: Any = None
-
-    def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGTERM, self._note)
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.raised = True
+@contextmanager
+def _sigterms() -> Iterator[list[int]]:
+    """The SIGTERMs received, upon which the loop ends after its step."""
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _finish(engine: Engine, state: State, cases: Iterable[str], folder: Path, origin: dict[str, Any]) -> None:
@@ -268,7 +243,9 @@ def _finish(engine: Engine, state: State, cases: Iterable[str], folder: Path, or
         "resumed_at_steps": state.resumed_at_steps,
         "threads": state.threads,
     }
-    engine.net.load_state_dict(_require(state.best_model))
+    if state.best_model is None:
+        raise RuntimeError("no validation took place, so there is no best model")
+    engine.net.load_state_dict(state.best_model)
     model = Model(engine.net, engine.settings, describe(cases), origin)
     save_model(folder / "model.pt", model, state.best_step, state.best_dice)
 
@@ -277,9 +254,3 @@ def _record(folder: Path, origin: dict[str, Any], inputs: Sequence[str | Path]) 
     """Write ``provenance.json``, after the other files, which it covers."""
     outputs = [folder / "model.pt", folder / "history.csv"]
     records.write(folder / records.NAME, {"stage": "train", **origin}, inputs, outputs)
-
-
-def _require(model: dict[str, Tensor] | None) -> dict[str, Tensor]:
-    if model is None:
-        raise RuntimeError("no validation took place, so there is no best model")
-    return model

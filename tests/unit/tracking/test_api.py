@@ -314,11 +314,12 @@ def test_a_resumed_training_continues_its_run(results: Path) -> None:
     config = write_config(results)
     for steps in ((1, 2), (2, 3, 4)):  # the second starts from a checkpoint after step 1
         with api.open_run(results, TRACKING, config, 0, 1) as mirror:
-            mirror.params({"training": {"learning_rate": 0.0012345678}})
             for step in steps:
                 mirror.metrics({"loss": 1 / step, "val_dice_avg": 0.5}, step)
     (run,) = runs_of(results)
     assert history_of(results, run, "train/loss") == [(1, 1.0), (2, 0.5), (3, 0.3333), (4, 0.25)]
+    assert run.data.params["training.learning_rate"] == "0.00123457"
+    assert (run.data.params["fold"], run.data.params["seed"]) == ("0", "1")
     assert run.info.status == "FINISHED"
 
 

@@ -35,12 +35,8 @@ class Told:
     """A reporter that remembers."""
 
     def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
         self.steps: list[int] = []
         self.status = ""
-
-    def params(self, values: dict[str, Any]) -> None:
-        self.values |= values
 
     def metrics(self, values: dict[str, float], step: int) -> None:
         self.steps.append(step)
@@ -116,7 +112,6 @@ def test_training_leaves_model_history_and_provenance(trained: tuple[Path, Told]
     } <= set(origin)
     assert (origin["steps"], origin["resumed_at_steps"], origin["device"]) == (6, [], "cpu")
     assert told.status == "FINISHED"
-    assert told.values["training.max_steps"] == 6
 
 
 def test_a_finished_training_run_again_gives_the_same_model(
