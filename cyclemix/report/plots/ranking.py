@@ -124,6 +124,7 @@ def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
     lower, upper = np.quantile(means, [0.25, 0.75])
     fence = lower - FAR_OUT * (upper - lower)
     published = [panel.published[1] for panel in panels if panel.published]
-    lowest = min(means[means >= fence].min(), tables["ci_low"][tables["mean"] >= fence].min())
-    highest = max([tables["ci_high"].max(), means.max(), *published])
+    # One patient gives no interval.
+    lowest = np.nanmin([means[means >= fence].min(), tables["ci_low"][tables["mean"] >= fence].min()])
+    highest = np.nanmax([tables["ci_high"].max(), means.max(), *published])
     return max(0.0, np.floor(20 * lowest) / 20 - MARGIN), np.ceil(20 * highest) / 20 + MARGIN

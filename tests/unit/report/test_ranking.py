@@ -71,6 +71,13 @@ def test_a_mean_far_below_the_others_is_a_number_at_the_edge() -> None:
     assert (words.get_text(), words.get_position()) == ("◂ .400", (0.01, 4))
 
 
+def test_one_patient_without_intervals_is_drawn() -> None:
+    one = panel("One", ("a", "scribble", 0.8))
+    one.table[["ci_low", "ci_high"]] = float("nan")
+    (axes,) = ranking.draw([one]).axes
+    assert axes.get_xlim() == pytest.approx((0.73, 0.82)), "from 0.75 as predicted to 0.8"
+
+
 def test_the_stage_reads_the_tables_of_every_data_set(tmp_path: Path, drawn: dict[str, Figure]) -> None:
     for dataset in ("acdc", "mscmr"):
         folder = tmp_path / "tables" / dataset
