@@ -29,7 +29,7 @@ from pathlib import Path
 CLIENT = """\
 #!{python} -SE
 import json, os, socket, sys
-if sys.argv[1:3] not in (["-m", "cyclemix"], ["-m", "snakemake"]):
+if sys.argv[1:3] not in (["-m", "cyclemix"], ["-m", "snakemake"], ["-m", "pytest"]):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
@@ -42,7 +42,7 @@ sys.exit(int(server.recv(16) or b"1"))
 
 @contextmanager
 def warm_python(folder: Path) -> Iterator[Path]:
-    """Yields ``folder/bin/python``: ``-m snakemake`` and ``-m cyclemix`` run in forks, all else as usual.
+    """Yields ``folder/bin/python``: it runs snakemake, cyclemix and pytest in forks, all else as usual.
 
     Snakemake puts the folder of its own interpreter first on the jobs' PATH, so the jobs take it, too.
     """

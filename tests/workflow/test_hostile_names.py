@@ -6,14 +6,17 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
-from studies import SMALL, Project, copy_of_project
+from studies import ROOT, SMALL, Project, copy_of_project
 
+from cyclemix.config.strict import ConfigError
 from cyclemix.data.phantom import phantom
 from cyclemix.provenance import verify
+from cyclemix.study.plan import plan
 
 RESULTS = """re sults; touch pwned 'single' "double" $(touch pwned) `touch pwned` & é"""
 SUBJECTS = ("a b; touch pwned", "it's $(touch pwned)", '"quoted" `touch pwned`', "-rf & ünï")
@@ -79,6 +82,12 @@ def test_the_study_finishes_and_no_name_was_run(hostile: Project) -> None:
     assert verify.run(results).problems == []
 
 
+def test_the_report_holds_the_tables_and_figures(hostile: Project) -> None:
+    text = (hostile.folder / "report.html").read_text()
+    for name in ("comparison.html", "overlays.png", "boxplot.png", "summary.csv"):
+        assert name in text
+
+
 def test_no_secret_of_the_surroundings_is_written(hostile: Project) -> None:
     tests = hostile.folder / "tests"
     files = [path for path in hostile.folder.rglob("*") if path.is_file() and tests not in path.parents]
@@ -91,30 +100,32 @@ def test_no_secret_of_the_surroundings_is_written(hostile: Project) -> None:
     assert "http://***@127.0.0.1:9" in sentinel
 
 
+def test_snakemake_refuses_a_password_without_showing_it(clean_project: Project) -> None:
+    override = f"mirror=https://someone:{PLANTED}@mirror.example.org/files"
+    done = clean_project.snakemake("--dry-run", config=(*SMALL, override), check=False)
+    assert done.returncode != 0
+    assert "mirror holds credentials; put them into ~/.netrc" in " ".join(done.stdout.split())
+    assert PLANTED not in done.stdout
+
+
 @pytest.mark.parametrize(
-    ("override", "advice"),
+    ("changes", "advice"),
     [
         (
-            f"mirror=https://someone:{PLANTED}@mirror.example.org/files",
+            {"mirror": f"https://{PLANTED}@mirror.example.org/files"},
             "mirror holds credentials; put them into ~/.netrc",
         ),
         (
-            f"mirror=https://{PLANTED}@mirror.example.org/files",
-            "mirror holds credentials; put them into ~/.netrc",
-        ),
-        (
-            f"tracking={{uri: 'postgresql://someone:{PLANTED}@db.example.org/mlflow'}}",
+            {"tracking": {"uri": f"postgresql://someone:{PLANTED}@db.example.org/mlflow"}},
             "tracking.uri holds credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
         ),
     ],
 )
-def test_a_study_file_with_a_password_is_refused_without_showing_it(
-    clean_project: Project, override: str, advice: str
-) -> None:
-    done = clean_project.snakemake("--dry-run", config=(*SMALL, override), check=False)
-    assert done.returncode != 0
-    assert advice in " ".join(done.stdout.split())
-    assert PLANTED not in done.stdout
+def test_a_study_with_a_password_is_refused_without_showing_it(changes: dict[str, Any], advice: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        plan({"datasets": ["phantom"], "methods": ["unet_pce"], **changes}, ROOT)
+    assert advice in str(refused.value)
+    assert PLANTED not in str(refused.value)
 
 
 def test_the_workflow_quotes_every_path_and_text() -> None:
@@ -122,8 +133,7 @@ def test_the_workflow_quotes_every_path_and_text() -> None:
     bare = {"wildcards.fold", "wildcards.seed", "params.spacing_mm", "params.crop_px", "threads"}
     bare |= {"params.evaluate_on", "params.mirror", "params.index", "params.mixed"}
     bare |= {"params.at_most_steps", "params.preparation"}  # a number or null; default or paper
-    rules = Path(__file__).resolve().parents[2] / "rules"
-    text = "\n".join(path.read_text() for path in rules.glob("*.smk"))
+    text = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     shells = re.findall(r"shell:\n((?: +\".*\n)+)", text)
     assert len(shells) == text.count("shell:") >= 10
     fields = {field for text in shells for field in re.findall(r"\{([^}]*)\}", text)}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from snakemake.cli import get_argument_parser
-from studies import Project
+from studies import Project, announced
 
 PROFILE = Path("workflow/profiles/slurm/config.yaml")
 LOCAL = {"all", "split", "resolve", "track_init", "ranking"}
@@ -18,13 +18,11 @@ GPU_RULES = {"train", "predict"}
 @pytest.fixture(scope="module")
 def planned(clean_project: Project) -> dict[str, dict[str, str]]:
     """What a dry run through the profile gives each rule: ``{"train": {"threads": "4", "gpu": "1"}}``."""
-    options = ("--dry-run", "--cores", "100", "--workflow-profile", str(PROFILE.parent))
-    done = clean_project.snakemake(*options, config=())
-    jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: +.*\n)+)", done.stdout, re.MULTILINE)
+    options = ("--cores", "100", "--workflow-profile", str(PROFILE.parent))
     found = {}
-    for rule, lines in jobs:
-        given = dict(re.findall(r"(\w+)=([^,\n]*)", lines.split("resources:")[1]))
-        threads = re.search(r"threads: (\d+)", lines)
+    for rule, details in announced(clean_project.dry_run(*options, config=())):
+        given = dict(re.findall(r"(\w+)=([^,\n]*)", details.split("resources:")[1]))
+        threads = re.search(r"threads: (\d+)", details)
         found[rule] = given | {"threads": threads[1] if threads else "1"}
     return found
 
