@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,9 @@ class Disk:
         subprocess.run(["mount", "-o", f"remount,{how}", str(self.folder)], check=True)
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
+@contextmanager
+def mounted(folder: Path) -> Iterator[Disk]:
     """A tmpfs; making one needs root."""
-    folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
@@ -52,6 +52,21 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
     yield Disk(folder)
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """Where the study lies."""
+    with mounted(tmp_path / "disk") as made:
+        yield made
+
+
+@pytest.fixture
+def full_temporary(tmp_path: Path) -> Iterator[Path]:
+    """A full folder for temporary files."""
+    with mounted(tmp_path / "temporary") as made:
+        made.leave(PAGE)  # enough for Python to believe that it can be used
+        yield made.folder
 
 
 def refusal(answer: stages.Answer) -> str:
@@ -64,45 +79,42 @@ def refusal(answer: stages.Answer) -> str:
 
 
 @pytest.mark.parametrize("stage", stages.STAGES)
-def test_full_disk(stage: str, server: Any, reference: Any, disk: Disk) -> None:
+def test_read_only_then_full_then_without_temporary_files(
+    stage: str, server: Any, reference: Any, disk: Disk, full_temporary: Path
+) -> None:
+    """In the same folder: a fault leaves it as it was, or with right files, for the next one."""
     job = reference.jobs[stage]
     folder = stages.copy(reference.before[stage], disk.folder / "study")
+    check_read_only(job, folder, server, disk)
+    check_full(job, folder, server, disk, reference)
+
+    answer = server.run(folder, job.arguments, environment={"TMPDIR": str(full_temporary)})
+    reference.check_finished(job, folder, answer)
+    if stage == "tabulate":  # whose mirror packs the best model there
+        assert "MLflow mirror: summary of phantom failed" in answer.text
+        assert "No space left on device" in answer.text
+
+
+def check_read_only(job: stages.Job, folder: Path, server: Any, disk: Disk) -> None:
+    """Refused; nothing is changed."""
+    there = stages.files(folder)
+    disk.remount("ro")
+    answer = server.run(folder, job.arguments)
+    disk.remount("rw")
+    message = refusal(answer)
+    assert re.match(r"\[Errno 30\] .*Read-only file system", message)
+    assert "results" in message
+    assert stages.files(folder) == there
+
+
+def check_full(job: stages.Job, folder: Path, server: Any, disk: Disk, reference: Any) -> None:
+    """Without any room, and with room for a part of the results: refused; nothing wrong is there."""
     sizes = [(reference.folder / name).stat().st_size for name in job.made]
     need = sum(-(-size // PAGE) * PAGE for size in sizes)
-    for room in (0, random.Random(stage).randrange(need)):
+    for room in (0, random.Random(job.stage).randrange(need)):
         disk.leave(room)
         answer = server.run(folder, job.arguments)
         disk.empty()
         message = refusal(answer)
         assert re.match(r"\[Errno 28\] results/\S+: No space left on device; solve this and run", message)
         assert reference.wrong(folder) == []
-    reference.check_finished(job, folder, server.run(folder, job.arguments))
-
-
-@pytest.mark.parametrize("stage", stages.STAGES)
-def test_read_only_results(stage: str, server: Any, reference: Any, disk: Disk) -> None:
-    job = reference.jobs[stage]
-    folder = stages.copy(reference.before[stage], disk.folder / "study")
-    there = stages.files(folder)
-    disk.remount("ro")
-    answer = server.run(folder, job.arguments)
-    disk.remount("rw")
-    assert re.match(r"\[Errno 30\] .*Read-only file system", refusal(answer))
-    assert "results" in refusal(answer)
-    assert stages.files(folder) == there
-    reference.check_finished(job, folder, server.run(folder, job.arguments))
-
-
-def test_full_temporary_folder_costs_no_result(
-    server: Any, reference: Any, disk: Disk, tmp_path: Path
-) -> None:
-    folder = stages.copy(reference.before["download"], tmp_path / "study")
-    disk.leave(PAGE)  # enough for Python to believe that it can be used
-    for stage in stages.STAGES:
-        stages.copy(reference.before[stage], folder)
-        job = reference.jobs[stage]
-        answer = server.run(folder, job.arguments, environment={"TMPDIR": str(disk.folder)})
-        reference.check_finished(job, folder, answer)
-        if stage == "tabulate":  # whose mirror packs the best model there
-            assert "MLflow mirror: summary of phantom failed" in answer.text
-            assert "No space left on device" in answer.text

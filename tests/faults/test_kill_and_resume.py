@@ -132,18 +132,9 @@ def check_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) 
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_sigterm_to_snakemake_alone_lets_its_jobs_finish(project: Project) -> None:
-    shutil.rmtree(project.folder / RUN, ignore_errors=True)
-    with training(project) as process:
-        process.terminate()
-        said, _ = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 1, said
-    assert "Will exit after finishing currently running jobs" in said
-    assert (project.folder / RUN / "model.pt").exists()
-    assert project.plan("models", config=STUDY) == {}, "no lock is left and nothing is to be done"
-
-
-def test_a_second_snakemake_on_the_same_folder_is_refused(project: Project, tmp_path: Path) -> None:
+def test_a_second_snakemake_is_refused_and_sigterm_to_the_first_lets_its_jobs_finish(
+    project: Project, tmp_path: Path
+) -> None:
     other = copy_of_project(tmp_path / "other copy", project.python)
     shared = (*STUDY, f"results={project.folder / 'results'}")
     shutil.rmtree(project.folder / RUN, ignore_errors=True)
@@ -151,6 +142,7 @@ def test_a_second_snakemake_on_the_same_folder_is_refused(project: Project, tmp_
         send(process, signal.SIGSTOP)  # so that the first is at work for as long as the second looks
         second = project.snakemake("models", config=STUDY, check=False)
         elsewhere = other.snakemake("models", config=shared, check=False)
+        process.terminate()  # Snakemake alone; it takes effect as it continues, before its job can have ended
         send(process, signal.SIGCONT)
         said, _ = process.communicate(timeout=DEADLINE_S)
     assert second.returncode == 1
@@ -158,18 +150,21 @@ def test_a_second_snakemake_on_the_same_folder_is_refused(project: Project, tmp_
     assert elsewhere.returncode == 1
     holder = f"machine {socket.gethostname()}, process {process.pid}, started in {project.folder}"
     assert f"another Snakemake writes to this results folder ({holder}); wait for its end" in elsewhere.stdout
-    assert process.returncode == 0, said
+    assert process.returncode == 1, said
+    assert "Will exit after finishing currently running jobs" in said
+    assert re.search(r"Finished jobid: \d+ \(Rule: train\)", said), said
     assert (project.folder / RUN / "model.pt").exists()
-    assert other.plan("models", config=shared) == {}, "no lock is left, and the first did all of it"
+    for either, config in ((project, STUDY), (other, shared)):
+        assert either.plan("models", config=config) == {}, "no lock is left, and the first did all of it"
 
 
-def test_two_trainings_in_one_folder_wait_for_each_other(server: Any, reference: Any, tmp_path: Path) -> None:
+def test_two_trainings_in_one_folder_wait_for_each_other(warm: Path, reference: Any, tmp_path: Path) -> None:
     job = reference.jobs["train"]
     folder = stages.copy(reference.before["train"], tmp_path / "study")
     run = folder / Path(next(name for name in job.made if name.endswith("model.pt"))).parent
     run.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "cyclemix", *job.arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}  # as the reference's
+    command = [str(warm), "-m", "cyclemix", *job.arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     both = [tmp_path / "first", tmp_path / "second"]
     waiting = "another training writes to"
     with (run / "train.lock").open("w") as lock:

@@ -13,7 +13,7 @@ import stages
 KILLS = 20
 """Kills of each stage."""
 
-IN_A_ROW = 5
+IN_A_ROW = 10
 """Kills before the stage may end undisturbed."""
 
 SIGTERM_STATUS = (-signal.SIGTERM, 128 + signal.SIGTERM)

@@ -261,12 +261,3 @@ def test_a_slow_server_is_waited_for(site: Site) -> None:
     site.fetch()
     assert len(site.times()) == 1
     assert site.there()["a.nii.gz"] == site.contents["a.nii.gz"]
-
-
-def test_exit_status_and_one_message(site: Site) -> None:
-    site.queue = [status(404)]
-    with site.start() as child:
-        _, text = child.communicate()
-    assert child.returncode == 1
-    assert "cyclemix: error: 1 of 2 files failed:\na.nii.gz: 404 Client Error" in text
-    assert "Traceback" not in text

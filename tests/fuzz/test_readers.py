@@ -5,8 +5,11 @@ Every round is seeded, so that a failure comes back; the damage and its place st
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +19,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from data_files import Lab, write_case, write_own
-from fuzzing import fuzz
+from fuzzing import READERS, fuzz
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bounds memory by Linux' RLIMIT_AS")
 
@@ -130,3 +133,49 @@ def test_real_files(tmp_path: Path, mirror: Path, pattern: str, reader: str) -> 
     shutil.copy(smallest, tmp_path / smallest.name)
     found = fuzz(reader, tmp_path / smallest.name, seed=1, count=40)
     assert found["read"] + found["refused"] == 40
+
+
+def killed(_: Path) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def endless(_: Path) -> None:
+    time.sleep(60)
+
+
+def greedy(_: Path) -> None:
+    np.zeros(2**30, np.uint8)
+
+
+def unexpected(_: Path) -> None:
+    raise KeyError("field")
+
+
+def nameless(_: Path) -> None:
+    raise ValueError("damaged")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message", "seconds"),
+    [
+        (killed, "the process ended with status -9", 60),
+        (endless, "no end within 0.5 s", 0.5),
+        (greedy, "MemoryError: Unable to allocate 1.00 GiB", 60),
+        (unexpected, "KeyError: 'field'", 60),
+        (nameless, "the message does not name the file: ValueError('damaged')", 60),
+    ],
+)
+def test_every_other_outcome_fails_and_names_the_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    outcome: Callable[[Path], None],
+    message: str,
+    seconds: float,
+) -> None:
+    file = tmp_path / "v"
+    file.write_bytes(b"as written")
+    monkeypatch.setitem(READERS, "v", lambda path: path.read_bytes() == b"as written" or outcome(path))
+    with pytest.raises(AssertionError) as caught:
+        fuzz("v", file, seed=0, count=10, limit_seconds=seconds)
+    assert str(caught.value).startswith(f"{file}, v, seed 0: ")
+    assert message in str(caught.value)

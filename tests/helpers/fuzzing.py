@@ -1,43 +1,90 @@
-"""Random damage to a file, read again and again in a process of bounded memory.
+"""Random damage to a file, read again and again in a forked process of bounded memory.
 
-``python fuzzing.py READER FILE SEED COUNT`` damages FILE in COUNT ways and reads each. Allowed are a right
-read and a refusal that names the file; anything else is printed and ends with status 1.
+Allowed are a right read and a refusal that names the file; every other outcome fails.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
+import multiprocessing
 import resource
-import subprocess
-import sys
 import time
 import traceback
 import warnings
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
+from cyclemix.config.strict import load_yaml, validate
+from cyclemix.config.study import Study
+from cyclemix.data.datasets import load_dataset
+from cyclemix.data.manifests import remote_files
+from cyclemix.data.readers.native import load_volume, read_image
+from cyclemix.data.receipts import read_folds, read_receipt
+from cyclemix.data.store import load_case, read_index
+
+FORK = multiprocessing.get_context("fork")
+
 SPARE_BYTES = 768 * 2**20
-"""Memory above what the interpreter holds before the first read."""
+"""Memory above what the forked process holds after the first read."""
 
 SLOWEST_SECONDS = 5.0
+"""Longest read."""
+
+
+def read_case(path: Path) -> np.ndarray:
+    """Image, scribble and label of a prepared case, one array."""
+    case = load_case(path)
+    return np.stack([case.image, case.scribble, case.label])
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "nifti": lambda path: read_image(path)[0],
+    "member": lambda path: load_volume(Path(), {"case": "v", "image": f"{path}::v.nii.gz"}, "image")[0],
+    "h5": lambda path: load_volume(Path(), {"case": "v", "image": f"{path}::label"}, "image")[0],
+    "case": read_case,
+    "index": lambda path: read_index([path]),
+    "folds": read_folds,
+    "receipt": read_receipt,
+    "study": lambda path: validate(Study, load_yaml(path), str(path)),
+    "dataset": load_dataset,
+    "manifest": lambda path: remote_files(load_dataset(path.with_name("own.yaml"))),
+}
+
+CHECKSUMMED = {"nifti.gz", "member", "case"}
+"""Whatever is read in spite of the damage must be what was written."""
 
 
 def fuzz(reader: str, file: Path, seed: int, count: int, limit_seconds: float = 60.0) -> dict[str, int]:
-    """How often damaged copies of ``file`` were ``read`` and ``refused``; fails on every other outcome."""
-    command = [sys.executable, __file__, reader, str(file), str(seed), str(count)]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=limit_seconds,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, (
-        f"{reader}, seed {seed}: status {done.returncode}\n{done.stdout}{done.stderr}"
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    """How often ``count`` damaged copies of ``file`` were ``read`` and ``refused``.
+
+    The copies replace ``file``, so that the one of a failure is still there afterwards.
+
+    Args:
+        reader: a key of ``READERS``; with ``.repacked``, a gzip file is damaged before its compression.
+
+    Raises:
+        AssertionError: any other outcome; also a process that crashed, or that did not end in time.
+    """
+    receiver, sender = FORK.Pipe(duplex=False)
+    child = FORK.Process(target=_child, args=(sender, reader, file, seed, count), daemon=True)
+    child.start()
+    sender.close()  # the child holds the other end: if it dies, the pipe ends
+    found: dict[str, int] | str
+    try:
+        in_time = receiver.poll(limit_seconds)
+        found = receiver.recv() if in_time else f"no end within {limit_seconds:g} s"
+    except EOFError:
+        child.join()
+        found = f"the process ended with status {child.exitcode}"
+    finally:
+        child.kill()
+        child.join()
+    assert isinstance(found, dict), f"{file}, {reader}, seed {seed}: {found}"
+    return found
 
 
 def damage(content: bytes, rng: np.random.Generator, start: int) -> bytes:
@@ -64,79 +111,16 @@ def damage(content: bytes, rng: np.random.Generator, start: int) -> bytes:
     return bytes(data)
 
 
-def read_nifti(path: Path) -> Any:
-    from cyclemix.data.readers.native import read_image
-
-    return read_image(path)[0]
-
-
-def read_member(path: Path) -> Any:
-    from cyclemix.data.readers.native import load_volume
-
-    return load_volume(Path(), {"case": "v", "image": f"{path}::v.nii.gz"}, "image")[0]
+def _child(sender: Connection, reader: str, file: Path, seed: int, count: int) -> None:
+    """Send the counts, or what went wrong."""
+    try:
+        sender.send(_read_damaged(reader, file, seed, count))
+    except BaseException:  # noqa: BLE001 (every exception is the finding)
+        sender.send(traceback.format_exc())
 
 
-def read_h5(path: Path) -> Any:
-    from cyclemix.data.readers.native import load_volume
-
-    return load_volume(Path(), {"case": "v", "image": f"{path}::label"}, "image")[0]
-
-
-def read_case(path: Path) -> Any:
-    from cyclemix.data.store import load_case
-
-    case = load_case(path)
-    return np.stack([case.image, case.scribble, case.label])
-
-
-def read_index(path: Path) -> Any:
-    from cyclemix.data import store
-
-    return len(store.read_index([path]))
-
-
-def read_folds(path: Path) -> Any:
-    from cyclemix.data import receipts
-
-    return len(receipts.read_folds(path))
-
-
-def read_receipt(path: Path) -> Any:
-    from cyclemix.data import receipts
-
-    return len(receipts.read_receipt(path))
-
-
-def read_study(path: Path) -> Any:
-    from cyclemix.config.strict import load_yaml, validate
-    from cyclemix.config.study import Study
-
-    return str(validate(Study, load_yaml(path), str(path)))
-
-
-def read_dataset(path: Path) -> Any:
-    from cyclemix.data.datasets import load_dataset
-
-    return str(load_dataset(path))
-
-
-def read_manifest(path: Path) -> Any:
-    from cyclemix.data.datasets import load_dataset
-    from cyclemix.data.manifests import remote_files
-
-    return len(remote_files(load_dataset(path.with_name("own.yaml"))))
-
-
-READERS: dict[str, Callable[[Path], Any]] = {
-    name.removeprefix("read_"): value for name, value in list(globals().items()) if name.startswith("read_")
-}
-
-CHECKSUMMED = {"nifti.gz", "member", "case"}
-"""Whatever is read in spite of the damage must be what was written."""
-
-
-def main(reader: str, file: Path, seed: int, count: int) -> int:
-    """Damage and read; the counts as the last line."""
+def _read_damaged(reader: str, file: Path, seed: int, count: int) -> dict[str, int] | str:
+    """Damage and read ``count`` times; the counts, or the first wrong outcome."""
     warnings.simplefilter("ignore")
     read, repack = READERS[reader.partition(".")[0]], reader.endswith(".repacked")
     content, rng = file.read_bytes(), np.random.default_rng(seed)
@@ -163,16 +147,10 @@ def main(reader: str, file: Path, seed: int, count: int) -> int:
         if time.monotonic() - start > SLOWEST_SECONDS:
             wrong = f"took {time.monotonic() - start:.1f} s"
         if wrong:
-            print(f"damage {number}: {wrong}\nfirst bytes: {file.read_bytes()[:400]!r}")
-            return 1
-    print(json.dumps(counts))
-    return 0
+            return f"damage {number}: {wrong}\nfirst bytes: {file.read_bytes()[:400]!r}"
+    return counts
 
 
 def _held() -> int:
     """Bytes of address space of this process."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))

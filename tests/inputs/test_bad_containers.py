@@ -16,7 +16,7 @@ import h5py
 import nibabel as nib
 import numpy as np
 import pytest
-from data_files import Lab, edit_header, write_nifti
+from data_files import edit_header, write_nifti
 
 from cyclemix.data.readers.native import DataError, load_volume
 
@@ -215,23 +215,3 @@ def test_members_beside_a_bad_one_are_read_in_memory(tmp_path: Path) -> None:
     assert header is not None
     assert (array == 1).all()
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["inner", "s.zip"]
-
-
-def test_a_flipped_bit_of_an_uncompressed_file_shows_against_the_receipt(tmp_path: Path) -> None:
-    """The format has no checksum; the receipt does."""
-    lab = Lab(tmp_path)
-    path = lab.root / "images" / "a1.nii.gz"
-    lab.spec_file.write_text(lab.spec_file.read_text().replace("images/{case}.nii.gz", "images/{case}.nii"))
-    for name in ("a1", "a2"):
-        packed = path.with_name(f"{name}.nii.gz")
-        packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
-        packed.unlink()
-    lab.download()
-    content = bytearray(path.with_suffix("").read_bytes())
-    content[5000] ^= 1
-    path.with_suffix("").write_bytes(content)
-    with pytest.raises(
-        DataError, match=r"images/a1\.nii: absent or changed since `download`; run `download` for"
-    ):
-        lab.prepare_only()
-    assert lab.npz("a2").exists()

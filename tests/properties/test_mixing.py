@@ -32,7 +32,9 @@ def drawn_mix(seed: int, batch: int, blocks: int, grid: int, moves: bool) -> tup
     generator = torch.Generator().manual_seed(seed)
     side = 4 * blocks
     image = torch.randn(batch, 1, side, side, generator=generator)
-    saliency = torch.rand(batch, side, side, generator=generator) ** 8
+    saliency = torch.zeros(batch, side, side)
+    lone = saliency[:, ::8, ::8]  # one pixel in every second block: blocks move only if few are salient
+    lone.copy_(torch.rand(lone.shape, generator=generator) ** 4)
     partner = torch.randperm(batch, generator=generator)
     settings = PuzzleSettings(grids=(grid,), transport=moves)
     labels = torch.randint(0, CLASSES, (batch, side, side), generator=generator)
@@ -66,15 +68,26 @@ def test_puzzle_mix_blends_pixels_of_its_two_images(
 def test_labels_and_scores_go_where_the_pixels_go(
     seed: int, batch: int, blocks: int, grid: int, moves: bool
 ) -> None:
-    mix, _, labels = drawn_mix(seed, batch, blocks, grid, moves)
+    mix, image, labels = drawn_mix(seed, batch, blocks, grid, moves)
+    torch.testing.assert_close(mix.scores(image), mix.image)
     first, second = mix.labels(labels)
+    assert first.dtype == torch.int64
     assert set(first.unique().tolist()) <= set(labels.unique().tolist())  # nothing is made up
     assert torch.equal(first.flatten(1).sort().values, labels.flatten(1).sort().values)
-    known = torch.nn.functional.one_hot(labels.where(labels != UNLABELLED, CLASSES), CLASSES + 1)
-    scores = mix.scores(known.permute(0, 3, 1, 2).float())
-    torch.testing.assert_close(scores.sum(dim=1), torch.ones_like(mix.ratio), atol=1e-6, rtol=0)
-    unlabelled = ((first == UNLABELLED) * (1 - mix.ratio)) + ((second == UNLABELLED) * mix.ratio)
-    torch.testing.assert_close(scores[:, CLASSES], unlabelled, atol=1e-6, rtol=0)
+    share = mix.ratio[:, None]
+    expected = (1 - share) * onehot(first) + share * onehot(second)
+    torch.testing.assert_close(mix.scores(onehot(labels)), expected, atol=1e-6, rtol=0)
+
+
+def onehot(labels: Tensor) -> Tensor:
+    """(B,H,W) to (B,CLASSES+1,H,W); the last channel is the unlabelled pixels."""
+    known = labels.where(labels != UNLABELLED, CLASSES)
+    return torch.nn.functional.one_hot(known, CLASSES + 1).permute(0, 3, 1, 2).float()
+
+
+def test_a_drawn_mix_moves_blocks_if_it_shall() -> None:
+    assert drawn_mix(1, 5, 9, 4, moves=True)[0].moved().max() > 0
+    assert drawn_mix(1, 5, 9, 4, moves=False)[0].moved().max() == 0
 
 
 @examples(60)

@@ -1,9 +1,11 @@
-"""k-fold: everybody once a fold, persons whole, test folds a partition, groups dealt evenly within one."""
+"""k-fold: everybody once a fold, persons whole, test folds a partition, all and each group dealt evenly."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
+import pytest
 from bounded import examples
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -35,6 +37,8 @@ def test_folds_of_persons(drawn: list[tuple[int, str, bool, bool]], folds: int, 
     assert len(made) == folds
     for fold in made:
         assert sorted(fold["train"] + fold["val"] + fold["test"]) == everybody
+        assert fold["train"]
+        assert fold["val"]
         assert fold["masks"] == []
         sides = {name: side for side in ("train", "val", "test") for name in fold[side]}
         for person in persons:
@@ -46,12 +50,23 @@ def test_folds_of_persons(drawn: list[tuple[int, str, bool, bool]], folds: int, 
                 assert here <= {"val", "test"}
     tested = Counter(name for fold in made for name in fold["test"])
     assert tested == Counter(name for person in persons if person.dense for name in person.subjects)
-    for group in {person.group for person in persons}:
-        shares = [
-            sum(
-                person.dense and person.group == group and person.subjects[0] in fold["test"]
-                for person in persons
-            )
-            for fold in made
-        ]
+    dense = [person for person in persons if person.dense]
+    groups = [[p for p in dense if p.group == group] for group in {p.group for p in dense}]
+    for dealt_evenly in [dense, *groups]:
+        shares = [sum(person.subjects[0] in fold["test"] for person in dealt_evenly) for fold in made]
         assert max(shares) - min(shares) <= 1
+    assert made == kfold(persons, folds, seed, "x")
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5])
+@pytest.mark.parametrize("sparse", [0, 1])
+def test_refused_where_a_list_would_be_empty(folds: int, sparse: int) -> None:
+    """Beside the test fold, one densely labelled person validates, and another one or a sparse one trains."""
+    for dense in range(1, 13):
+        persons = people([(1, "", True, True)] * dense + [(1, "", False, True)] * sparse)
+        beside_the_largest_test_fold = dense - math.ceil(dense / folds) + sparse
+        if dense < folds or beside_the_largest_test_fold < 2:
+            with pytest.raises(ConfigError):
+                kfold(persons, folds, 0, "x")
+        else:
+            assert len(kfold(persons, folds, 0, "x")) == folds

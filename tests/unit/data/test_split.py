@@ -8,10 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from bounded import examples
 from data_files import write_own
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cyclemix.config.models import Protocol
 from cyclemix.config.strict import ConfigError
@@ -79,34 +76,6 @@ def test_mscmr_kfold_rotates_only_dense_subjects(tmp_path: Path) -> None:
         assert len(fold["val"]) == 16  # without scribbles they cannot train
     tested = [s for fold in folds for s in fold["test"]]
     assert sorted(tested) == sorted(spec.official["val"] + spec.official["test"])
-
-
-@examples(60)
-@given(
-    sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4),
-    sparse=st.integers(0, 4),
-    folds=st.integers(2, 5),
-    seed=st.integers(0, 3),
-)
-def test_folds_are_disjoint_and_complete(sizes: list[int], sparse: int, folds: int, seed: int) -> None:
-    persons = [p for g, n in enumerate(sizes) for p in people(n, f"g{g}", prefix=f"g{g}_")]
-    persons += people(sparse, dense=False, prefix="s")
-    dense = sum(sizes)
-    if dense < folds or (dense - -(-dense // folds) < 2 and not (sparse and dense > -(-dense // folds))):
-        with pytest.raises(ConfigError):
-            kfold(persons, folds, seed, "x")
-        return
-    made = kfold(persons, folds, seed, "x")
-    everybody = sorted(s for p in persons for s in p.subjects)
-    for fold in made:
-        assert sorted(fold["train"] + fold["val"] + fold["test"]) == everybody
-        assert fold["train"]
-        assert fold["val"]
-        assert not any(s.startswith("s") for s in fold["val"] + fold["test"])
-    sizes_of_tests = [len(fold["test"]) for fold in made]
-    assert max(sizes_of_tests) - min(sizes_of_tests) <= 1
-    assert Counter(s for f in made for s in f["test"]) == {s: 1 for s in everybody if not s.startswith("s")}
-    assert made == kfold(persons, folds, seed, "x")
 
 
 def test_the_seed_shuffles() -> None:

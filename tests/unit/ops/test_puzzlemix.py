@@ -101,23 +101,6 @@ def test_an_image_mixed_with_itself_stays():
     torch.testing.assert_close(mix.image, image)
 
 
-def test_labels_and_scores_follow_the_image():
-    image, _, partner = batch_of()
-    saliency = torch.zeros(8, 32, 32)
-    saliency[:, ::8, ::8] = torch.rand(8, 4, 4, generator=generator(5)) ** 4  # lone salient blocks move
-    mix = puzzle_mix(image, saliency, partner, 2, PuzzleSettings(), generator())
-    assert mix.moved().max() > 0
-    torch.testing.assert_close(mix.scores(image), mix.image)
-    target = torch.randint(0, 4, (8, 32, 32), generator=generator(6))
-    first, second = mix.labels(target)
-    assert first.dtype == torch.int64
-    onehot = torch.nn.functional.one_hot(target, 4).permute(0, 3, 1, 2).float()
-    scores = mix.scores(onehot)
-    torch.testing.assert_close(scores.sum(dim=1), torch.ones(8, 32, 32))
-    assert torch.equal(scores.argmax(dim=1)[mix.ratio == 0], first[mix.ratio == 0])
-    assert torch.equal(scores.argmax(dim=1)[mix.ratio == 1], second[mix.ratio == 1])
-
-
 def test_gradient_flows_to_both_images_of_a_pair():
     image, saliency, _ = batch_of(size=2)
     mix = puzzle_mix(image, saliency, torch.tensor([1, 0]), 1, PuzzleSettings(), generator())

@@ -19,20 +19,6 @@ from cyclemix.data.store import load_case
 from cyclemix.evaluation.evaluate import score_case
 from cyclemix.inference.export import save_labels
 
-ODD = ("IMG-0007 (2)", "Müller 3.v2", "série #4, axial", "7")
-
-
-def test_odd_names_are_cases_like_any_other(tmp_path: Path) -> None:
-    spec_file = write_own(tmp_path, ODD)
-    cases = list_cases(load_dataset(spec_file), "all", tmp_path)
-    assert [case["case"] for case in cases] == sorted(ODD)
-    data = tmp_path / "data"
-    download.run(spec_file, "all", data / "raw_all.json")
-    prepare.run(
-        spec_file, "all", data / "raw_all.json", Grid(spacing_mm=1, crop_px=32), data / "p" / "index_all.csv"
-    )
-    assert load_case(data / "p" / "série #4, axial.npz").subject == "série #4, axial"
-
 
 def nested(tmp_path: Path, case: str, *cases: str) -> Path:
     for name in cases:

@@ -115,7 +115,8 @@ def test_changed_voxels_of_a_detached_header_are_noticed(tmp_path: Path) -> None
     voxels = image.with_suffix(".raw").read_bytes()
     image.with_suffix(".raw").write_bytes(voxels[:-1] + bytes([voxels[-1] ^ 1]))
     grid = load_dataset(spec_file).grid
-    with pytest.raises(DataError, match=r"a1\.raw: absent or changed since `download`"):
+    message = r"a1\.raw: absent or changed since `download`; run `download` for this part again"
+    with pytest.raises(DataError, match=message):
         prepare.run(spec_file, "all", receipt, grid, tmp_path / "data/p/index_all.csv")
 
 
