@@ -51,7 +51,8 @@ def segment(
 
     models = [path for place in model for path in find_models(place)]
     how = read_model(Inference, inference, "--inference")
-    maps = ["probabilities"] * probabilities + ["uncertainty"] * uncertainty
+    wanted = {"probabilities": probabilities, "uncertainty": uncertainty}
+    maps = [name for name, on in wanted.items() if on]
     found, show = stage.find_images(images), []
     if overlays:
         from cyclemix.report.plots.sheet import save_sheet
