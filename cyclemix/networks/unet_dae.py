@@ -10,6 +10,9 @@ from torch.nn import functional
 from cyclemix.config.models import Recipe
 from cyclemix.networks.unet import UNet, convolution
 
+WIDTHS = (16, 32)
+"""Channels of the encoder's first level, and of the decoder; of the encoder's other levels."""
+
 CODE = 512
 """Length of the code."""
 
@@ -25,15 +28,14 @@ def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
 class AutoEncoder(nn.Module):
     """Auto-encoder of class maps with a short code, without skip connections.
 
-    ``levels`` strided convolutions, half of ``base_filters`` first and ``base_filters`` after; features are
-    pooled to 8x8 and coded by two dense layers, so that the code describes the whole slice, whatever its
-    size. As many transposed convolutions decode it.
+    ``levels`` strided convolutions; features are pooled to 8x8 and coded by two dense layers, so that the
+    code describes the whole slice, whatever its size. As many transposed convolutions decode it.
     """
 
-    def __init__(self, num_classes: int, base_filters: int = 32, levels: int = 5) -> None:
+    def __init__(self, num_classes: int, levels: int = 5) -> None:
         super().__init__()
-        half = base_filters // 2
-        widths = [num_classes, half, *[base_filters] * (levels - 1)]
+        narrow, wide = WIDTHS
+        widths = [num_classes, narrow, *[wide] * (levels - 1)]
         self.multiple = 2**levels
         self.encoder = nn.Sequential(
             *(
@@ -45,9 +47,9 @@ class AutoEncoder(nn.Module):
         size = widths[-1] * GRID**2
         self.code = nn.Sequential(*_dense(size, CODE), *_dense(CODE, size))
         layers: list[nn.Module] = []
-        for a in [widths[-1], *[half] * (levels - 1)]:
-            layers += [nn.ConvTranspose2d(a, half, 2, stride=2), *convolution(half, half)]
-        self.decoder = nn.Sequential(*layers, nn.Conv2d(half, num_classes, 1))
+        for a in [widths[-1], *[narrow] * (levels - 1)]:
+            layers += [nn.ConvTranspose2d(a, narrow, 2, stride=2), *convolution(narrow, narrow)]
+        self.decoder = nn.Sequential(*layers, nn.Conv2d(narrow, num_classes, 1))
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B,num_classes,H,W) probabilities or one-hot -> logits, the same shape; any H, W."""
@@ -74,7 +76,7 @@ class RepairedUNet(nn.Module):
     ) -> None:
         super().__init__()
         self.unet = UNet(num_classes, base_filters, levels, in_channels)
-        self.repair = AutoEncoder(num_classes, base_filters, levels)
+        self.repair = AutoEncoder(num_classes, levels)
 
     def forward(self, image: Tensor, corrupted: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
         """Predict; in evaluation mode with repair by the auto-encoder.

@@ -8,7 +8,6 @@ import torch
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
-from cyclemix.methods.postdae import dice_loss
 from cyclemix.networks.unet_dae import AutoEncoder, RepairedUNet
 
 CLASSES, SIDE = 4, 16
@@ -54,28 +53,32 @@ def test_predictions_are_the_repaired_softmax() -> None:
 @pytest.mark.parametrize("shape", [(32, 32), (33, 47)])
 def test_auto_encoder_takes_any_size(shape: tuple[int, int]) -> None:
     maps = torch.zeros(2, CLASSES, *shape)
-    assert AutoEncoder(CLASSES, base_filters=4, levels=3)(maps).shape == maps.shape
+    assert AutoEncoder(CLASSES, levels=3)(maps).shape == maps.shape
 
 
 def test_a_code_knows_the_whole_slice() -> None:
     """A change in one corner reaches the opposite one: no convolution here reaches that far."""
     torch.manual_seed(0)
-    model, maps = AutoEncoder(CLASSES, base_filters=4, levels=2).eval(), torch.rand(1, CLASSES, 64, 64)
+    model, maps = AutoEncoder(CLASSES, levels=2).eval(), torch.rand(1, CLASSES, 64, 64)
     maps.requires_grad_()
     model(maps)[0, :, 63, 63].sum().backward()
     assert maps.grad[0, :, 0, 0].abs().sum() > 0
 
 
-def test_dice_loss_by_hand() -> None:
-    """Structure 1: overlap 1, sizes 2 and 1 -> 2/3; structure 2: none shown and none predicted -> 1."""
-    maps = torch.zeros(1, 3, 1, 4)
-    maps[0, 0], maps[0, 1, 0, 0], maps[0, 0, 0, 0] = 1, 1, 0
-    scores = torch.zeros(1, 3, 1, 4)
-    scores[0, 0], scores[0, 1, 0, :2], scores[0, 0, 0, :2] = 1, 1, 0
-    known = torch.ones(1, 1, 4, dtype=torch.bool)
-    assert dice_loss(scores, maps, known).item() == pytest.approx(1 - (2 / 3 + 1) / 2, abs=1e-4)
-    known[0, 0, 1] = False
-    assert dice_loss(scores, maps, known).item() == pytest.approx(0, abs=1e-4)
+def test_the_background_is_repaired_too() -> None:
+    """A repair that gives every pixel to one structure loses more than one that gives every pixel to none."""
+    method = methods.create("postdae", {}, CLASSES, "test")
+    given = batch(torch.zeros(3, SIDE, SIDE, dtype=torch.long))
+    given.masks[:, 4:6, 4:6] = 1
+
+    def repair(value: int) -> float:
+        logits = torch.zeros(3, CLASSES, SIDE, SIDE)
+        logits[:, value] = 40
+        return method.losses(lambda image, maps: (logits, logits), given, torch.Generator())["repair"].item()
+
+    # Dice losses: 1 - 2*252/(256+252), 1, 0, 0 and 1, 1 - 2*4/(256+4), 0, 0; cross-entropy: 40 where wrong.
+    assert repair(0) == pytest.approx((1 - 504 / 508 + 1) / 4 + 40 * 4 / 256, abs=1e-3)
+    assert repair(1) == pytest.approx((1 + 1 - 8 / 260) / 4 + 40 * 252 / 256, abs=1e-3)
 
 
 def test_pixels_outside_a_mask_do_not_count() -> None:
