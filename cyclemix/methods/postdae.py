@@ -9,7 +9,7 @@ No published code was read, only the abstracts.
 Deviations from the paper, as far as they are known:
     * types of corruption, Dice loss, channels and dense code are from memory, the corruption's sizes are
       this package's;
-    * cross-entropy is added to the Dice loss, which alone leaves a structure out that it loses early;
+    * cross-entropy is added to the Dice loss, which does not recover a structure lost in the first steps;
     * both networks are trained in one loop with no gradient between them; the paper trains them one after the
       other. So gradients are clipped by their joint norm, and one step is selected for both, by the repaired
       predictions.

@@ -11,7 +11,7 @@ from cyclemix.config.models import Recipe
 from cyclemix.networks.unet import UNet, convolution
 
 WIDTHS = (16, 32)
-"""Channels of the encoder's first level, and of the decoder; of the encoder's other levels."""
+"""Channels: those of the encoder's first level and of the decoder, those of the encoder's other levels."""
 
 CODE = 512
 """Length of the code."""
