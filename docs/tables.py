@@ -247,7 +247,9 @@ def _dataset(name: str) -> DatasetSpec:
 
 
 def _device(origin: Mapping[str, Any]) -> str:
-    return ", ".join(origin["hardware"]["gpus"]) or str(origin["hardware"]["cpu"])
+    """What a run was trained on and in which precision, e.g. ``AMD EPYC in fp32``."""
+    name = ", ".join(origin["hardware"]["gpus"]) or str(origin["hardware"]["cpu"])
+    return f"{name} in {origin['precision']}"
 
 
 def _marks(origins: Sequence[Mapping[str, Any]]) -> dict[str, str]:

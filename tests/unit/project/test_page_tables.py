@@ -84,6 +84,7 @@ def write_study(study: Path, dataset: str) -> None:
         run.mkdir(parents=True)
         origin = {"label": method, "cpu_seconds": 90, "seed": 0, "commit": "a" * 40, "dirty": False}
         origin |= {"versions": {"torch": "2.13.0"}, "hardware": {"gpus": [], "cpu": "a processor"}}
+        origin["precision"] = "fp32"
         (run / "provenance.json").write_text(json.dumps(origin))
     (folder / "summary.csv").write_text(head + "\n".join(lines) + "\n")
     (folder / "summary_as_predicted.csv").write_text(head + "\n".join(rough) + "\n")
@@ -102,17 +103,28 @@ def test_a_recorded_study_becomes_a_comparison_with_the_published_numbers(
         "`unet_full`",
     ]
     assert shown[3] == "| `cyclemix` | 1 | 0.800 | 0.800 [0.600, 0.950] | 0.700 | 0.848 | 4.3 | 2 | 1.5 |"
-    assert shown[-1] == "Seed 0; commit `aaaaaaa`; torch 2.13.0; a processor."
+    assert shown[-1] == "Seed 0; commit `aaaaaaa`; torch 2.13.0; a processor in fp32."
 
 
-def test_minutes_of_several_processors_are_marked(tables: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "other"),
+    [
+        ("a processor", "another one", "another one in fp32 (b)"),
+        ("fp32", "bf16", "a processor in bf16 (a)"),
+    ],
+)
+def test_minutes_of_several_processors_and_precisions_are_marked(
+    tables: ModuleType, tmp_path: Path, before: str, after: str, other: str
+) -> None:
     write_study(tmp_path, "acdc")
     record = tmp_path / "runs" / "acdc" / "cyclemix" / "fold0_seed0" / "provenance.json"
-    record.write_text(record.read_text().replace("a processor", "another one"))
+    record.write_text(record.read_text().replace(before, after))
     shown = tables.comparison(tmp_path).splitlines()
-    assert shown[3].endswith("| 1.5 (b) |")
-    assert shown[4].endswith("| 1.5 (a) |")
-    assert shown[-1].endswith("torch 2.13.0; a processor (a), another one (b).")
+    own, rest = shown[3], shown[4]
+    mark = other[-3:]
+    assert own.endswith(f"| 1.5 {mark} |")
+    assert rest.endswith(f"| 1.5 {'(a)' if mark == '(b)' else '(b)'} |")
+    assert other in shown[-1]
 
 
 def test_the_headline_shows_the_recorded_rows_of_both_data_sets(
