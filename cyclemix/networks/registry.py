@@ -38,5 +38,8 @@ def build_network(recipe: Recipe, num_classes: int) -> nn.Module:
     net: nn.Module = module.build(recipe, num_classes)
     for parameter in net.parameters():
         if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            # ``contiguous`` would keep the strides of a weight with one input channel, and with them
+            # contiguous features in the first and largest level.
+            last = torch.empty_like(parameter, memory_format=torch.channels_last)
+            parameter.data = last.copy_(parameter.data)
     return net

@@ -46,6 +46,14 @@ def test_every_architecture_predicts_one_map_of_the_images_size(name: str, shape
         assert net(torch.zeros(2, 1, *shape)).shape == (2, 3, *shape)
 
 
+@pytest.mark.parametrize("name", registry.names())
+def test_the_first_convolution_writes_channels_last(name: str) -> None:
+    net = build_network(Recipe(network=name, base_filters=4, levels=3), 3).eval()
+    first = next(module for module in net.modules() if isinstance(module, torch.nn.Conv2d))
+    with torch.no_grad():
+        assert first(torch.zeros(2, 1, 32, 32)).stride(1) == 1
+
+
 @pytest.mark.parametrize("name", [name for name in registry.names() if name != "unet_paper"])
 def test_every_architecture_is_of_the_default_networks_order(name: str) -> None:
     own, default = (parameters(build_network(Recipe(network=n), 4)) for n in (name, "unet"))
