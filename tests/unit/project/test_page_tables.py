@@ -107,24 +107,22 @@ def test_a_recorded_study_becomes_a_comparison_with_the_published_numbers(
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "other"),
+    ("before", "after", "marks", "devices"),
     [
-        ("a processor", "another one", "another one in fp32 (b)"),
-        ("fp32", "bf16", "a processor in bf16 (a)"),
+        ("a processor", "another one", "ba", "a processor in fp32 (a), another one in fp32 (b)"),
+        ("fp32", "bf16", "ab", "a processor in bf16 (a), a processor in fp32 (b)"),
     ],
 )
 def test_minutes_of_several_processors_and_precisions_are_marked(
-    tables: ModuleType, tmp_path: Path, before: str, after: str, other: str
+    tables: ModuleType, tmp_path: Path, before: str, after: str, marks: str, devices: str
 ) -> None:
     write_study(tmp_path, "acdc")
     record = tmp_path / "runs" / "acdc" / "cyclemix" / "fold0_seed0" / "provenance.json"
     record.write_text(record.read_text().replace(before, after))
     shown = tables.comparison(tmp_path).splitlines()
-    own, rest = shown[3], shown[4]
-    mark = other[-3:]
-    assert own.endswith(f"| 1.5 {mark} |")
-    assert rest.endswith(f"| 1.5 {'(a)' if mark == '(b)' else '(b)'} |")
-    assert other in shown[-1]
+    assert shown[3].endswith(f"| 1.5 ({marks[0]}) |")
+    assert shown[4].endswith(f"| 1.5 ({marks[1]}) |")
+    assert shown[-1].endswith(f"torch 2.13.0; {devices}.")
 
 
 def test_the_headline_shows_the_recorded_rows_of_both_data_sets(
