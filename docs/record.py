@@ -21,18 +21,22 @@ SUMMARIES = ("summary.csv", "summary_as_predicted.csv", "significance.csv", "cli
 
 
 def record(results: Path, study: Path) -> None:
-    """Collect a study's finished runs in benchmarks/studies/{dataset}, beside those of the same code there.
+    """Collect the finished runs in benchmarks/studies/{dataset}, beside those of the same code there.
+
+    The study's recipe may have been run on other data sets than its own, e.g. acdc70.
 
     Raises:
-        ValueError: a run differs in recipe, code or data from those that are recorded; names it.
+        ValueError: no finished run, or one whose recipe, code or data differ from those recorded; names it.
     """
-    made = plan(load_yaml(study), ROOT, str(study))
-    for dataset in made.study.datasets:
-        if any(results.glob(f"runs/{dataset}/*/fold*_seed*/metrics.csv")):
-            refused = collect.run([results], STUDIES / dataset, dataset=dataset).refused
-            if refused:
-                raise ValueError("; ".join(refused))
-            tabulate(STUDIES / dataset, made, dataset)
+    finished = sorted({path.parts[-4] for path in results.glob("runs/*/*/fold*_seed*/metrics.csv")})
+    if not finished:
+        raise ValueError(f"{results}: expected a results folder, found no runs/*/*/fold*_seed*/metrics.csv")
+    for dataset in finished:
+        made = plan({**load_yaml(study), "datasets": [dataset]}, ROOT, str(study))
+        refused = collect.run([results], STUDIES / dataset, dataset=dataset).refused
+        if refused:
+            raise ValueError("; ".join(refused))
+        tabulate(STUDIES / dataset, made, dataset)
 
 
 def tabulate(kept: Path, made: Plan, dataset: str) -> None:
