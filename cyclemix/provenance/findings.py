@@ -6,7 +6,7 @@ import json
 import shlex
 from dataclasses import asdict, dataclass, field
 
-from cyclemix.provenance.records import METRICS, SCORES
+from cyclemix.provenance.records import HASHES, METRICS, SCORES
 
 
 def remedy(results: str, file: str, witness: str, kind: str) -> str:
@@ -19,6 +19,8 @@ def remedy(results: str, file: str, witness: str, kind: str) -> str:
         file: below the results folder; absolute outside.
         witness: the record or receipt that names it, likewise; the file itself where it is a record.
     """
+    if file == HASHES:
+        return "put back the data that the runs were made from, or collect runs made from these"
     target = shlex.quote(f"{results}/{target_of(file, witness)}")
     if file.startswith("/"):
         return f"put it back, or take the one that is there: `snakemake --force {target}`, then `snakemake`"

@@ -24,11 +24,18 @@ NAME = "provenance.json"
 METRICS = "metrics_provenance.json"
 """Beside a run's ``metrics.csv``."""
 
+OF_A_RUN = (NAME, f"predictions/{NAME}", METRICS)
+"""A run's records, by their place in its folder."""
+
 SCORES = ("metrics.csv", "metrics_as_predicted.csv", "metrics_by_level.csv")
 """The tables of a run's evaluation, which `METRICS` describes."""
 
 COLLECTED = "collected.json"
 """In a results folder of copied runs: ``{"left_out": ["data", "models", "predictions"]}``."""
+
+
+HASHES = "data_hashes.json"
+"""In such a folder: sha256 of every data file that its runs have read, by the file's place there."""
 
 
 class NoChecksum(ValueError):
@@ -56,9 +63,13 @@ def write(
         inputs, outputs: files, hashed as they are now.
     """
     content = {**made, "inputs": _hashes(path, inputs), "outputs": _hashes(path, outputs)}
+    write_text(path, text(content))
+
+
+def text(content: Mapping[str, Any]) -> str:
+    """The file of a record, with the checksum of ``content``."""
     content = json.loads(json.dumps(content))  # as it will be read
-    content["checksum"] = checksum(content)
-    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+    return json.dumps({**content, "checksum": checksum(content)}, indent=1, sort_keys=True) + "\n"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -126,6 +137,20 @@ def is_left_out(results: Path, path: Path) -> bool:
         "predictions": "predictions" in parts and path.name.endswith(".nii.gz"),
     }
     return any(kinds[kind] for kind in left_out)
+
+
+def data_hashes(results: Path) -> dict[str, str]:
+    """The content of `HASHES`; empty for a folder that was not collected.
+
+    Raises:
+        ValueError: not a list of hashes; names the file.
+    """
+    path = results / HASHES
+    try:
+        hashes: dict[str, str] = json.loads(path.read_bytes()) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error}); delete it and collect the runs again") from None
+    return hashes
 
 
 def checksum(content: Mapping[str, Any]) -> str:

@@ -38,25 +38,22 @@ def differences(results: Path, runs: Sequence[Path]) -> list[str]:
 def made_from(results: Path, run: Path) -> dict[str, str]:
     """Digests and hashes of a run's sources, by name; those of data files are named ``data/...``."""
     found: dict[str, str] = {}
-    for name in (records.NAME, f"predictions/{records.NAME}", records.METRICS):
-        path = run / name
-        if not path.is_file():
-            continue
+    for path in filter(Path.is_file, (run / name for name in records.OF_A_RUN)):
         record = json.loads(path.read_text())
         stage = record.get("stage", "train")
         found |= {f"{key} of {stage}": str(record[key]) for key in DIGESTS if key in record}
         settings = {key: value for key, value in record.get("settings", {}).items() if key != "fold"}
         found[f"settings of {stage}"] = value_digest(settings)
-        found |= _data(results, path, record.get("inputs", {}))
+        found |= {place: record["inputs"][name][:16] for name, place in data_places(results, path, record)}
     return found
 
 
-def _data(results: Path, path: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
-    """sha256 of the data files that a record names, by their place in the results folder."""
+def data_places(results: Path, path: Path, record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Data files among the inputs of a record: their names there, and their places in the results folder."""
     folder = data_dir(results.absolute(), "")
-    files = {records.locate(path, name): sha256 for name, sha256 in inputs.items()}
-    return {
-        f"data/{file.relative_to(folder).as_posix()}": sha256[:16]
-        for file, sha256 in files.items()
+    files = [(name, records.locate(path, name)) for name in record.get("inputs", {})]
+    return [
+        (name, f"data/{file.relative_to(folder).as_posix()}")
+        for name, file in files
         if file.is_relative_to(folder)
-    }
+    ]

@@ -71,6 +71,10 @@ def run(results: Path) -> Report:
         raise ValueError(f"{results}: neither a record nor a result below it; name a study's results folder")
     intact = checker.read_records(found)
     claims = _claims(intact)
+    for place, sha256 in records.data_hashes(results).items():
+        claims.setdefault(results / place, Claims()).read.setdefault(sha256, []).append(
+            results / records.HASHES
+        )
     hashes = _hash({*claims, *receipts})
     checker.compare(claims, hashes, intact=intact)
     raw = checker.read_receipts(receipts)

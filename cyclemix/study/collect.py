@@ -2,16 +2,16 @@
 
 A run is copied only if its files match its records, and if row configuration, code and data equal those of
 the runs already there. ``collected.json`` lists what was not copied (images always; models and predictions
-unless requested), so that `cyclemix verify` does not expect it.
+unless requested), so that `cyclemix verify` does not expect it. The hashes of data files are moved from the
+records of the runs, which share them, to one list: ``data_hashes.json``.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from cyclemix.study.plan import Plan
 
 log = logging.getLogger(__name__)
 
-RECORDS = (records.NAME, f"predictions/{records.NAME}", records.METRICS)
 ON_REQUEST = {"models": "model.pt", "predictions": "predictions/**/*.nii.gz"}
 
 
@@ -84,29 +83,58 @@ def _take(source: Path, folder: Path, into: Path, also: Sequence[str]) -> bool:
     name = folder.relative_to(source)
     target = into / name
     files = list(_files(folder, also))
-    for record in RECORDS:
+    for record in records.OF_A_RUN:
         records.read(folder / record)
-    records.check([folder / record for record in RECORDS], files)
+    records.check([folder / record for record in records.OF_A_RUN], files)
     dataset = name.parts[1]
     _check_equal(folder.parent / "config.json", target.parent / "config.json", "another recipe")
     folds = data_dir(source, dataset) / "folds.json", data_dir(into, dataset) / "folds.json"
     _check_equal(*folds, "other folds")
-    new = [path for path in files if not (target / path.relative_to(folder)).is_file()]
-    for path in set(files) - set(new):
-        if path.read_bytes() != (target / path.relative_to(folder)).read_bytes():
-            raise ValueError(
-                f"{target} has another {path.relative_to(folder)} of this run; delete one of them"
-            )
+    contents = {path.relative_to(folder): _content(source, path) for path in files}
+    new = [place for place in contents if not (target / place).is_file()]
+    for place in contents.keys() - set(new):
+        if contents[place] != _content(into, target / place):
+            raise ValueError(f"{target} has another {place} of this run; delete one of them")
     if new:
         _check_row(source, folder, into, target)
-        _copy(folder.parent / "config.json", target.parent / "config.json")
-        _copy(*folds)
-        _copy_run(folder, target, files)
+    _add_data(into, _data_hashes(source, folder))
+    _copy(folder.parent / "config.json", target.parent / "config.json")
+    _copy(*folds)
+    _copy_run(target, {place: contents[place] for place in new})
     return bool(new)
 
 
+def _content(results: Path, path: Path) -> bytes:
+    """A file as it is copied: records without the hashes of data files."""
+    if path.name not in (records.NAME, records.METRICS):
+        return path.read_bytes()
+    record = records.read(path)
+    for name, _ in rows.data_places(results, path, record):
+        del record["inputs"][name]
+    return records.text(record).encode()
+
+
+def _data_hashes(results: Path, folder: Path) -> dict[str, str]:
+    """sha256 of the data files that a run has read, of all runs where ``results`` was collected."""
+    found = records.data_hashes(results)
+    for path in (folder / name for name in records.OF_A_RUN):
+        record = records.read(path)
+        found |= {place: record["inputs"][name] for name, place in rows.data_places(results, path, record)}
+    return found
+
+
+def _add_data(into: Path, hashes: Mapping[str, str]) -> None:
+    """Add hashes of data files to the list of ``into``; raise ValueError if a file has another there."""
+    there = records.data_hashes(into)
+    for place in sorted(there.keys() & hashes.keys()):
+        if there[place] != hashes[place]:
+            known = f"{there[place][:16]} in {into / records.HASHES}"
+            raise ValueError(f"{place} is {hashes[place][:16]}, but {known}; expected equal ones")
+    write_text(into / records.HASHES, json.dumps({**there, **hashes}, indent=1, sort_keys=True) + "\n")
+
+
 def _files(folder: Path, also: Sequence[str]) -> Iterator[Path]:
-    for name in (*RECORDS, *records.SCORES, "history.csv"):
+    for name in (*records.OF_A_RUN, *records.SCORES, "history.csv"):
         if not (folder / name).is_file():
             raise ValueError(f"no {name}; expected a run that was trained, predicted and evaluated")
         yield folder / name
@@ -157,20 +185,20 @@ def _copy(path: Path, target: Path) -> None:
         write_text(target, path.read_text())
 
 
-def _copy_run(folder: Path, target: Path, files: Sequence[Path]) -> None:
-    """Copy a new run's folder atomically; add files to an existing one one by one."""
+def _copy_run(target: Path, contents: Mapping[Path, bytes]) -> None:
+    """Write a new run's folder atomically; add files to an existing one one by one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as scratch:
-        for path in files:
-            copy = Path(scratch) / "run" / path.relative_to(folder)
+        for place, content in contents.items():
+            copy = Path(scratch) / "run" / place
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+            copy.write_bytes(content)
         if not target.exists():
             (Path(scratch) / "run").rename(target)
             return
-        for path in files:
-            (target / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
-            (Path(scratch) / "run" / path.relative_to(folder)).replace(target / path.relative_to(folder))
+        for place in contents:
+            (target / place).parent.mkdir(parents=True, exist_ok=True)
+            (Path(scratch) / "run" / place).replace(target / place)
 
 
 def described(plan: Plan, dataset: str, results: Path) -> dict[str, Any]:

@@ -38,6 +38,10 @@ def rewrite(record: Path, **changes: object) -> None:
     record.write_text(json.dumps(content))
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_two_folders_become_one_table_without_images(
     seeds: list[Path], phantom_prepared: Path, tmp_path: Path
 ) -> None:
@@ -57,10 +61,44 @@ def test_two_folders_become_one_table_without_images(
 
 def test_a_second_call_changes_nothing(seeds: list[Path], tmp_path: Path) -> None:
     collect.run(seeds, tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    before = contents(tmp_path)
     outcome = collect.run(seeds, tmp_path)
     assert (outcome.taken, len(outcome.present), outcome.refused) == ([], 2, [])
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert contents(tmp_path) == before
+
+
+def test_data_files_are_listed_once_for_all_runs(seeds: list[Path], tmp_path: Path) -> None:
+    collect.run(seeds, tmp_path / "all")
+    listed = json.loads((tmp_path / "all" / "data_hashes.json").read_text())
+    assert listed == {place: records.sha256(seeds[0] / place) for place in listed}
+    assert {Path(place).name for place in listed} >= {"folds.json", "heart001_frame01.npz"}
+    for record in (tmp_path / "all").rglob("*provenance.json"):
+        assert not [name for name in records.read(record)["inputs"] if "/data/" in name], record
+
+
+def test_listed_data_files_are_verified_where_they_are(seeds: list[Path], tmp_path: Path) -> None:
+    collect.run(seeds, tmp_path)
+    shutil.copytree(seeds[0] / "data", tmp_path / "data", dirs_exist_ok=True)
+    assert verify.run(tmp_path).problems == []
+    listed = tmp_path / "data_hashes.json"
+    hashes = json.loads(listed.read_text())
+    changed = next(place for place in hashes if place.endswith("heart001_frame01.npz"))
+    listed.write_text(json.dumps(hashes | {changed: "3" * 64}))
+    (problem,) = verify.run(tmp_path).problems
+    assert (problem.file, problem.kind) == ("data_hashes.json", "stale")
+    assert problem.found == f"made from another version of {changed} than the one that is there"
+    assert problem.remedy == "put back the data that the runs were made from, or collect runs made from these"
+    listed.write_text("{")
+    with pytest.raises(
+        ValueError, match=r"data_hashes.json: not JSON .*; delete it and collect the runs again"
+    ):
+        verify.run(tmp_path)
+
+
+def test_a_collected_folder_is_collected_again_unchanged(seeds: list[Path], tmp_path: Path) -> None:
+    collect.run(seeds, tmp_path / "all")
+    assert len(collect.run([tmp_path / "all"], tmp_path / "again").taken) == 2
+    assert contents(tmp_path / "again") == contents(tmp_path / "all")
 
 
 def test_models_and_predictions_come_on_request(seeds: list[Path], tmp_path: Path) -> None:
