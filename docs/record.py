@@ -18,6 +18,8 @@ from cyclemix.study.plan import Plan, plan
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = ROOT / "benchmarks" / "studies"
 SUMMARIES = ("summary.csv", "summary_as_predicted.csv", "significance.csv", "clinical.csv")
+SWEEP = ("efficiency.csv",)
+"""What is kept of a study with an `efficiency` block; its runs lie beside those of the comparison."""
 
 
 def record(results: Path, study: Path) -> None:
@@ -40,12 +42,12 @@ def record(results: Path, study: Path) -> None:
 
 
 def tabulate(kept: Path, made: Plan, dataset: str) -> None:
-    """Write the summaries of the collected runs of a data set, from their scores per case."""
+    """Write a study's summaries of the collected runs of a data set, from their scores per case."""
     with tempfile.TemporaryDirectory() as scratch:
         written = Path(scratch)
         tables.run(kept, made.dataset_file(dataset), collect.described(made, dataset, kept), written)
         (kept / "summaries" / dataset).mkdir(parents=True, exist_ok=True)
-        for name in SUMMARIES:
+        for name in SWEEP if made.study.efficiency else SUMMARIES:
             shutil.copyfile(written / name, kept / "summaries" / dataset / name)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,15 +93,15 @@ def comparison(study: Path) -> str:
             rows = averages[averages["supervision"] == supervision].sort_values("mean", ascending=False)
             if len(rows):
                 lines.append(_row([f"**{words}**", *[""] * (len(heads) - 1)]))
-            for mean in rows.itertuples():
-                label, runs = str(mean.Index), str(mean.n_runs)
+            for row in rows.itertuples():
+                label, runs = str(row.Index), str(row.n_runs)
                 each = [f"{found.loc[(label, 'dice', s), 'mean']:.3f}" for s in structures]
-                average = f"{mean.mean:.3f} {interval(mean.ci_low, mean.ci_high)}"
+                average = f"{row.mean:.3f} {interval(row.ci_low, row.ci_high)}"
                 cells = [f"`{label}`", runs, *each, average]
                 cells.append(f"{before.loc[(label, 'dice', AVERAGE), 'mean']:.3f}")
                 cells += [papers.get(label, "")] * bool(papers)
                 cells.append(f"{found.loc[(label, 'hd95_mm', AVERAGE), 'mean']:.1f}")
-                lines.append(_row([*cells, f"{mean.n_missed:.0f}", minutes.get(label, "")]))
+                lines.append(_row([*cells, f"{row.n_missed:.0f}", minutes.get(label, "")]))
         parts.append("\n".join(lines))
     return "\n\n".join([*parts, _origin(study)])
 
@@ -145,11 +146,28 @@ def clinical(study: Path) -> str:
     return "\n\n".join(parts)
 
 
+def budgets(study: Path) -> str:
+    """Mean Dice by number of training subjects, cleaned and as predicted."""
+    parts = []
+    for path in sorted((study / "summaries").glob("*/efficiency.csv")):
+        points = pd.read_csv(path)
+        counts = sorted(points["subjects"].unique())
+        lines = [_row(["training subjects", *(f"{count:g}" for count in counts)])]
+        lines.append(_row(["---", *["---:"] * len(counts)]))
+        for method, rows in points.groupby("method", sort=False):
+            found = rows.set_index("subjects")
+            shown = {n: f"{p['dice']:.3f}, {p['dice_as_predicted']:.3f}" for n, p in found.iterrows()}
+            lines.append(_row([f"`{method}`", *(shown.get(count, "") for count in counts)]))
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
 KINDS: dict[str, Callable[[Path], str]] = {
     "runs": runs,
     "comparison": comparison,
     "differences": differences,
     "clinical": clinical,
+    "budgets": budgets,
 }
 """What a table shows of a study."""
 
@@ -187,10 +205,10 @@ def headline() -> str:
         runs, cells = [], []
         for cleaned, raw, papers in kept.values():
             if label in cleaned.index:
-                mean = cleaned.loc[label]
-                runs.append(str(mean["n_runs"]))
-                trained_on = SUPERVISION[str(mean["supervision"])]
-                shown = f"{mean['mean']:.3f} {interval(mean['ci_low'], mean['ci_high'])}"
+                row = cleaned.loc[label]
+                runs.append(str(row["n_runs"]))
+                trained_on = SUPERVISION[str(row["supervision"])]
+                shown = f"{row['mean']:.3f} {interval(row['ci_low'], row['ci_high'])}"
                 cells += [shown, f"{raw.loc[label, 'mean']:.3f}", papers.get(label, "")]
             else:
                 cells += [""] * 3
@@ -259,13 +277,17 @@ def _marks(origins: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _minutes(study: Path) -> dict[str, str]:
-    """Mean processor minutes of a row's trainings, by label, with the marks of their devices."""
+    """Mean processor minutes of a row's trainings on each device, by label, with the mark of the device."""
     origins, found = _origins(study), {}
+    minutes: dict[str, dict[str, list[float]]] = {}
+    for origin in origins:
+        by_device = minutes.setdefault(origin["label"], {})
+        by_device.setdefault(_device(origin), []).append(origin["cpu_seconds"] / 60)
     marks = _marks(origins)
-    for label in {origin["label"] for origin in origins}:
-        own = [origin for origin in origins if origin["label"] == label]
-        mean = sum(origin["cpu_seconds"] / 60 for origin in own) / len(own)
-        found[label] = f"{mean:.1f}" + "".join(sorted({marks[_device(origin)] for origin in own}))
+    for label, by_device in minutes.items():
+        found[label] = ", ".join(
+            f"{statistics.mean(by_device[name]):.1f}{marks[name]}" for name in sorted(by_device)
+        )
     return found
 
 

@@ -25,6 +25,7 @@ BUDGET_COLUMNS = (
     "dice",
     "ci_low",
     "ci_high",
+    AS_PREDICTED,
     "n_runs",
 )
 """Of ``efficiency.csv``; subjects and labelled pixels are those used for training, mean over runs."""
@@ -83,6 +84,7 @@ class StudyResults:
 def budgets(study: StudyResults) -> pd.DataFrame:
     """One row per annotation budget, in the study's order; only a header without an `efficiency` block."""
     scores, rows = average_dice(study.summary), []
+    predicted = average_dice(study.as_predicted)["mean"]
     for label, block in study.study["methods"].items():
         point = block.get("budget")
         if point is None or label not in scores.index:
@@ -90,7 +92,8 @@ def budgets(study: StudyResults) -> pd.DataFrame:
         amounts = [run.get("training_data", {}) for run in study.provenance[label]]
         row = (study.dataset, point["method"], label, block["supervision"])
         budget = (_mean(amounts, "subjects"), point["fraction"], _mean(amounts, "labelled_pixels"))
-        rows.append((*row, *budget, *scores.loc[label, ["mean", "ci_low", "ci_high", "n_runs"]]))
+        mean, low, high, n_runs = scores.loc[label, ["mean", "ci_low", "ci_high", "n_runs"]]
+        rows.append((*row, *budget, mean, low, high, predicted[label], n_runs))
     return pd.DataFrame(rows, columns=list(BUDGET_COLUMNS))
 
 

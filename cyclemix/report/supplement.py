@@ -10,7 +10,7 @@ import pandas as pd
 from cyclemix.evaluation.statistics import AVERAGE
 from cyclemix.report import wording
 from cyclemix.report.page import EMPTY, Cell, Columns, Group, Row, Table
-from cyclemix.report.results import StudyResults, budgets
+from cyclemix.report.results import AS_PREDICTED, StudyResults, budgets
 
 MEASURES = {
     "edv": "end-diastolic volume",
@@ -29,7 +29,7 @@ def budget_tables(study: StudyResults) -> list[Table]:
         Group(str(method), [_budget_row(point) for point in rows.to_dict("records")])
         for method, rows in points.groupby("method", sort=False)
     ]
-    names = ("Subjects", "Part of each scribble", "Labelled pixels", "Dice", "n runs")
+    names = ("Subjects", "Part of each scribble", "Labelled pixels", "Dice", "Dice as predicted", "n runs")
     caption, notes = wording.caption(study), wording.EFFICIENCY_NOTES
     columns = [Columns("", names)]
     return [Table("efficiency", "Annotation budget", caption, "Row", columns, groups, notes=notes)]
@@ -42,6 +42,7 @@ def _budget_row(point: Mapping[Any, Any]) -> Row:
         EMPTY if dense else Cell(f"{100 * point['scribble_fraction']:.0f} %"),
         Cell(f"{point['labelled_pixels']:,.0f}"),
         Cell(f"{point['dice']:.3f}", note=wording.interval(point["ci_low"], point["ci_high"])),
+        Cell(f"{point[AS_PREDICTED]:.3f}"),
         Cell(f"{point['n_runs']:.0f}"),
     )
     return Row(str(point["label"]), cells)

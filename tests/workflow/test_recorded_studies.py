@@ -19,8 +19,11 @@ def test_a_study_recorded_again_has_the_same_summaries_and_its_records_hold(
     kept = recording.STUDIES
     monkeypatch.setattr(recording, "STUDIES", tmp_path)
     for study in sorted(path.name for path in kept.iterdir()):
-        file = "config.yaml" if study == "phantom" else "paper_cpu.yaml"
-        recording.record(kept / study, ROOT / "config" / file)
+        files = ["config.yaml"] if study == "phantom" else ["paper_cpu.yaml"]
+        if (kept / study / "summaries" / study / "efficiency.csv").is_file():
+            files.append("sensitivity.yaml")
+        for file in files:
+            recording.record(kept / study, ROOT / "config" / file)
         assert verify.run(tmp_path / study).problems == []
         for path in sorted((kept / study / "summaries" / study).iterdir()):
             assert (tmp_path / study / "summaries" / study / path.name).read_text() == path.read_text(), path

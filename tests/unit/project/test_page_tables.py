@@ -125,6 +125,36 @@ def test_minutes_of_several_processors_and_precisions_are_marked(
     assert shown[-1].endswith(f"torch 2.13.0; {devices}.")
 
 
+def test_minutes_are_means_on_each_processor(tables: ModuleType, tmp_path: Path) -> None:
+    write_study(tmp_path, "acdc")
+    folder = tmp_path / "runs" / "acdc" / "cyclemix"
+    origin = json.loads((folder / "fold0_seed0" / "provenance.json").read_text())
+    for seed, cpu, seconds in ((1, "a processor", 150), (2, "another one", 30)):
+        (folder / f"fold0_seed{seed}").mkdir()
+        more = {"seed": seed, "hardware": {"gpus": [], "cpu": cpu}, "cpu_seconds": seconds}
+        (folder / f"fold0_seed{seed}" / "provenance.json").write_text(json.dumps(origin | more))
+    shown = tables.comparison(tmp_path).splitlines()
+    assert shown[3].endswith("| 2.0 (a), 0.5 (b) |")
+    assert shown[4].endswith("| 1.5 (a) |")
+
+
+def test_budgets_have_a_column_per_number_of_subjects(tables: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / "summaries" / "acdc"
+    folder.mkdir(parents=True)
+    (folder / "efficiency.csv").write_text(
+        "method,label,subjects,dice,dice_as_predicted\n"
+        "cyclemix,cyclemix_5subjects,5.0,0.8125,0.75\n"
+        "cyclemix,cyclemix,35.0,0.875,0.8125\n"
+        "unet_pce,unet_pce,35.0,0.5,0.25\n"
+    )
+    assert tables.budgets(tmp_path).splitlines() == [
+        "| training subjects | 5 | 35 |",
+        "| --- | ---: | ---: |",
+        "| `cyclemix` | 0.812, 0.750 | 0.875, 0.812 |",
+        "| `unet_pce` |  | 0.500, 0.250 |",
+    ]
+
+
 def test_the_headline_shows_the_recorded_rows_of_both_data_sets(
     tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -412,6 +412,8 @@ def test_efficiency_has_one_row_per_budget_with_the_training_data(toy):
     dice = summary[(summary["method"] == "unet_pce") & (summary["metric"] == "dice")].set_index("structure")
     assert point["dice"] == pytest.approx(dice.loc["Avg", "mean"])
     assert point["ci_low"] < point["dice"] < point["ci_high"]
+    raw = toy.csv("summary_as_predicted").query("method == 'unet_pce' and metric == 'dice'")
+    assert point["dice_as_predicted"] == pytest.approx(raw.set_index("structure").loc["Avg", "mean"])
     text = toy.text("comparison.md")
     assert "Annotation budget" in text
     assert "1,150" in text

@@ -237,3 +237,12 @@ def test_the_sensitivity_study_sweeps_scribbled_subjects_on_both_data_sets() -> 
         assert runs == {method + point for method in methods for point in points}
     assert {made.training(label).scribble_fraction for label in made.labels("acdc")} == {1.0}
     assert made.training("cyclemix_5subjects").subjects == 5
+
+
+def test_the_sensitivity_study_has_the_recipe_of_the_comparison_on_cpus() -> None:
+    """So its rows with all subjects are those of the comparison, and their recorded scores serve both."""
+    sensitivity, comparison = (
+        load_yaml(ROOT / "config" / f"{name}.yaml") for name in ("sensitivity", "paper_cpu")
+    )
+    for key in ("datasets", "protocol", "grid", "at_most_steps", "training"):
+        assert sensitivity[key] == comparison[key], key
