@@ -1,6 +1,7 @@
 """Rows whose runs differ in code, configuration, data or lock, so that their mean is meaningless.
 
-Digests do not include the device: runs of different machines are not mixed.
+Digests include neither the device nor the precision that ``auto`` chose on it: runs of different machines
+are not mixed.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from cyclemix.provenance import records
 from cyclemix.provenance.digests import value_digest
 
 DIGESTS = ("code_digest", "config_digest", "lock_digest")
+OF_ONE_RUN = ("fold", "precision")
+"""Settings in records that may differ between the runs of a row."""
 
 
 def differences(results: Path, runs: Sequence[Path]) -> list[str]:
     """Differences between a row's runs, one line each: ``code_digest of train: a1b2 (fold0_seed0), ...``.
 
-    Compares the digests of training, prediction and evaluation, their settings except the fold number, and
+    Compares the digests of training, prediction and evaluation, their settings except `OF_ONE_RUN`, and
     the sha256 of every data file read by both runs. Missing records are not compared.
     """
     seen: dict[str, dict[str, list[str]]] = {}
@@ -42,7 +45,7 @@ def made_from(results: Path, run: Path) -> dict[str, str]:
         record = json.loads(path.read_text())
         stage = record.get("stage", "train")
         found |= {f"{key} of {stage}": str(record[key]) for key in DIGESTS if key in record}
-        settings = {key: value for key, value in record.get("settings", {}).items() if key != "fold"}
+        settings = {key: value for key, value in record.get("settings", {}).items() if key not in OF_ONE_RUN}
         found[f"settings of {stage}"] = value_digest(settings)
         found |= {place: record["inputs"][name][:16] for name, place in data_places(results, path, record)}
     return found

@@ -140,6 +140,19 @@ def test_other_code_of_a_row_is_refused(
     assert message in collect.run([seeds[0], other], tmp_path / "all").refused[0]
 
 
+def test_runs_in_another_precision_are_taken_but_not_of_another_inference(
+    seeds: list[Path], other: Path, tmp_path: Path
+) -> None:
+    """``precision: auto`` chooses by processor; how labels are cleaned is a setting of the row."""
+    record = run_dir(other, "tiny", "row", 0, 1) / "predictions" / "provenance.json"
+    settings = json.loads(record.read_text())["settings"]
+    rewrite(record, settings=settings | {"precision": "bf16"})
+    assert collect.run([seeds[0], other], tmp_path / "all").refused == []
+    rewrite(record, settings=settings | {"inference": {"largest_component": False}})
+    (message,) = collect.run([seeds[0], other], tmp_path / "again").refused
+    assert "settings of predict is" in message
+
+
 def test_other_data_are_refused_in_every_row(seeds: list[Path], other: Path, tmp_path: Path) -> None:
     """The two folders' rows have different names, so only their data can conflict."""
     record = run_dir(other, "tiny", "row", 0, 1) / "provenance.json"
