@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 MOST_COLUMNS = 6
 """Methods side by side in overlays and Bland-Altman plots; the others are named in the footnote."""
 
+MOST_LINES = 12
+"""Methods that colours tell apart on the same axes; of more, only those of `columns` are in colour."""
 
 IMAGE_DPI = 150
 """Dots per inch of the overlays: images need fewer than text."""
@@ -44,8 +46,8 @@ def run(results: Path, dataset_file: Path, study: Mapping[str, Any], output_dir:
     with style.styled():
         draw_boxplot(runs, per_case, folder)
         draw_structures(runs, per_case, folder / "structures")
-        draw_curves(runs, folder)
-        draw_levels(runs, folder)
+        draw_curves(runs, per_case, folder)
+        draw_levels(runs, per_case, folder)
         draw_agreement(runs, per_case, folder)
         draw_overlays(runs, per_case, folder)
 
@@ -53,6 +55,12 @@ def run(results: Path, dataset_file: Path, study: Mapping[str, Any], output_dir:
 def colours(runs: Runs) -> dict[str, str]:
     """By label, the same in every figure of the study."""
     return style.method_colours(runs.supervision, runs.compare_to)
+
+
+def line_colours(runs: Runs, per_case: pd.DataFrame) -> dict[str, str]:
+    """Colours of the methods that figures of lines tell apart."""
+    shown = runs.labels if len(runs.labels) <= MOST_LINES else columns(runs, per_case)
+    return {label: colour for label, colour in colours(runs).items() if label in shown}
 
 
 def draw_boxplot(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
@@ -75,17 +83,18 @@ def draw_structures(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
         style.save(figure, folder, structure, dpi=IMAGE_DPI)
 
 
-def draw_curves(runs: Runs, folder: Path) -> None:
+def draw_curves(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
     """``curves.png`` and ``.svg``."""
     counts = sorted({len(runs.folds) * len(seeds) for seeds in runs.seeds.values()})
     number = "-".join(map(str, counts))
     spread = "one run per method" if counts == [1] else f"mean and range of {number} runs per method"
     subtitle = f"{spread}; dots: best validation. Losses of different methods hold different terms."
-    figure = curves.curves(runs.histories(), colours(runs), (f"{runs.spec.title}: training", subtitle))
+    heading = (f"{runs.spec.title}: training", subtitle)
+    figure = curves.curves(runs.histories(), line_colours(runs, per_case), heading)
     style.save(figure, folder, "curves", vector=True)
 
 
-def draw_levels(runs: Runs, folder: Path) -> None:
+def draw_levels(runs: Runs, per_case: pd.DataFrame, folder: Path) -> None:
     """``levels.png``; a placeholder if the structures are not those of a heart."""
     table = runs.table("metrics_by_level.csv")
     title = f"{runs.spec.title}: Dice by level of the heart"
@@ -96,7 +105,7 @@ def draw_levels(runs: Runs, folder: Path) -> None:
         return
     structures = [name for name in runs.spec.structures if name in set(table["structure"])]
     subtitle = f"{runs.describe(table)}; mean over patients with its 95 % bootstrap interval"
-    figure = scores.levels(table, runs.labels, structures, colours(runs), (title, subtitle))
+    figure = scores.levels(table, runs.labels, structures, line_colours(runs, per_case), (title, subtitle))
     style.save(figure, folder, "levels")
 
 

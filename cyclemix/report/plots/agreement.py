@@ -41,7 +41,7 @@ def bland_altman(
             axes = figure.add_subplot(grid[line, column])
             _panel(axes, *points[label], colours[label], limits)
             if line == 0:
-                axes.set_title(label, pad=5, color=colours[label])
+                axes.set_title(style.narrow(label, 80 // len(methods)), pad=5, color=colours[label])
             if column:
                 axes.set_yticklabels([])
             else:

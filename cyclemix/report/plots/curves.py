@@ -20,19 +20,20 @@ def curves(
 
     Args:
         histories: label -> one ``history.csv`` per run (fold and seed).
+        colours: by label; methods without one are lines in grey.
     """
     figure, grid = style.panels(3.2, heading, 1, 3, left=0.062, bottom_in=0.80, wspace=0.22)
     panels = [figure.add_subplot(grid[0, column]) for column in range(3)]
     views = (("step", "val_dice_avg"), ("seconds", "val_dice_avg"), ("step", "loss"))
     for axes, (x, y) in zip(panels, views, strict=True):
-        for label, runs in histories.items():
-            _band(axes, runs, x, y, colours[label])
+        for label in sorted(histories, key=colours.__contains__):
+            _band(axes, histories[label], x, y, colours.get(label, ""))
         axes.grid(axis="y")
         axes.set_xlim(left=0)
         axes.margins(x=0.02)
     _label_axes(panels)
-    handles = [panels[0].plot([], [], lw=1.6, color=colours[label], label=label)[0] for label in histories]
-    figure.legend(handles=handles, loc="lower left", ncols=min(len(handles), 6), bbox_to_anchor=(0.055, 0.0))
+    shown = {label: colours[label] for label in histories if label in colours}
+    style.method_legend(figure, panels[0], shown, len(histories) - len(shown), lw=1.6)
     return figure
 
 
@@ -53,10 +54,13 @@ def _label_axes(panels: Sequence[Axes]) -> None:
 
 
 def _band(axes: Axes, runs: Sequence[pd.DataFrame], x: str, y: str, colour: str) -> None:
-    """Mean over runs at each step as a line, smallest to largest as a band."""
+    """Mean over runs at each step as a line, smallest to largest as a band; no band without a colour."""
     at_step = [run.set_index("step").assign(step=lambda t: t.index) for run in runs]
     values = pd.concat([run[y] for run in at_step], axis=1)
     places = pd.concat([run[x] for run in at_step], axis=1).mean(axis=1)
+    if not colour:
+        axes.plot(places, values.mean(axis=1), color=style.OTHERS, lw=0.8)
+        return
     marker = "o" if len(values) == 1 else ""  # one validation makes no line
     axes.plot(places, values.mean(axis=1), color=colour, lw=1.4, marker=marker, ms=3.2)
     if values.shape[1] > 1:

@@ -159,19 +159,21 @@ def levels(
 
     Args:
         table: ``metrics_by_level.csv`` of all runs with the columns method, fold and seed.
+        colours: by label; methods without one are lines in grey, without intervals.
     """
     keys = ["method", "structure", "level", "subject"]
     cases = table.groupby([*keys, "case"], sort=True)["dice"].mean()
     patients = cases.groupby(keys).mean()
+    shown = [label for label in methods if label in colours]
     figure, grid = style.panels(3.1, heading, 1, len(structures), left=0.065, bottom_in=0.62, wspace=0.08)
     lowest, panels = 1.0, []
     for column, structure in enumerate(structures):
         axes = figure.add_subplot(grid[0, column])
         panels.append(axes)
         axes.set_title(structure, pad=6)
-        for i, label in enumerate(methods):
-            shift = 0.34 * ((i + 0.5) / len(methods) - 0.5) * 2
-            lowest = min(lowest, _level_line(axes, patients, label, structure, shift, colours[label]))
+        for label in sorted(methods, key=shown.__contains__):
+            shift = 0.34 * ((shown.index(label) + 0.5) / len(shown) - 0.5) * 2 if label in shown else 0.0
+            lowest = min(lowest, _level_line(axes, patients, label, structure, shift, colours.get(label, "")))
         axes.set_xticks(range(3), LEVELS)
         axes.set_xlim(-0.5, 2.5)
         axes.tick_params(axis="x", length=0)
@@ -181,10 +183,8 @@ def levels(
     for axes in panels:
         axes.set_ylim(max(0.0, np.floor(lowest * 20) / 20 - 0.02), 1.005)
     panels[0].set_ylabel("Dice")
-    handles = [
-        panels[0].plot([], [], "o-", ms=4, lw=1.2, color=colours[label], label=label)[0] for label in methods
-    ]
-    figure.legend(handles=handles, loc="lower left", ncols=min(len(methods), 6), bbox_to_anchor=(0.055, 0.0))
+    named, others = {label: colours[label] for label in shown}, len(methods) - len(shown)
+    style.method_legend(figure, panels[0], named, others, marker="o", ms=4, lw=1.2)
     return figure
 
 
@@ -195,6 +195,9 @@ def _level_line(
     shown = [place for place, level in enumerate(LEVELS) if (label, structure, level) in known]
     values = [patients.loc[(label, structure, LEVELS[place])].to_numpy() for place in shown]
     places, means = [place + shift for place in shown], [float(each.mean()) for each in values]
+    if not colour:
+        axes.plot(places, means, "-", lw=0.8, color=style.OTHERS)
+        return min(means, default=1.0)
     lows, highs = np.array([bootstrap_interval(each) for each in values]).reshape(-1, 2).T
     axes.plot(places, means, "-", lw=0.8, color=colour, alpha=0.45)
     axes.vlines(places, lows, highs, color=colour, lw=1.4)

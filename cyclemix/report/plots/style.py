@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -30,6 +31,9 @@ INK, QUIET, RULE = "#1f2328", "#6b7280", "#d9dce1"
 
 EMPHASIS = "#0072B2"
 """The method that the others are compared with."""
+
+OTHERS = "#c9cdd3"
+"""The methods that a crowded figure does not tell apart."""
 
 ANCHORS = ("#3d4450", "#8a929e", "#15181c", "#b4bac3")
 """Colour of dense supervision, the reference for scribbles."""
@@ -146,6 +150,22 @@ def method_colours(supervision: Mapping[str, str], compare_to: str) -> dict[str,
         label: EMPHASIS if label == compare_to else next(anchors if kind == "full" else rivals)
         for label, kind in supervision.items()
     }
+
+
+def method_legend(figure: Figure, axes: Axes, colours: Mapping[str, str], others: int, **look: Any) -> None:
+    """An entry for each method in colour and one for all ``others`` in grey, bottom left."""
+    named = {**colours} | ({f"{others} others": OTHERS} if others else {})
+    handles = [axes.plot([], [], color=colour, label=label, **look)[0] for label, colour in named.items()]
+    figure.legend(handles=handles, loc="lower left", ncols=min(len(handles), 6), bbox_to_anchor=(0.055, 0.0))
+
+
+def narrow(label: str, most: int) -> str:
+    """A label of more than ``most`` letters in two lines, parted at the underscore nearest its middle."""
+    cuts = [place for place, letter in enumerate(label) if letter == "_"]
+    if len(label) <= most or not cuts:
+        return label
+    cut = min(cuts, key=lambda place: abs(2 * place - len(label)))
+    return f"{label[:cut]}\n{label[cut:]}"
 
 
 def structure_colours(structures: Sequence[str]) -> dict[str, str]:

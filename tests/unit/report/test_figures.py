@@ -211,6 +211,47 @@ def test_curves_take_runs_of_different_length() -> None:
     assert list(mean.get_ydata()) == [0, 0.5, 0.6]
 
 
+def test_of_many_methods_the_lines_without_a_colour_lie_grey_behind_the_others() -> None:
+    run = pd.DataFrame({"step": [1, 2], "seconds": [1.0, 2], "loss": [1.0, 0.5], "val_dice_avg": [0.1, 0.5]})
+    table = pd.DataFrame(
+        [(method, "LV", level, "p1", "c1", 0.8) for method in "abc" for level in ("base", "middle", "apex")],
+        columns=["method", "structure", "level", "subject", "case", "dice"],
+    )
+    heading = ("title", "subtitle")
+    for figure in (
+        curves.curves({label: [run, run] for label in "abc"}, {"a": "#0072b2"}, heading),
+        scores.levels(table, ["a", "b", "c"], ["LV"], {"a": "#0072b2"}, heading),
+    ):
+        assert legend(figure) == {"a": "#0072b2", "2 others": style.OTHERS}
+        axes = figure.axes[0]
+        assert [to_hex(line.get_color()) for line in axes.lines[:3]] == [style.OTHERS] * 2 + ["#0072b2"]
+        assert len(axes.collections) == 1  # the range of the runs, or the intervals, of the one in colour
+
+
+def test_many_methods_are_told_apart_as_far_as_they_are_shown_side_by_side(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = runs_of(STUDY, study)
+    per_case = runs.table("metrics.csv")
+    assert list(figures.line_colours(runs, per_case)) == ["unet_pce", "cyclemix"]
+    monkeypatch.setattr(figures, "MOST_LINES", 1)
+    monkeypatch.setattr(figures, "MOST_COLUMNS", 1)
+    assert list(figures.line_colours(runs, per_case)) == [runs.compare_to]
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("cyclemix_released", "cyclemix\n_released"),
+        ("random_walker_dense", "random\n_walker_dense"),
+        ("scribble2label", "scribble2label"),
+        ("unet_pce", "unet_pce"),
+    ],
+)
+def test_a_long_label_is_parted_near_its_middle(label: str, shown: str) -> None:
+    assert style.narrow(label, 13) == shown
+
+
 def test_a_negative_loss_has_a_linear_axis_and_a_single_validation_is_a_dot() -> None:
     run = pd.DataFrame({"step": [5], "seconds": [1.0], "loss": [-0.5], "val_dice_avg": [0.4]})
     figure = curves.curves({"m": [run]}, {"m": "#000000"}, ("title", "subtitle"))
@@ -251,7 +292,8 @@ def test_all_figures_are_written_and_the_same_each_time(study: Path, tmp_path: P
     structures = sorted(path.name for path in (tmp_path / "first" / "structures").iterdir())
     assert structures == ["Avg.png", "LV.png", "MYO.png", "RV.png"]
     with style.styled():
-        figures.draw_curves(runs_of(STUDY, study), tmp_path / "second")
+        runs = runs_of(STUDY, study)
+        figures.draw_curves(runs, runs.table("metrics.csv"), tmp_path / "second")
     for name in ("curves.png", "curves.svg"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
 
@@ -297,5 +339,5 @@ def test_a_set_that_is_no_heart_says_why_it_has_no_levels(
             table = layout.run_dir(tmp_path, "tiny", label, 0, seed) / "metrics_by_level.csv"
             table.write_text(",".join(evaluate.LEVEL_COLUMNS) + "\n")
             table.with_name(records.METRICS).unlink()  # it covers another table
-    figures.draw_levels(Runs(**{**vars(runs), "results": tmp_path}), tmp_path)
+    figures.draw_levels(Runs(**{**vars(runs), "results": tmp_path}), runs.table("metrics.csv"), tmp_path)
     assert "Base, middle and apex need LV, MYO and RV; tiny has RV, MYO, LV." in texts(drawn["levels"])
