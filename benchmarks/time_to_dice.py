@@ -28,6 +28,7 @@ def row(run: Path) -> dict[str, object]:
     return {
         "commit": origin["commit"][:7],
         "device": origin["hardware"]["cpu"],
+        "precision": origin["precision"],
         "threads": ", ".join(map(str, origin["threads"])),
         "dataset": origin["dataset"],
         "label": origin["label"],
