@@ -49,7 +49,7 @@ def panel(folder: Path, spec: DatasetSpec) -> ranking.Panel:
         if not path.is_file():
             raise ValueError(f"{path}: no such file; run tabulate first")
     cleaned, raw = (average_dice(pd.read_csv(path)) for path in tables)
-    table = cleaned.dropna(subset="mean")[["supervision", "mean", "ci_low", "ci_high"]]
+    table = cleaned.dropna(subset="mean")[["supervision", "mean", "ci_low", "ci_high", "n_runs"]]
     return ranking.Panel(spec.title, table.assign(as_predicted=raw["mean"]), best_published(spec))
 
 

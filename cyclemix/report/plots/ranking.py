@@ -33,7 +33,8 @@ class Panel:
 
     Attributes:
         title: its full name.
-        table: ``supervision, mean, ci_low, ci_high, as_predicted`` (mean Dice without clean-up) by method.
+        table: ``supervision, mean, ci_low, ci_high, n_runs, as_predicted`` (mean Dice without clean-up) by
+            method.
         published: name and Dice of the best published row, None where there is none.
     """
 
@@ -49,7 +50,15 @@ def draw(panels: Sequence[Panel]) -> Figure:
     heading = ("Mean Dice of every row", LEGEND)
     left = (0.15 + 0.066 * max(map(len, places))) / style.WIDTH_IN
     figure, grid = style.panels(
-        height, heading, 1, len(panels), left=left, top_in=HEAD_IN, bottom_in=FOOT_IN, wspace=0.06
+        height,
+        heading,
+        1,
+        len(panels),
+        left=left,
+        top_in=HEAD_IN,
+        bottom_in=FOOT_IN,
+        right=0.975,
+        wspace=0.08,
     )
     limits = _limits(panels)
     for column, panel in enumerate(panels):
@@ -63,6 +72,8 @@ def draw(panels: Sequence[Panel]) -> Figure:
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
         if column == 0:
+            if any((each.table["n_runs"] > 1).any() for each in panels):
+                _note(axes, "×n: mean of n trainings ", 0)
             for kind, top in groups.items():
                 axes.text(limits[0], top - 0.75, f" {LEARNED_FROM[kind]}", color=COLOURS[kind], weight="bold")
     return figure
@@ -93,6 +104,9 @@ def _rows(axes: Axes, panel: Panel, places: dict[str, float], left: float) -> No
         axes.hlines(y, row["ci_low"], row["ci_high"], color=colour, lw=1.2, alpha=0.5)
         axes.plot(row["as_predicted"], y, "o", ms=3, mfc="white", mec=colour, mew=0.8)
         axes.plot(row["mean"], y, "o", ms=4, color=colour)
+        if row["n_runs"] > 1:
+            number = axes.text(1.008, y, f"×{row['n_runs']:.0f}", color=style.QUIET, size=6.5, va="center")
+            number.set_transform(axes.get_yaxis_transform())
         if row["mean"] < left:
             _at_left(axes, y, f"◂ {style.number(row['mean'])}", colour)
     for label in set(places) - set(panel.table.index):
@@ -107,11 +121,15 @@ def _published(axes: Axes, panel: Panel) -> None:
     if panel.published is not None:
         name, value = panel.published
         axes.axvline(value, color=style.QUIET, lw=0.8, ls=(0, (3, 2)))
-        words = f"dashed: best published from these scribbles\n{name}, {style.number(value)}"
-        axes.annotate(
-            words, (1, 0), xycoords="axes fraction", xytext=(0, -17), textcoords="offset points",
-            color=style.QUIET, size=6.5, ha="right", va="top",
-        )  # fmt: skip
+        _note(axes, f"dashed: best published from these scribbles\n{name}, {style.number(value)}", 1)
+
+
+def _note(axes: Axes, words: str, side: int) -> None:
+    """Grey words below the axis, up to its left (0) or right (1) end."""
+    axes.annotate(
+        words, (side, 0), xycoords="axes fraction", xytext=(0, -17), textcoords="offset points",
+        color=style.QUIET, size=6.5, ha="right", va="top",
+    )  # fmt: skip
 
 
 def _limits(panels: Sequence[Panel]) -> tuple[float, float]:

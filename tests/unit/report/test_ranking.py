@@ -13,14 +13,14 @@ from cyclemix.report import ranking as stage
 from cyclemix.report.plots import ranking
 
 DATASETS = Path(__file__).resolve().parents[3] / "config" / "datasets"
-COLUMNS = ["method", "supervision", "mean", "ci_low", "ci_high", "as_predicted"]
+COLUMNS = ["method", "supervision", "mean", "ci_low", "ci_high", "as_predicted", "n_runs"]
 
 
 def panel(
     title: str, *rows: tuple[str, str, float], published: tuple[str, float] | None = None
 ) -> ranking.Panel:
     table = pd.DataFrame(
-        [(*row, row[2] - 0.02, row[2] + 0.01, row[2] - 0.05) for row in rows], columns=COLUMNS
+        [(*row, row[2] - 0.02, row[2] + 0.01, row[2] - 0.05, 1) for row in rows], columns=COLUMNS
     )
     return ranking.Panel(title, table.set_index("method"), published)
 
@@ -71,6 +71,16 @@ def test_a_mean_far_below_the_others_is_a_number_at_the_edge() -> None:
     assert (words.get_text(), words.get_position()) == ("◂ .400", (0.01, 4))
 
 
+def test_rows_of_several_trainings_say_how_many() -> None:
+    one = panel("One", ("a", "scribble", 0.8), ("b", "scribble", 0.7))
+    one.table["n_runs"] = [3, 1]
+    (axes,) = ranking.draw([one]).axes
+    assert [(text.get_text(), text.get_position()) for text in axes.texts if "×" in text.get_text()] == [
+        ("×3", (1.008, 0)),
+        ("×n: mean of n trainings ", (0, -17)),
+    ]
+
+
 def test_one_patient_without_intervals_is_drawn() -> None:
     one = panel("One", ("a", "scribble", 0.8))
     one.table[["ci_low", "ci_high"]] = float("nan")
@@ -84,7 +94,7 @@ def test_the_stage_reads_the_tables_of_every_data_set(tmp_path: Path, drawn: dic
         folder.mkdir(parents=True)
         for name, mean in (("summary", 0.8), ("summary_as_predicted", 0.7)):
             row = {"method": "unet_pce", "supervision": "scribble", "structure": "Avg", "metric": "dice"}
-            pd.DataFrame([{**row, "mean": mean, "ci_low": 0.75, "ci_high": 0.85}]).to_csv(
+            pd.DataFrame([{**row, "mean": mean, "ci_low": 0.75, "ci_high": 0.85, "n_runs": 1}]).to_csv(
                 folder / f"{name}.csv", index=False
             )
     files = [DATASETS / "acdc.yaml", DATASETS / "mscmr.yaml"]
