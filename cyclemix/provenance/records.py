@@ -33,7 +33,6 @@ SCORES = ("metrics.csv", "metrics_as_predicted.csv", "metrics_by_level.csv")
 COLLECTED = "collected.json"
 """In a results folder of copied runs: ``{"left_out": ["data", "models", "predictions"]}``."""
 
-
 HASHES = "data_hashes.json"
 """In such a folder: sha256 of every data file that its runs have read, by the file's place there."""
 

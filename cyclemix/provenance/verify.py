@@ -70,11 +70,7 @@ def run(results: Path) -> Report:
     if not found and not checker.problems:
         raise ValueError(f"{results}: neither a record nor a result below it; name a study's results folder")
     intact = checker.read_records(found)
-    claims = _claims(intact)
-    for place, sha256 in records.data_hashes(results).items():
-        claims.setdefault(results / place, Claims()).read.setdefault(sha256, []).append(
-            results / records.HASHES
-        )
+    claims = _claims(results, intact)
     hashes = _hash({*claims, *receipts})
     checker.compare(claims, hashes, intact=intact)
     raw = checker.read_receipts(receipts)
@@ -204,14 +200,17 @@ def _find(results: Path, patterns: Iterable[str]) -> list[Path]:
     return sorted(path for pattern in patterns for path in results.glob(pattern))
 
 
-def _claims(intact: Mapping[Path, Record]) -> dict[Path, Claims]:
-    """Hashes of every file according to the records."""
+def _claims(results: Path, intact: Mapping[Path, Record]) -> dict[Path, Claims]:
+    """Hashes of every file according to the records, and of the data files of collected runs."""
     found: dict[Path, Claims] = {}
     for path, record in intact.items():
         for role, names in (("wrote", record["outputs"]), ("read", record["inputs"])):
             for name, sha256 in names.items():
                 claim = found.setdefault(records.locate(path, name), Claims())
                 getattr(claim, role).setdefault(sha256, []).append(path)
+    for place, sha256 in records.data_hashes(results).items():
+        claim = found.setdefault(results / place, Claims())
+        claim.read.setdefault(sha256, []).append(results / records.HASHES)
     return found
 
 
