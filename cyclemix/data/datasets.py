@@ -123,7 +123,7 @@ def _split(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
         return {}
     if values.get("official"):
         raise ConfigError(f"{path}: split_table and official both list the subjects; keep one")
-    table = (path.parent / str(name)).expanduser()
+    table = path.parent / Path(str(name)).expanduser()
     lists: dict[str, list[str]] = {}
     for number, row in enumerate(read_table(table, ("subject", "split"), "split_table"), 2):
         part = row["split"].lower()

@@ -135,6 +135,15 @@ def test_wrong_views_are_refused(tmp_path: Path) -> None:
         load_dataset(tmp_path / "second.yaml")
 
 
+def test_a_split_table_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    (home / "list.csv").write_text("subject,split\na1,train\na2,val\n")
+    spec = load_dataset(write_own(tmp_path, extra="split_table: ~/list.csv\n"))
+    assert spec.official == {"train": ["a1"], "val": ["a2"]}
+
+
 def test_a_file_without_a_place_is_refused(tmp_path: Path) -> None:
     path = write_own(tmp_path)
     path.write_text("\n".join(line for line in path.read_text().splitlines() if not line.startswith("root")))
