@@ -10,10 +10,11 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy import ndimage, sparse
+from scipy import ndimage
 from scipy.sparse import csgraph
 
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
+from cyclemix.data.scribbles.geodesic import pixel_graph
 
 COARSE_MM = 2.0
 """Approximate pixel size of the grid for the path search."""
@@ -98,8 +99,11 @@ def _stroke(
 
 def _path(depth: np.ndarray, rng: np.random.Generator, closed: bool) -> np.ndarray:
     """Way points in ``depth`` > 0, connected along its middle: (N,2) row, column on the coarse grid."""
-    nodes = np.argwhere(depth > 0)
-    graph = _grid_graph(depth, nodes)
+    inside = depth > 0
+    nodes, graph = pixel_graph(inside)
+    cost = 1.0 / (0.3 + depth[inside]) ** 2  # steps near a border have a high cost
+    here, there = graph.nonzero()
+    graph.data *= cost[here] + cost[there]
     deep = np.flatnonzero(depth[tuple(nodes.T)] >= 0.4 * depth.max())
     angle = np.arctan2(*(nodes[deep] - nodes.mean(axis=0)).T)
     start = rng.uniform(-np.pi, np.pi)
@@ -116,23 +120,6 @@ def _path(depth: np.ndarray, rng: np.random.Generator, closed: bool) -> np.ndarr
             leg.append(before[leg[-1]])
         points.append(nodes[leg[::-1]])
     return np.concatenate(points).astype(float)
-
-
-def _grid_graph(depth: np.ndarray, nodes: np.ndarray) -> sparse.csr_matrix:
-    """8-neighbour graph of the pixels in ``nodes``; steps near a border have a high cost."""
-    number = np.full(np.add(depth.shape, 2), -1)
-    number[tuple(nodes.T + 1)] = np.arange(len(nodes))
-    cost = 1.0 / (0.3 + depth[tuple(nodes.T)]) ** 2
-    rows, columns, weights = [], [], []
-    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        other = number[nodes[:, 0] + 1 + dy, nodes[:, 1] + 1 + dx]
-        here = np.flatnonzero(other >= 0)
-        there = other[here]
-        rows.append(here)
-        columns.append(there)
-        weights.append(np.hypot(dy, dx) * (cost[here] + cost[there]))
-    size = (len(nodes), len(nodes))
-    return sparse.csr_matrix((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), size)
 
 
 def _resample(path: np.ndarray, spacing_yx: tuple[float, float]) -> np.ndarray:
