@@ -13,6 +13,7 @@ from cyclemix.config.strict import ConfigError
 from cyclemix.data.manifests import remote_files
 from cyclemix.data.readers.volumes import files_in
 from cyclemix.data.spec import DatasetSpec
+from cyclemix.data.spec_blocks import KINDS
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 TOKENS = {
@@ -210,7 +211,7 @@ class _Places:
             entry["slice_axis"] = self.spec.slice_axis
         if reason := self.spec.header_wrong(case):
             entry["label_geometry"] = reason
-        for kind in ("image", "label", "scribble"):
+        for kind in KINDS:
             pattern, folder = self.pattern(kind)
             path = "" if pattern is None else expand(self.spec, pattern, identity, part)
             there = _file(path) in self.remote if folder is None else (folder / _file(path)).is_file()

@@ -23,10 +23,11 @@ from cyclemix.config.strict import ConfigError
 from cyclemix.data import web
 from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset
-from cyclemix.data.manifests import KINDS, RemoteFile, needed_files
+from cyclemix.data.manifests import RemoteFile, needed_files
 from cyclemix.data.phantom import phantom
 from cyclemix.data.readers.volumes import files_of
 from cyclemix.data.spec import DatasetSpec
+from cyclemix.data.spec_blocks import KINDS
 from cyclemix.data.web import Wrong
 from cyclemix.files.atomic import replacing, sweep, write_text
 from cyclemix.files.urls import without_password

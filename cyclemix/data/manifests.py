@@ -12,9 +12,9 @@ from typing import Any
 
 from cyclemix.config.strict import ConfigError
 from cyclemix.data.spec import DatasetSpec
+from cyclemix.data.spec_blocks import KINDS
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-KINDS = ("image", "label", "scribble")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from cyclemix.data.receipts import check_unchanged, read_receipt
 from cyclemix.data.resample import image_to_grid, label_to_grid, make_geometry, outside, scribble_to_grid
 from cyclemix.data.scribbles.checks import check, slice_fractions
 from cyclemix.data.spec import DatasetSpec
-from cyclemix.data.spec_blocks import Kind
+from cyclemix.data.spec_blocks import KINDS, Kind
 from cyclemix.data.store import (
     CLIP_PERCENT,
     VERSION,
@@ -43,7 +43,6 @@ from cyclemix.provenance import records
 
 logger = logging.getLogger(__name__)
 
-KINDS: tuple[Kind, ...] = ("image", "label", "scribble")
 LABELS: tuple[Kind, ...] = ("scribble", "label")
 
 

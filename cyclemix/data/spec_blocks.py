@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from cyclemix.config.strict import StrictModel
 
 Kind = Literal["image", "label", "scribble"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class AutoGrid(StrictModel):

@@ -19,7 +19,7 @@ from cyclemix.data.datasets import load_dataset
 from cyclemix.data.prepare import prepare_case
 from cyclemix.data.readers.native import DataError, reference_path
 from cyclemix.data.spec import DatasetSpec
-from cyclemix.data.spec_blocks import Kind
+from cyclemix.data.spec_blocks import KINDS
 from cyclemix.files.layout import data_dir
 from cyclemix.files.parallel import parallel
 from cyclemix.own_data import judge
@@ -94,8 +94,7 @@ def _entries(spec: DatasetSpec, raw_dir: Path) -> tuple[list[dict[str, Any]], li
 
 
 def _fetched(raw_dir: Path, entry: Mapping[str, Any]) -> bool:
-    kinds: tuple[Kind, ...] = ("image", "label", "scribble")
-    names = [reference_path(raw_dir, entry, kind) for kind in kinds if entry.get(kind)]
+    names = [reference_path(raw_dir, entry, kind) for kind in KINDS if entry.get(kind)]
     return all(Path(name.partition("::")[0]).is_file() for name in names)
 
 

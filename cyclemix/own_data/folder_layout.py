@@ -11,16 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 
 from cyclemix.data.readers.roles import CHANNEL, ROLE, role_of_name
 from cyclemix.data.readers.volumes import stem, suffix_of
+from cyclemix.data.spec_blocks import KINDS
 from cyclemix.own_data.case_names import naming_of
 from cyclemix.own_data.facts import some
-
-KINDS = ("image", "label", "scribble")
-
-NO_ROLES: Mapping[Path, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ class Layout:
         return sum(len(case.files) for case in self.cases)
 
 
-def find_layout(folder: Path, paths: Sequence[Path], roles: Mapping[Path, str] = NO_ROLES) -> Layout:
+def find_layout(folder: Path, paths: Sequence[Path], roles: Mapping[Path, str] | None = None) -> Layout:
     """Group the volumes of a folder into cases; no cases if no image has a label or scribble.
 
     Args:
@@ -82,13 +78,13 @@ def find_layout(folder: Path, paths: Sequence[Path], roles: Mapping[Path, str] =
         roles: roles of files determined by content; those of other files are taken from their names.
     """
     # `scan 2` may be a name, or the image of case 2: the interpretation that pairs more files is used.
-    readings = [_found(folder, paths, roles, image_words) for image_words in (False, True)]
+    readings = [_found(folder, paths, roles or {}, image_words) for image_words in (False, True)]
     return max((_layout(folder, found) for found in readings), key=lambda layout: layout.used)
 
 
 def _layout(folder: Path, found: list[Found]) -> Layout:
     """Group the files of the most frequent templates by case."""
-    usual = {kind: _usual_template(found, kind) for kind in KINDS}
+    usual: dict[str, str | None] = {kind: _usual_template(found, kind) for kind in KINDS}
     groups: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
     for file in found:
         if file.template == usual[file.kind]:
@@ -97,7 +93,7 @@ def _layout(folder: Path, found: list[Found]) -> Layout:
     if not whole:
         return Layout({}, "", [], loose=[file.path for file in found])
     naming = naming_of(sorted(whole))
-    templates = {kind: usual[kind] for kind in KINDS if any(kind in files for files in whole.values())}
+    templates = {kind: usual[kind] for kind in usual if any(kind in files for files in whole.values())}
     patterns = {kind: naming.fill(template) for kind, template in templates.items() if template is not None}
     cases = [CaseFiles(naming.subject(key), whole[key]) for key in sorted(whole)]
     bare = {key: files["image"] for key, files in groups.items() if "image" in files and key not in whole}

@@ -10,6 +10,7 @@ from statistics import median
 
 from cyclemix.config.models import Grid
 from cyclemix.data.spec import DatasetSpec
+from cyclemix.own_data.case_names import SEPARATORS
 from cyclemix.own_data.facts import Case, Finding, some
 
 SPACING_FACTOR = 1.6
@@ -25,9 +26,6 @@ FEWEST = 4
 
 ANISOTROPY = 2.0
 """Ratio of voxel sizes above which another axis is assumed to be the slice axis."""
-
-SEPARATORS = "_-. "
-"""Characters between the parts of a subject's name."""
 
 ALNUM = string.ascii_letters + string.digits
 
