@@ -49,7 +49,7 @@ class Layout:
         patterns: by kind, for the YAML file.
         case: pattern of case names.
         cases: cases with an image and a label or scribble.
-        exclude: names of other images that match the patterns.
+        exclude: names of other images that match the patterns, as `init` finds them.
         loose: volumes without case: images without label and scribble, and files that match no pattern.
         checks: choices that the user should check, one sentence each.
         notes: further notes for the user.
@@ -98,7 +98,6 @@ def _layout(folder: Path, found: list[Found]) -> Layout:
     cases = [CaseFiles(naming.subject(key), whole[key]) for key in sorted(whole)]
     bare = {key: files["image"] for key, files in groups.items() if "image" in files and key not in whole}
     used = {*bare.values(), *(path for files in whole.values() for path in files.values())}
-    names = sorted(naming.name(key) for key in bare)
     rivals = {kind: _rivals(found, kind, usual[kind], whole) for kind in patterns}
     named = {path for others in rivals.values() for paths in others.values() for path in paths}
     unused = [file.path for file in found if file.path not in used]
@@ -112,11 +111,12 @@ def _layout(folder: Path, found: list[Found]) -> Layout:
     notes = []
     if bare:
         what = f"{len(bare)} images have neither label nor scribble and are left out"
-        notes.append(f"{what}: {some(names)}")
+        notes.append(f"{what}: {some(sorted(naming.name(key) for key in bare))}")
     if others := [path.relative_to(folder).as_posix() for path in unused if path not in named]:
         what = f"{len(others)} other volumes are not used, since they fit no pattern of the rest"
         notes.append(f"{what}: {some(others)}")
-    return Layout(patterns, naming.case, cases, names, [*bare.values(), *unused], checks, notes)
+    loose = [*bare.values(), *unused]
+    return Layout(patterns, naming.case, cases, loose=loose, checks=checks, notes=notes)
 
 
 def _rivals(

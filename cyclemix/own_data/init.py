@@ -43,7 +43,7 @@ PARTS = {"train": 0.6, "val": 0.15, "test": 0.25}
 
 @dataclass(frozen=True)
 class Draft:
-    """Files to write and notes.
+    """Written files and notes.
 
     Attributes:
         files: content by path.
@@ -63,16 +63,9 @@ def run(folder: Path, name: str, output: Path, study: Path, threads: int) -> Dra
         study: ``config/NAME.yaml``.
 
     Raises:
-        ConfigError: a file would be overwritten, or the folder has no image with a label or scribble.
+        ConfigError: an invalid name, a file would be overwritten, or the folder has no image with a label or
+            scribble.
     """
-    made = draft(folder, name, output, study, threads)
-    for path, text in made.files.items():
-        write_text(path, text)
-    return made
-
-
-def draft(folder: Path, name: str, output: Path, study: Path, threads: int) -> Draft:
-    """The drafted files, without writing them."""
     if not name or "/" in name:
         raise ConfigError(f"--name: expected a name without /, found {name!r}")
     if name != output.stem:
@@ -85,7 +78,6 @@ def draft(folder: Path, name: str, output: Path, study: Path, threads: int) -> D
     layout, tables, notes = name_values(folder, layout, contents)
     dense = {case.subject for case in layout.cases if "label" in case.files}
     split = table if len(dense) >= MANY_SUBJECTS else None
-    layout = replace(layout, exclude=[])
     text = dataset_text(name, folder, output, layout, tables, notes, split)
     layout = replace(layout, exclude=_others(text, name, output.parent, layout))
     files = {
@@ -94,6 +86,8 @@ def draft(folder: Path, name: str, output: Path, study: Path, threads: int) -> D
     }
     if split is not None:
         files[split] = _split_text(layout, dense)
+    for path, content in files.items():
+        write_text(path, content)
     return Draft(files, [*layout.checks, *layout.notes, *notes])
 
 

@@ -344,4 +344,4 @@ def test_the_command_ends_with_what_to_do_next(tmp_path: Path, monkeypatch: pyte
 
 def test_a_name_with_a_slash_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--name: expected a name without /, found '\.\./own'"):
-        draft.draft(tmp_path, "../own", tmp_path / "own.yaml", tmp_path / "study.yaml", threads=1)
+        draft.run(tmp_path, "../own", tmp_path / "own.yaml", tmp_path / "study.yaml", threads=1)
