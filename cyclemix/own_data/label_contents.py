@@ -48,7 +48,7 @@ def look(path: Path) -> Contents:
     Raises:
         DataError: unreadable, or not a label file.
     """
-    array, _ = load_volume(Path(), {"case": path.name, "label": str(path)}, "label")
+    array, _ = load_volume(str(path), "label")
     values = np.unique(array)
     if len(values) > MOST_VALUES or not np.isfinite(values).all() or (values != np.round(values)).any():
         shown = ", ".join(f"{value:.7g}" for value in values[:MOST_SHOWN])

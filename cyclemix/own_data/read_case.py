@@ -78,7 +78,7 @@ def _read_label(
 ) -> np.ndarray:
     """Class values of a label file; adds its properties to ``case``."""
     where = reference_path(raw_dir, entry, kind)
-    array, own = load_volume(raw_dir, entry, kind)
+    array, own = load_volume(where, kind)
     values = np.unique(array)
     case.values[kind] = [int(value) for value in values[:50] if np.isfinite(value)]
     if case.shape is None:  # unreadable image: check at least the values

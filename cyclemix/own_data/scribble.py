@@ -15,7 +15,7 @@ import yaml
 
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.data.outputs import refuse_foreign, written_image
-from cyclemix.data.readers.native import DataError, Header, header_spacing, load_volume, slices_first
+from cyclemix.data.readers.native import DataError, header_spacing, load_volume, slices_first
 from cyclemix.data.readers.volumes import SUFFIXES, files_in, is_volume, stem
 from cyclemix.data.scribbles.keep import keep_fraction, keep_slices
 from cyclemix.data.scribbles.simulate import AnnotatorStyle, simulate_volume
@@ -150,7 +150,7 @@ def values_of(path: Path) -> list[int]:
     Raises:
         DataError: values other than whole numbers from 0 to 65535.
     """
-    found = np.unique(_load(path)[0])
+    found = np.unique(load_volume(str(path), "label")[0])
     if not np.isin(found, np.arange(LARGEST + 1)).all():
         raise DataError(
             f"{path}: label values must be whole numbers from 0 to {LARGEST}, got {found[:8].tolist()}"
@@ -208,15 +208,11 @@ def _by_place(style: AnnotatorStyle, table: Mapping[int, int]) -> AnnotatorStyle
     return replace(style, widths_px=widths, lengths=lengths)
 
 
-def _load(path: Path) -> tuple[np.ndarray, Header | None]:
-    return load_volume(Path(), {"case": path.name, "label": str(path)}, "label")
-
-
 def _write(
     path: Path, output: Path, table: Mapping[int, int], unlabelled: int, request: Request
 ) -> pd.DataFrame:
     """Write one file; returns its measures, with classes named by their index."""
-    array, header = _load(path)
+    array, header = load_volume(str(path), "label")
     if header is None:
         raise DataError(f"{path}: expected an image with a header, got an array without geometry")
     array = move_slices(array, request.slice_axis)

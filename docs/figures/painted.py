@@ -41,7 +41,7 @@ def main() -> None:
         report = check.run(folder / "scans.yaml", folder / "results", threads=2)
         case = report.cases[0]
         image, painted = (
-            load_volume(folder, {kind: str(folder / "scans" / f"{kind}s" / f"{case.name}.nii.gz")}, kind)[0]
+            load_volume(str(folder / "scans" / f"{kind}s" / f"{case.name}.nii.gz"), kind)[0]
             for kind in ("image", "scribble")
         )
     seen = next(p for p in case.pictures if p.title == f"slice {SLICE + 1}: scribble")

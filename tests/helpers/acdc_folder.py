@@ -9,7 +9,7 @@ import numpy as np
 
 from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset
-from cyclemix.data.readers.native import Header, load_volume, read_geometry
+from cyclemix.data.readers.native import Header, load_volume, read_geometry, reference_path
 
 
 def write_acdc(spec_file: Path, raw_dir: Path, folder: Path, parts: tuple[str, ...]) -> int:
@@ -19,7 +19,7 @@ def write_acdc(spec_file: Path, raw_dir: Path, folder: Path, parts: tuple[str, .
         for entry in list_cases(spec, part, raw_dir):
             geometry = read_geometry(spec, raw_dir, entry)
             for kind, name in (("image", "images"), ("label", "labels"), ("scribble", "scribbles")):
-                array, _ = load_volume(raw_dir, entry, kind)  # type: ignore[arg-type]
+                array, _ = load_volume(reference_path(raw_dir, entry, kind), kind)  # type: ignore[arg-type]
                 header = Header(geometry.binaryblock)
                 header.set_data_dtype(np.float32 if kind == "image" else np.uint8)
                 data = array.T.astype(header.get_data_dtype())

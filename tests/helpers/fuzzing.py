@@ -43,8 +43,8 @@ def read_case(path: Path) -> np.ndarray:
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "nifti": lambda path: read_image(path)[0],
-    "member": lambda path: load_volume(Path(), {"case": "v", "image": f"{path}::v.nii.gz"}, "image")[0],
-    "h5": lambda path: load_volume(Path(), {"case": "v", "image": f"{path}::label"}, "image")[0],
+    "member": lambda path: load_volume(f"{path}::v.nii.gz", "image")[0],
+    "h5": lambda path: load_volume(f"{path}::label", "image")[0],
     "case": read_case,
     "index": lambda path: read_index([path]),
     "folds": read_folds,

@@ -198,7 +198,7 @@ def test_refused_by_name_in_bounded_memory(tmp_path: Path, name: str) -> None:
     before = {path: path.read_bytes() for path in tmp_path.rglob("*")}
     tracemalloc.start()
     with pytest.raises(DataError) as caught:
-        load_volume(tmp_path, {"case": "v", "image": reference}, "image")
+        load_volume(f"{tmp_path}/{reference}", "image")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert re.search(message, str(caught.value)), caught.value
@@ -211,7 +211,7 @@ def test_members_beside_a_bad_one_are_read_in_memory(tmp_path: Path) -> None:
     folder = tmp_path / "inner"
     folder.mkdir()
     zip_with(folder, "../evil.nii.gz", "good.nii.gz", "/tmp/evil.nii.gz")
-    array, header = load_volume(folder, {"case": "v", "image": "s.zip::good.nii.gz"}, "image")
+    array, header = load_volume(f"{folder}/s.zip::good.nii.gz", "image")
     assert header is not None
     assert (array == 1).all()
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["inner", "s.zip"]

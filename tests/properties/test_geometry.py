@@ -108,9 +108,8 @@ def test_a_label_stored_along_any_axes_is_brought_to_its_image(
         folder = Path(name)
         nib.save(nib.Nifti1Image(label.T.astype(np.float32), stored.affine), folder / "image.nii")
         nib.save(turned, folder / "label.nii")
-        entry = {"case": "x", "image": "image.nii", "label": "label.nii"}
-        _, header = load_volume(folder, entry, "image")
-        array, header_of_label = load_volume(folder, entry, "label")
+        _, header = load_volume(str(folder / "image.nii"), "image")
+        array, header_of_label = load_volume(str(folder / "label.nii"), "label")
         assert header is not None
         found = on_image_grid(array, header_of_label, header, "label", "label.nii")
         save_labels(folder / "prediction.nii.gz", found, header.binaryblock)

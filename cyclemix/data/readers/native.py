@@ -48,9 +48,9 @@ def read_native(
         DataError: the file is missing, truncated, not finite, of another shape than the image, or has a value
             that is not in the table; names the file.
     """
-    array, own = load_volume(raw_dir, entry, kind)
-    header = own if kind == "image" and own is not None else read_geometry(spec, raw_dir, entry)
     where = reference_path(raw_dir, entry, kind)
+    array, own = load_volume(where, kind)
+    header = own if kind == "image" and own is not None else read_geometry(spec, raw_dir, entry)
     axis = entry.get("slice_axis", 3)
     array = on_image_grid(array, own, header, kind, where, entry.get("label_geometry"))
     array = move_slices(array, axis)
@@ -84,9 +84,16 @@ def read_geometry(spec: DatasetSpec, raw_dir: Path, entry: Mapping[str, Any]) ->
     return nifti.parse_header(read_start(where), where)
 
 
-def load_volume(raw_dir: Path, entry: Mapping[str, Any], kind: Kind) -> tuple[np.ndarray, Header | None]:
-    """The array with axes (third, second, first) as stored, and its header (None for HDF5)."""
-    where = reference_path(raw_dir, entry, kind)
+def load_volume(where: str, kind: Kind) -> tuple[np.ndarray, Header | None]:
+    """The array with axes (third, second, first) as stored, and its header (None for HDF5).
+
+    Args:
+        where: ``file`` or ``file::member``.
+        kind: label values are rounded if they differ from whole numbers only by the header's scale.
+
+    Raises:
+        DataError: the file is missing, damaged, or not one volume; names it.
+    """
     if where.lower().endswith(ITK_SUFFIXES):
         from cyclemix.data.readers import itk
 
@@ -107,7 +114,7 @@ def read_image(path: Path, slice_axis: int = 3) -> tuple[np.ndarray, tuple[float
     Raises:
         DataError: truncated, not NIfTI, not three-dimensional, or not finite; names the file.
     """
-    array, header = load_volume(Path(), {"case": path.name, "image": str(path)}, "image")
+    array, header = load_volume(str(path), "image")
     if header is None:
         raise DataError(f"{path}: expected a NIfTI image, got an array without geometry")
     spacing = slices_first(header_spacing(header), slice_axis)

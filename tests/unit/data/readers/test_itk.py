@@ -50,7 +50,7 @@ def test_geometry_is_that_of_itks_own_nifti(tmp_path: Path) -> None:
     array = np.zeros((2, 3, 4), np.uint8)
     path = write(tmp_path / "a.nrrd", array)
     sitk.WriteImage(sitk.ReadImage(str(path)), str(tmp_path / "a.nii.gz"))
-    _, nifti = load_volume(tmp_path, {"image": "a.nii.gz"}, "image")
+    _, nifti = load_volume(str(tmp_path / "a.nii.gz"), "image")
     assert nifti is not None
     np.testing.assert_allclose(header(path).get_best_affine(), nifti.get_best_affine(), atol=1e-5)
 
