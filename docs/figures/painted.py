@@ -5,6 +5,7 @@ PYTHONPATH=. .venv/bin/python docs/figures/painted.py
 
 from __future__ import annotations
 
+import base64
 import io
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def main() -> None:
             ("painted in an editor", editor, list(zip(("1", "2", "3", "4"), EDITOR, strict=True))),
             (
                 "in overlays.html of check",
-                matplotlib.image.imread(io.BytesIO(seen.png)),
+                matplotlib.image.imread(io.BytesIO(base64.b64decode(seen.png))),
                 named(report.spec.classes),
             ),
         )
