@@ -36,13 +36,7 @@ def parse_header(content: bytes, where: str) -> Header:
     Raises:
         DataError: not the header of one numeric volume, or an invalid geometry; names the file.
     """
-    found = _header(content, where)
-    try:
-        if isinstance(found, nib.Nifti2Header):
-            return Header.from_header(found, check=True)
-        return Header(found.binaryblock, check=True)
-    except SPEC_ERRORS as error:
-        raise DataError(f"{where}: the header cannot be used ({error}); write the file again") from error
+    return _headers(content, where)[1]
 
 
 def read_volume(where: str) -> tuple[np.ndarray, Header]:
@@ -53,7 +47,7 @@ def read_volume(where: str) -> tuple[np.ndarray, Header]:
     """
     start = read_start(where)
     try:
-        found, header = _header(start, where), parse_header(start, where)
+        found, header = _headers(start, where)
     except DataError:
         check_stream(where)  # for a damaged file, report the damage instead of a header error
         raise
@@ -96,21 +90,21 @@ def millimetres(header: Header) -> float:
     return {"meter": 1000.0, "micron": 0.001}.get(header.get_xyzt_units()[0], 1.0)
 
 
-def _header(content: bytes, where: str) -> Header | nib.Nifti2Header:
-    """The header as stored in the file, checked."""
+def _headers(content: bytes, where: str) -> tuple[Header | nib.Nifti2Header, Header]:
+    """The header as stored in the file, checked, and as NIfTI-1."""
     sizes = {int.from_bytes(content[:4], order) for order in ("little", "big")}
     kind, length = (nib.Nifti2Header, 540) if 540 in sizes else (nib.Nifti1Header, 348)
     if length not in sizes or len(content) < length:
         raise DataError(f"{where}: no NIfTI header; expected .nii or .nii.gz")
     try:
-        header = kind(content[:length], check=False)
-        _check_voxels(header, where)
-        _check_geometry(header, where)
+        found = kind(content[:length], check=False)
+        _check_voxels(found, where)
+        _check_geometry(found, where)
+        return found, Header.from_header(found, check=True)
     except DataError:
         raise
     except SPEC_ERRORS as error:
         raise DataError(f"{where}: the header cannot be used ({error}); write the file again") from error
-    return header
 
 
 def _check_voxels(header: Header, where: str) -> None:
