@@ -175,13 +175,8 @@ def _deal(persons: Iterable[Person], hands: int, rng: np.random.Generator) -> li
     groups: dict[str, list[Person]] = defaultdict(list)
     for person in persons:
         groups[person.group].append(person)
-    dealt: list[list[Person]] = [[] for _ in range(hands)]
-    turn = 0
-    for name in sorted(groups):
-        for position in rng.permutation(len(groups[name])):
-            dealt[turn % hands].append(groups[name][position])
-            turn += 1
-    return dealt
+    order = [group[i] for _, group in sorted(groups.items()) for i in rng.permutation(len(group))]
+    return [order[hand::hands] for hand in range(hands)]
 
 
 def _names(persons: Iterable[Person]) -> list[str]:
