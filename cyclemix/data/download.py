@@ -30,6 +30,7 @@ from cyclemix.data.spec import DatasetSpec
 from cyclemix.data.spec_blocks import KINDS
 from cyclemix.data.web import Wrong
 from cyclemix.files.atomic import replacing, sweep, write_text
+from cyclemix.files.parallel import parallel
 from cyclemix.files.urls import without_password
 from cyclemix.provenance.records import sha256
 
@@ -80,7 +81,8 @@ def run(dataset_file: Path, part: str, output: Path, mirror: str | None = None, 
     files = [_file_entry(raw_dir, name, hashes.get(name)) for name in names]
     receipt = {"dataset": spec.label, "part": part, "files": files, "cases": cases}
     write_text(output, json.dumps(receipt, indent=1, sort_keys=True) + "\n")
-    logger.info("%s: %d cases, %d files, %.1f MB", output, len(cases), len(files), _megabytes(files))
+    megabytes = sum(file["bytes"] for file in files) / 1e6
+    logger.info("%s: %d cases, %d files, %.1f MB", output, len(cases), len(files), megabytes)
 
 
 def generate(spec: DatasetSpec, part: str, raw_dir: Path, threads: int) -> None:
@@ -90,9 +92,7 @@ def generate(spec: DatasetSpec, part: str, raw_dir: Path, threads: int) -> None:
     def write(name: str) -> None:
         phantom.write_subject(raw_dir, name, (spec.seed, *name.encode()))
 
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        done = pool.map(write, subjects)
-        list(tqdm(done, f"{spec.label} {part}", len(subjects), unit="subject", disable=None))
+    parallel(write, subjects, threads, f"{spec.label} {part}", "subject")
 
 
 def fetch(files: Iterable[RemoteFile], raw_dir: Path, mirror: str | None, threads: int, title: str) -> None:
@@ -224,7 +224,3 @@ def _from_folder(origin: Path, path: Path) -> str:
 def _file_entry(raw_dir: Path, name: str, known: str | None) -> dict[str, Any]:
     path = raw_dir / name  # an absolute name (a root outside the results) is unchanged
     return {"path": name, "bytes": path.stat().st_size, "sha256": known or sha256(path)}
-
-
-def _megabytes(files: Iterable[dict[str, Any]]) -> float:
-    return sum(file["bytes"] for file in files) / 1e6

@@ -52,11 +52,12 @@ def fetch(url: str, path: Path, most_bytes: int) -> None:
             target = urljoin(url, response.headers["location"])
         if urlsplit(target).scheme not in kinds:
             raise Wrong(
-                f"{_shown(url)} redirects to {_shown(target)}; expected an address of {' or '.join(kinds)}",
+                f"{without_password(url)} redirects to {without_password(target)}; expected an address of "
+                f"{' or '.join(kinds)}",
                 final=True,
             )
         url = target
-    raise Wrong(f"{_shown(url)}: more than {MOST_REDIRECTS} redirects", final=True)
+    raise Wrong(f"{without_password(url)}: more than {MOST_REDIRECTS} redirects", final=True)
 
 
 def _write(response: requests.Response, path: Path, most_bytes: int) -> None:
@@ -65,9 +66,7 @@ def _write(response: requests.Response, path: Path, most_bytes: int) -> None:
         for chunk in response.iter_content(CHUNK):
             count += len(chunk)
             if count > most_bytes:
-                raise Wrong(f"{_shown(response.url)} sends more than the {most_bytes} bytes expected")
+                raise Wrong(
+                    f"{without_password(response.url)} sends more than the {most_bytes} bytes expected"
+                )
             stream.write(chunk)
-
-
-def _shown(url: str) -> str:
-    return without_password(url)

@@ -47,16 +47,12 @@ def on_image_grid(
     """
     if own is None or kind == "image":
         return _same_shape(array, image, kind, where)
-    if wrong is not None:
+    if wrong is not None or not (_oriented(own) and _oriented(image)):
         _same_shape(array, image, kind, where)
         _same_spacing(own, image, kind, where)
-        if differs(own, image):
+        if wrong is not None and differs(own, image):
             logger.warning("%s: the image's header is used instead of its own: %s", where, wrong)
-        return array
-    if not (_oriented(own) and _oriented(image)):
-        _same_shape(array, image, kind, where)
-        _same_spacing(own, image, kind, where)
-        if _oriented(image):
+        if wrong is None and _oriented(image):
             logger.warning("%s: its header gives no orientation; the image's is used", where)
         return array
     steps = _steps(own, image)
