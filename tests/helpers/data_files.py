@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -13,8 +12,6 @@ import pandas as pd
 
 from cyclemix.config.models import Grid
 from cyclemix.data import download, prepare
-from cyclemix.data.cases import list_cases
-from cyclemix.data.datasets import load_dataset
 from cyclemix.data.store import read_index
 
 OWN = """\
@@ -92,10 +89,6 @@ class Lab:
         """The second stage; the index."""
         prepare.run(self.spec_file, "all", self.folder / "data" / "raw_all.json", grid, self.index, threads)
         return read_index([self.index])
-
-    def cases(self) -> list[dict[str, Any]]:
-        """The data set's cases as its receipt lists them."""
-        return list_cases(load_dataset(self.spec_file), "all", self.folder / "data" / "raw")
 
     def npz(self, case: str) -> Path:
         return self.index.with_name(f"{case}.npz")

@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from data_files import Lab, edit_header, edit_voxels
 
-from cyclemix.data.datasets import load_dataset
-from cyclemix.data.readers.native import read_native
 from cyclemix.data.store import load_case
 
 KINDS = ("images", "labels", "scribbles")
@@ -128,16 +126,6 @@ def corner(array: np.ndarray) -> np.ndarray:
     array = array.copy()
     array[1, 6:9, 5:12] = 2
     return array
-
-
-def test_evaluation_sees_the_same_turned_label(tmp_path: Path) -> None:
-    clean, lab = Lab(tmp_path / "clean"), Lab(tmp_path / "odd")
-    flipped(lab)
-    labels = []
-    for one in (clean, lab):
-        entry = {"case": "a1", **{k: str(one.root / f"{k}s" / "a1.nii.gz") for k in ("image", "label")}}
-        labels.append(read_native(load_dataset(one.spec_file), tmp_path, entry, "label")[0])
-    np.testing.assert_array_equal(*labels)
 
 
 def repeat_slices(lab: Lab, count: int) -> None:

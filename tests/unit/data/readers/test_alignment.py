@@ -11,7 +11,7 @@ from data_files import Lab, write_nifti
 
 from cyclemix.config.strict import ConfigError
 from cyclemix.data.datasets import load_dataset
-from cyclemix.data.readers.native import DataError, read_native
+from cyclemix.data.readers.native import DataError
 from cyclemix.data.store import load_case
 from cyclemix.own_data import check
 
@@ -55,18 +55,6 @@ def test_a_case_may_trust_its_header_where_all_others_do_not(tmp_path: Path) -> 
     add(lab, "label_geometry:\n  all: {use: image, reason: x}\n  a1: {use: header, reason: y}\n")
     spec = load_dataset(lab.spec_file)
     assert (spec.header_wrong("a1"), spec.header_wrong("a2")) == (None, "x")
-
-
-def test_evaluation_reads_the_same_label(tmp_path: Path) -> None:
-    lab = Lab(tmp_path)
-    add(lab, ONE)
-    path = lab.root / "labels" / "a1.nii.gz"
-    truth = np.asarray(nib.load(path).dataobj).T
-    with_affine(path, TILTED)
-    (entry, _) = lab.cases()
-    np.testing.assert_array_equal(
-        read_native(load_dataset(lab.spec_file), tmp_path, entry, "label")[0], truth
-    )
 
 
 @pytest.mark.parametrize(
