@@ -52,6 +52,28 @@ def write_case(root: Path, case: str, seed: int = 0, label: bool = True, scribbl
         write_nifti(root / "scribbles" / f"{case}.nii.gz", strokes)
 
 
+def spread(
+    folder: Path,
+    pattern: str,
+    *cases: tuple[str, ...],
+    suffixes: tuple[str, str, str] = ("", "_gt", "_scribble"),
+    scribbles: bool = True,
+) -> Path:
+    """Cases of ``OWN`` laid out in the returned ``folder``/scans by a pattern such as ``{0}/{0}_{1}{kind}``.
+
+    ``{kind}`` is the suffix of image, label or scribble.
+    """
+    for number, case in enumerate(cases):
+        write_case(folder / "flat", "x", seed=number, scribble=scribbles)
+        for kind, suffix in zip(("images", "labels", "scribbles"), suffixes, strict=True):
+            source = folder / "flat" / kind / "x.nii.gz"
+            if source.is_file():
+                target = folder / "scans" / (pattern.format(*case, kind=suffix) + ".nii.gz")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source.rename(target)
+    return folder / "scans"
+
+
 def write_own(folder: Path, cases: Sequence[str] = ("a1", "a2"), extra: str = "") -> Path:
     """The data set ``OWN`` below ``folder``; returns its YAML file."""
     root = folder / "scans"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import yaml
-from data_files import write_case, write_nifti
+from data_files import spread, write_case, write_nifti
 from scripts import run_script
 from typer.testing import CliRunner
 
@@ -33,20 +33,6 @@ def init(tmp_path: Path, folder: Path, name: str = "own") -> tuple[DatasetSpec, 
     values = yaml.safe_load(study.read_text())
     validate(Study, values, str(study))
     return load_dataset(output), values, made.notes
-
-
-def spread(tmp_path: Path, pattern: str, *cases: tuple[str, ...], scribbles: bool = True) -> Path:
-    """Cases laid out by a pattern such as ``{0}/{0}_{1}{kind}``; kind: empty, ``_gt`` or ``_scribble``."""
-    folder = tmp_path / "scans"
-    for number, case in enumerate(cases):
-        write_case(tmp_path / "flat", "x", seed=number, scribble=scribbles)
-        for kind, suffix in (("images", ""), ("labels", "_gt"), ("scribbles", "_scribble")):
-            source = tmp_path / "flat" / kind / "x.nii.gz"
-            if source.is_file():
-                target = folder / (pattern.format(*case, kind=suffix) + ".nii.gz")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                source.rename(target)
-    return folder
 
 
 @pytest.mark.parametrize("classes", [1, 3, 7])
@@ -75,77 +61,59 @@ def test_made_images_pass_check_unedited(classes: int, tmp_path: Path) -> None:
     assert len(report.cases) == 5
 
 
-def test_files_told_apart_by_endings(tmp_path: Path) -> None:
-    folder = spread(tmp_path, "{0}{kind}", ("scan 1",), ("Müller (2)",), ("x_3",))
-    spec, _, _ = init(tmp_path, folder)
-    assert spec.files.image == "{case}.nii.gz"
-    assert spec.files.label == "{case}_gt.nii.gz"
-    assert spec.files.scribble == "{case}_scribble.nii.gz"
-    assert [case["case"] for case in list_cases(spec, "all", tmp_path)] == ["Müller (2)", "scan 1", "x_3"]
+FRAMES = [(f"p{number}", frame) for number in (1, 2, 3) for frame in ("ED", "ES")]
+VIEWS = [(f"{number:03d}", view) for number in (1, 2, 3) for view in ("SA_ED", "SA_ES", "LA_ED")]
+TWO_VIEWS = [(f"P{number}", view) for number in (1, 2, 3, 4) for view in ("SA_ED", "LA_ED")]
+
+# fmt: off
+LAYOUTS: dict[str, tuple[str, list[tuple[str, ...]], str, str, str, set[str]]] = {
+    "files told apart by endings":
+        ("{0}{kind}", [("scan 1",), ("Müller (2)",), ("x_3",)],
+         "{case}", "{subject}", "{0}", {"Müller (2)", "scan 1", "x_3"}),
+    "subjects with frames in folders":
+        ("{0}/{0}_{1}{kind}", FRAMES,
+         "{subject}/{case}", "{subject}_{frame}", "{0}_{1}", {"p1", "p2", "p3"}),
+    "frames in one folder":
+        ("{0}_{1}{kind}", FRAMES,
+         "{case}", "{subject}_{frame}", "{0}_{1}", {"p1", "p2", "p3"}),
+    "one name at two sites is told apart":
+        ("{0}/2021/{1}{kind}", [("a", "p1"), ("a", "p2"), ("b", "p1")],
+         "{folder}/{case}", "{folder}_{subject}", "{0}-2021_{1}", {"a-2021_p1", "a-2021_p2", "b-2021_p1"}),
+    "a folder whose name begins its files is the patient":
+        ("{0}/{0}_{1}{kind}", VIEWS,
+         "{subject}/{case}", "{subject}_{view}", "{0}_{1}", {"001", "002", "003"}),
+    "a folder of views with underscores is the patient":
+        ("{0}/{1}{kind}", TWO_VIEWS,
+         "{subject}/{view}", "{subject}_{view}", "{0}_{1}", {"P1", "P2", "P3", "P4"}),
+}
+"""Where the files lie; then the drafted pattern of images and of case names, the cases and the subjects."""
+# fmt: on
 
 
-def test_subjects_with_frames_in_folders(tmp_path: Path) -> None:
-    pairs = [(f"p{number}", frame) for number in (1, 2, 3) for frame in ("ED", "ES")]
-    spec, study, _ = init(tmp_path, spread(tmp_path, "{0}/{0}_{1}{kind}", *pairs))
-    assert spec.files.image == "{subject}/{case}.nii.gz"
-    assert spec.case == "{subject}_{frame}"
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_subjects_and_frames_by_the_names_of_files_and_folders(tmp_path: Path, name: str) -> None:
+    place, keys, image, case, case_name, subjects = LAYOUTS[name]
+    spec, study, notes = init(tmp_path, spread(tmp_path, place, *keys))
+    assert notes == []
+    assert spec.files.image == f"{image}.nii.gz"
+    assert spec.files.label == f"{image}_gt.nii.gz"
+    assert spec.files.scribble == f"{image}_scribble.nii.gz"
+    assert spec.case == case
     cases = list_cases(spec, "all", tmp_path)
-    assert [case["case"] for case in cases] == [f"{subject}_{frame}" for subject, frame in pairs]
-    assert {case["subject"] for case in cases} == {"p1", "p2", "p3"}
-    assert study["protocol"]["folds"] == 3
-
-
-def test_frames_in_one_folder(tmp_path: Path) -> None:
-    pairs = [(f"p{number}", frame) for number in (1, 2, 3) for frame in ("ED", "ES")]
-    spec, _, _ = init(tmp_path, spread(tmp_path, "{0}_{1}{kind}", *pairs))
-    assert spec.case == "{subject}_{frame}"
-    assert {case["subject"] for case in list_cases(spec, "all", tmp_path)} == {"p1", "p2", "p3"}
+    assert [found["case"] for found in cases] == sorted(case_name.format(*key) for key in keys)
+    assert {found["subject"] for found in cases} == subjects
+    assert all(Path(found["scribble"]).is_file() for found in cases)
+    assert study["protocol"]["folds"] == len(subjects)
 
 
 def test_a_folder_a_subject_with_fixed_names(tmp_path: Path) -> None:
-    folder = tmp_path / "scans"
-    for number in (1, 2, 3):
-        write_case(tmp_path / "flat", "x", seed=number)
-        for kind, name in (("images", "image"), ("labels", "seg"), ("scribbles", "scribble")):
-            target = folder / f"site A/subject {number}" / f"{name}.nii.gz"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "flat" / kind / "x.nii.gz").rename(target)
+    kinds = ("image", "seg", "scribble")
+    folder = spread(tmp_path, "site A/subject {0}/{kind}", ("1",), ("2",), ("3",), suffixes=kinds)
     spec, _, _ = init(tmp_path, folder)
     assert spec.files.label == "{folder}/{case}/seg.nii.gz"
     assert [case["subject"] for case in list_cases(spec, "all", tmp_path)] == [
         f"subject {n}" for n in (1, 2, 3)
     ]
-
-
-def test_one_name_at_two_sites_is_told_apart(tmp_path: Path) -> None:
-    spec, _, _ = init(tmp_path, spread(tmp_path, "{0}/2021/{1}{kind}", ("a", "p1"), ("a", "p2"), ("b", "p1")))
-    assert spec.case == "{folder}_{subject}"
-    assert [case["case"] for case in list_cases(spec, "all", tmp_path)] == [
-        "a-2021_p1",
-        "a-2021_p2",
-        "b-2021_p1",
-    ]
-
-
-def test_a_folder_whose_name_begins_its_files_is_the_patient(tmp_path: Path) -> None:
-    views = ("SA_ED", "SA_ES", "LA_ED")
-    pairs = [(f"{number:03d}", view) for number in (1, 2, 3) for view in views]
-    spec, _, notes = init(tmp_path, spread(tmp_path, "{0}/{0}_{1}{kind}", *pairs))
-    assert notes == []
-    assert spec.case == "{subject}_{view}"
-    assert spec.files.label == "{subject}/{case}_gt.nii.gz"
-    cases = list_cases(spec, "all", tmp_path)
-    assert [case["case"] for case in cases] == sorted(f"{subject}_{view}" for subject, view in pairs)
-    assert {case["subject"] for case in cases} == {"001", "002", "003"}
-    assert all(Path(case["scribble"]).is_file() for case in cases)
-
-
-def test_a_folder_of_views_with_underscores_is_the_patient(tmp_path: Path) -> None:
-    pairs = [(f"P{number}", view) for number in (1, 2, 3, 4) for view in ("SA_ED", "LA_ED")]
-    spec, _, _ = init(tmp_path, spread(tmp_path, "{0}/{1}{kind}", *pairs))
-    cases = list_cases(spec, "all", tmp_path)
-    assert len(cases) == 8
-    assert {case["subject"] for case in cases} == {"P1", "P2", "P3", "P4"}
 
 
 def test_of_two_sets_of_labels_both_are_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from data_files import OWN, write_case, write_own
+from data_files import OWN, spread, write_case, write_own
 
 from cyclemix.config.models import Grid, Protocol
 from cyclemix.config.strict import ConfigError
@@ -21,14 +21,10 @@ from cyclemix.inference.export import save_labels
 
 
 def nested(tmp_path: Path, case: str, *cases: str) -> Path:
-    for name in cases:
-        write_case(tmp_path / "flat", "x")
-        for kind, suffix in (("images", ""), ("labels", "_gt"), ("scribbles", "_scr")):
-            target = tmp_path / "scans" / f"{name}{suffix}.nii.gz"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "flat" / kind / "x.nii.gz").rename(target)
+    suffixes = ("", "_gt", "_scr")
+    spread(tmp_path, "{0}{kind}", *((name,) for name in cases), suffixes=suffixes)
     text = OWN.format(root="scans") + f'case: "{case}"\n'
-    for kind, suffix in (("images", ""), ("labels", "_gt"), ("scribbles", "_scr")):
+    for kind, suffix in zip(("images", "labels", "scribbles"), suffixes, strict=True):
         text = text.replace(f"{kind}/{{case}}", f"{{folder}}/{{case}}{suffix}")
     (tmp_path / "own.yaml").write_text(text)
     return tmp_path / "own.yaml"
