@@ -9,7 +9,6 @@ import pytest
 from bounded import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from native_labels import label_to_native
 
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.models import Grid
@@ -135,13 +134,3 @@ def test_middles_coincide_and_the_mapping_is_exact(height: int, spacing: float, 
     assert middle == pytest.approx((height - 1) / 2, abs=1e-9)
     # the distance of two prepared pixels in mm is the grid's spacing
     assert made.scale_yx[0] * spacing == pytest.approx(target, rel=1e-12)
-
-
-def test_back_on_the_native_grid_what_was_not_seen_is_unlabelled() -> None:
-    made = geometry(100, 100, 1.0, Grid(spacing_mm=1.0, crop_px=32))
-    back = label_to_native(np.ones((1, 32, 32), np.uint8), made)
-    assert back.shape == (1, 100, 100)
-    assert (back == 1).sum() == 32 * 32
-    assert (back == UNLABELLED).sum() == 100 * 100 - 32 * 32
-    assert back[0, 34, 34] == 1
-    assert back[0, 33, 34] == UNLABELLED

@@ -52,16 +52,6 @@ def test_shapes_must_agree(tmp_path: Path) -> None:
         save_case(tmp_path / "x.npz", case)
 
 
-@pytest.mark.parametrize("part", [0.3, 0.9])
-def test_truncated_file_is_named(tmp_path: Path, part: float) -> None:
-    path = tmp_path / "cut.npz"
-    save_case(path, make_case())
-    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
-    with pytest.raises(ValueError, match=r"cut\.npz: damaged or not a prepared case"):
-        load_case(path)
-    assert stored_receipt(path) is None
-
-
 def test_no_flipped_bit_of_the_archives_directory_loses_an_array(tmp_path: Path) -> None:
     """A case without its label is no error, so the loss of one must be."""
     path = tmp_path / "bad.npz"

@@ -53,21 +53,17 @@ def test_labels_take_the_tables_values(tmp_path: Path, spec: DatasetSpec, entry:
 
 
 @pytest.mark.parametrize("part", [0.01, 0.5, 0.99])
-@pytest.mark.parametrize("kind", ["image", "label", "scribble"])
 def test_truncated_gzip_is_refused(
-    tmp_path: Path, spec: DatasetSpec, entry: dict[str, Any], kind: str, part: float
+    tmp_path: Path, spec: DatasetSpec, entry: dict[str, Any], part: float
 ) -> None:
-    path = Path(entry[kind])
+    path = Path(entry["label"])
     content = path.read_bytes()
     path.write_bytes(content[: max(4, int(part * len(content)))])
-    with pytest.raises(DataError, match=rf"{path.parent.name}/a1\.nii\.gz: damaged or cut off"):
-        read_native(spec, tmp_path, entry, kind)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"labels/a1\.nii\.gz: damaged or cut off"):
+        read_native(spec, tmp_path, entry, "label")
 
 
-def test_not_nifti_and_absent(tmp_path: Path, spec: DatasetSpec) -> None:
-    (tmp_path / "text.nii.gz").write_bytes(gzip.compress(b"no header here" * 50))
-    with pytest.raises(DataError, match=r"text\.nii\.gz: no NIfTI header"):
-        read_native(spec, tmp_path, {"case": "t", "image": "text.nii.gz"}, "image")
+def test_absent(tmp_path: Path, spec: DatasetSpec) -> None:
     with pytest.raises(DataError, match=r"gone\.nii\.gz: no such file"):
         read_native(spec, tmp_path, {"case": "t", "image": "gone.nii.gz"}, "image")
     with pytest.raises(DataError, match="case t: the data set gives it no label"):
@@ -120,11 +116,9 @@ def test_hdf5_takes_the_geometry_of_the_named_file(tmp_path: Path, spec: Dataset
     assert spacing == (10.0, 1.25, 1.5)
 
 
-def test_hdf5_refusals(tmp_path: Path, spec: DatasetSpec) -> None:
-    entry, scribbled = acdc_like(tmp_path, (2, 4, 3)), with_geometry(spec, "scribble")
+def test_hdf5_of_another_shape_than_its_geometry_is_refused(tmp_path: Path, spec: DatasetSpec) -> None:
+    entry = acdc_like(tmp_path, (2, 4, 3))
     with pytest.raises(
         DataError, match=r"v\.h5::image: image has shape \(2, 3, 4\) .* expected the image's \(2, 4, 3\)"
     ):
-        read_native(scribbled, tmp_path, entry, "image")
-    with pytest.raises(DataError, match=r"v\.h5::image.*geometry"):
-        read_native(with_geometry(spec, "image"), tmp_path, entry, "image")
+        read_native(with_geometry(spec, "scribble"), tmp_path, entry, "image")
