@@ -29,6 +29,8 @@ grid: {{spacing_mm: 1.0, crop_px: 32}}
 """
 """A user's data set: unlabelled is 0 and background 3 in its scribbles."""
 
+SHIPPED = Path(__file__).resolve().parents[2] / "config" / "datasets"
+
 
 def write_nifti(path: Path, array: np.ndarray, spacing: Sequence[float] = (5.0, 1.0, 1.0)) -> Path:
     """Write (D,H,W) with voxels (dz,dy,dx) mm as x,y,z NIfTI."""
@@ -82,6 +84,15 @@ def write_own(folder: Path, cases: Sequence[str] = ("a1", "a2"), extra: str = ""
     spec_file = folder / "own.yaml"
     spec_file.write_text(OWN.format(root=root) + extra)
     return spec_file
+
+
+def edited(folder: Path, label: str, old: str, new: str) -> Path:
+    """A copy of a shipped data set's file with one text replaced."""
+    text = (SHIPPED / f"{label}.yaml").read_text()
+    assert old in text
+    path = folder / f"{label}.yaml"
+    path.write_text(text.replace("../manifests", str(SHIPPED.parent / "manifests")).replace(old, new))
+    return path
 
 
 GRID = Grid(spacing_mm=1.0, crop_px=32)

@@ -6,18 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import OWN, write_case, write_nifti, write_own
+from data_files import OWN, SHIPPED, edited, write_case, write_nifti, write_own
 
 from cyclemix.config.strict import ConfigError
 from cyclemix.data.cases import Identity, expand, list_cases, match
 from cyclemix.data.datasets import load_dataset
 from cyclemix.data.manifests import remote_files
 
-FOLDER = Path(__file__).resolve().parents[3] / "config" / "datasets"
-
 
 def test_manifests_of_the_shipped_data_sets() -> None:
-    acdc = remote_files(load_dataset(FOLDER / "acdc.yaml"))
+    acdc = remote_files(load_dataset(SHIPPED / "acdc.yaml"))
     assert len(acdc) == 201
     scribbles = acdc["DATA/acdc_scribbles.zip"]
     assert scribbles.bytes == 1925723
@@ -25,11 +23,11 @@ def test_manifests_of_the_shipped_data_sets() -> None:
         "https://raw.githubusercontent.com/gvalvano/multiscale-adversarial-attention-gates/"
         "fc05d70d411d20147075392c14fced274c1bf6ee/DATA/acdc_scribbles.zip"
     )
-    assert len(remote_files(load_dataset(FOLDER / "mscmr.yaml"))) == 90
+    assert len(remote_files(load_dataset(SHIPPED / "mscmr.yaml"))) == 90
 
 
 def test_mscmr_cases(tmp_path: Path) -> None:
-    spec = load_dataset(FOLDER / "mscmr.yaml")
+    spec = load_dataset(SHIPPED / "mscmr.yaml")
     assert {part: len(list_cases(spec, part, tmp_path)) for part in ("train", "val", "test", "all")} == {
         "train": 25,
         "val": 5,
@@ -48,7 +46,7 @@ def test_mscmr_cases(tmp_path: Path) -> None:
 
 
 def test_acdc_cases(tmp_path: Path) -> None:
-    spec = load_dataset(FOLDER / "acdc.yaml")
+    spec = load_dataset(SHIPPED / "acdc.yaml")
     cases = list_cases(spec, "masks", tmp_path)
     assert len(cases) == 70
     assert cases[0] == {
@@ -62,22 +60,14 @@ def test_acdc_cases(tmp_path: Path) -> None:
     }
 
 
-def acdc_with_root(tmp_path: Path, root: Path) -> Path:
-    """A copy of acdc.yaml with ``root`` set, as a user would."""
-    text = (FOLDER / "acdc.yaml").read_text().replace("../manifests", str(FOLDER.parent / "manifests"))
-    path = tmp_path / "acdc.yaml"
-    path.write_text(text.replace("root: null", f"root: {root}"))
-    return path
-
-
 def test_own_copy_of_the_original_acdc_files(tmp_path: Path) -> None:
-    spec = load_dataset(FOLDER / "acdc.yaml")
+    spec = load_dataset(SHIPPED / "acdc.yaml")
     for case in list_cases(spec, "val", tmp_path):
         for suffix in ("", "_gt"):
             path = tmp_path / "acdc" / case["subject"] / f"{case['case']}{suffix}.nii.gz"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")
-    local = load_dataset(acdc_with_root(tmp_path, tmp_path / "acdc"))
+    local = load_dataset(edited(tmp_path, "acdc", "root: null", f"root: {tmp_path}/acdc"))
     first = list_cases(local, "val", tmp_path)[0]
     assert first["image"] == str(tmp_path / "acdc/patient001/patient001_frame01.nii.gz")
     assert first["label"] == str(tmp_path / "acdc/patient001/patient001_frame01_gt.nii.gz")
@@ -156,7 +146,7 @@ def test_wrong_manifests(tmp_path: Path, lines: str, message: str) -> None:
 
 
 def test_patterns() -> None:
-    spec = load_dataset(FOLDER / "mscmr.yaml")
+    spec = load_dataset(SHIPPED / "mscmr.yaml")
     assert (
         expand(spec, spec.files.image, Identity("subject3"), "val")
         == "MSCMR_dataset/val/images/subject3_DE.nii.gz"

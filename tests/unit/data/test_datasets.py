@@ -5,28 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from data_files import write_own
+from data_files import SHIPPED, edited, write_own
 
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.models import Grid, Protocol
 from cyclemix.config.strict import ConfigError
 from cyclemix.data.datasets import cardiac_phase, load_dataset, source_parts, supports
 
-FOLDER = Path(__file__).resolve().parents[3] / "config" / "datasets"
 OFFICIAL, KFOLD = Protocol(), Protocol(kind="kfold")
 
 
-def edited(tmp_path: Path, old: str, new: str, base: str = "mscmr") -> Path:
-    """A copy of a data set's file with one text replaced."""
-    text = (FOLDER / f"{base}.yaml").read_text().replace("../manifests", str(FOLDER.parent / "manifests"))
-    assert old in text
-    path = tmp_path / "edited.yaml"
-    path.write_text(text.replace(old, new))
-    return path
-
-
 def test_mscmr() -> None:
-    spec = load_dataset(FOLDER / "mscmr.yaml")
+    spec = load_dataset(SHIPPED / "mscmr.yaml")
     assert (spec.label, spec.data_label, spec.source) == ("mscmr", "mscmr", None)
     assert {part: len(names) for part, names in spec.official.items()} == {"train": 25, "val": 5, "test": 15}
     assert spec.official["val"] == ["subject1", "subject8", "subject29", "subject36", "subject41"]
@@ -40,7 +30,7 @@ def test_mscmr() -> None:
 
 
 def test_acdc_lists_are_disjoint_and_complete() -> None:
-    spec = load_dataset(FOLDER / "acdc.yaml")
+    spec = load_dataset(SHIPPED / "acdc.yaml")
     assert {p: len(names) for p, names in spec.official.items()} == {
         "train": 35,
         "val": 15,
@@ -54,7 +44,7 @@ def test_acdc_lists_are_disjoint_and_complete() -> None:
 
 
 def test_acdc70_is_a_view() -> None:
-    spec, source = load_dataset(FOLDER / "acdc70.yaml"), load_dataset(FOLDER / "acdc.yaml")
+    spec, source = load_dataset(SHIPPED / "acdc70.yaml"), load_dataset(SHIPPED / "acdc.yaml")
     assert (spec.label, spec.data_label) == ("acdc70", "acdc")
     assert sorted(spec.official["train"]) == sorted(source.official["train"] + source.official["masks"])
     assert spec.official["test"] == source.official["test"]
@@ -81,7 +71,7 @@ def test_acdc70_is_a_view() -> None:
     ],
 )
 def test_supports(label: str, supervision: str, protocol: Protocol, reason: str | None) -> None:
-    found = supports(load_dataset(FOLDER / f"{label}.yaml"), supervision, protocol)
+    found = supports(load_dataset(SHIPPED / f"{label}.yaml"), supervision, protocol)
     assert found is None if reason is None else (found or "").startswith(reason)
 
 
@@ -95,7 +85,7 @@ def test_supports_own_data(tmp_path: Path) -> None:
 
 
 def test_cardiac_phase() -> None:
-    acdc, mscmr = load_dataset(FOLDER / "acdc.yaml"), load_dataset(FOLDER / "mscmr.yaml")
+    acdc, mscmr = load_dataset(SHIPPED / "acdc.yaml"), load_dataset(SHIPPED / "mscmr.yaml")
     assert cardiac_phase(acdc, "patient001", "frame01") == "ED"
     assert cardiac_phase(acdc, "patient001", "frame12") == "ES"
     assert cardiac_phase(acdc, "patient090", "frame04") == "ED"
@@ -115,8 +105,8 @@ def test_cardiac_phase() -> None:
 )
 def test_wrong_files_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as error:
-        load_dataset(edited(tmp_path, old, new))
-    assert "edited.yaml" in str(error.value)
+        load_dataset(edited(tmp_path, "mscmr", old, new))
+    assert "mscmr.yaml" in str(error.value)
 
 
 def test_wrong_views_are_refused(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -66,24 +68,12 @@ def test_a_redirect_to_another_kind_of_address_is_refused(server: str, tmp_path:
     assert not (tmp_path / "x").exists()
 
 
-class Answer:
-    """What `requests.get` gives back for a redirect."""
-
-    is_redirect = True
-    headers = {"location": "http://plain.example.org/x"}  # noqa: RUF012
-
-    def __enter__(self) -> Answer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to close."""
-
-
 def test_a_redirect_from_https_to_plain_http_is_refused_before_it_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(web.requests, "get", lambda url, **_: asked.append(url) or Answer())
+    redirect = SimpleNamespace(is_redirect=True, headers={"location": "http://plain.example.org/x"})
+    monkeypatch.setattr(web.requests, "get", lambda url, **_: asked.append(url) or nullcontext(redirect))
     with pytest.raises(
         Wrong, match=r"https://a\.org/x redirects to http://plain\.example\.org/x; .* of https$"
     ):
