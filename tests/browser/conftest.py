@@ -12,21 +12,16 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from mlflow_server import running_server
 from studies import SMALL, copy_of_project, with_few_hearts
 from watch import Chromium
 
 DATASETS = ("phantom", "phantom_again")
-SERVER_SECONDS = 120
 
 
 def absent(what: str) -> None:
@@ -91,37 +86,9 @@ def server(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Address of MLflow's server on the study's store."""
     if importlib.util.find_spec("flask") is None:  # of mlflow, not of mlflow-skinny
         absent("no MLflow UI, mlflow-skinny alone")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("server")
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{results / 'mlflow' / 'mlflow.db'}"]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    address = f"http://127.0.0.1:{port}"
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            _wait_for(address, process, folder / "server.log")
-            yield address
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
-
-
-def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + SERVER_SECONDS
-    while time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=5):
-                return
-        except OSError:
-            if process.poll() is not None:
-                break
-            time.sleep(0.3)
-    pytest.fail(f"MLflow's server did not come up at {address}:\n{log.read_text()[-3000:]}")
+    log = tmp_path_factory.mktemp("server") / "server.log"  # a study to look at gets no file of ours
+    with running_server(results / "mlflow", log, end=signal.SIGTERM) as running:
+        yield running.uri
 
 
 @pytest.fixture

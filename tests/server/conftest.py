@@ -1,75 +1,12 @@
-"""A real MLflow server, started as `make mlflow-server` starts it."""
+"""A real MLflow server for all tests of this folder."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
-import shlex
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import requests
-
-ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 240.0
-ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-"""What the Makefile exports."""
-
-
-class Server:
-    """The server on a free port with a store below ``folder``; it can be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
-        self.folder = folder
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def command(self) -> list[str]:
-        """The command of the Makefile's recipe, with this interpreter's MLflow."""
-        make = ["make", "--no-print-directory", "--dry-run", "--old-file=install-ui", "mlflow-server"]
-        make += [f"MLFLOW_PORT={self.port}", f"MLFLOW_DIR={self.folder}"]
-        recipe = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        words = shlex.split(recipe.replace("\\\n", " "))
-        return [sys.executable, "-m", "mlflow", *words[words.index("server") :]]
-
-    def start(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command(),
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, **ENVIRONMENT},
-            )
-        deadline = time.monotonic() + START_SECONDS
-        while not self.answers():
-            told = (self.folder / "server.log").read_text()
-            assert self._process.poll() is None, told
-            assert time.monotonic() < deadline, told
-            time.sleep(0.2)
-
-    def answers(self) -> bool:
-        try:
-            return requests.get(f"{self.uri}/health", timeout=5).ok
-        except requests.RequestException:
-            return False
-
-    def kill(self) -> None:
-        """kill -9 of the server and its workers."""
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+from mlflow_server import Server, running_server
 
 
 @pytest.fixture(scope="session")
@@ -77,9 +14,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running server; ``MLFLOW_TRACKING_URI`` names it."""
     if importlib.util.find_spec("flask") is None:
         pytest.skip("MLflow's server is not installed: make install-ui")
-    running = Server(tmp_path_factory.mktemp("server"))
-    running.start()
-    with pytest.MonkeyPatch.context() as patch:
+    folder = tmp_path_factory.mktemp("server")
+    with running_server(folder, folder / "server.log") as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", running.uri)
         yield running
-    running.kill()
