@@ -67,7 +67,7 @@ TWO_VIEWS = [(f"P{number}", view) for number in (1, 2, 3, 4) for view in ("SA_ED
 
 # fmt: off
 LAYOUTS: dict[str, tuple[str, list[tuple[str, ...]], str, str, str, set[str]]] = {
-    "files told apart by endings":
+    "files distinguished by endings":
         ("{0}{kind}", [("scan 1",), ("Müller (2)",), ("x_3",)],
          "{case}", "{subject}", "{0}", {"Müller (2)", "scan 1", "x_3"}),
     "subjects with frames in folders":
@@ -76,7 +76,7 @@ LAYOUTS: dict[str, tuple[str, list[tuple[str, ...]], str, str, str, set[str]]] =
     "frames in one folder":
         ("{0}_{1}{kind}", FRAMES,
          "{case}", "{subject}_{frame}", "{0}_{1}", {"p1", "p2", "p3"}),
-    "one name at two sites is told apart":
+    "one name at two sites is distinguished":
         ("{0}/2021/{1}{kind}", [("a", "p1"), ("a", "p2"), ("b", "p1")],
          "{folder}/{case}", "{folder}_{subject}", "{0}-2021_{1}", {"a-2021_p1", "a-2021_p2", "b-2021_p1"}),
     "a folder whose name begins its files is the patient":
