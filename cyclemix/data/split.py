@@ -15,7 +15,6 @@ import numpy as np
 from cyclemix.config.models import Protocol
 from cyclemix.config.strict import ConfigError
 from cyclemix.data.datasets import load_dataset
-from cyclemix.data.receipts import LISTS, Fold
 from cyclemix.data.spec import DatasetSpec
 from cyclemix.data.subject_order import interleave
 from cyclemix.files.atomic import write_text
@@ -25,6 +24,8 @@ logger = logging.getLogger(__name__)
 VALIDATION_FRACTION = 0.15
 """Fraction of the densely labelled subjects outside the test fold used for validation in k-fold."""
 
+Fold = dict[str, list[str]]
+LISTS = ("train", "val", "test", "masks")
 SEPARATE = (("train", "val"), ("train", "test"), ("val", "test"), ("masks", "val"), ("masks", "test"))
 """Pairs of lists that may not share a person; training subjects and unpaired masks may."""
 

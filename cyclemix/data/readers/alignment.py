@@ -47,12 +47,16 @@ def on_image_grid(
     """
     if own is None or kind == "image":
         return _same_shape(array, image, kind, where)
-    if wrong is not None or not (_oriented(own) and _oriented(image)):
+    if wrong is not None:
         _same_shape(array, image, kind, where)
         _same_spacing(own, image, kind, where)
-        if wrong is not None and differs(own, image):
+        if differs(own, image):
             logger.warning("%s: the image's header is used instead of its own: %s", where, wrong)
-        if wrong is None and _oriented(image):
+        return array
+    if not (_oriented(own) and _oriented(image)):
+        _same_shape(array, image, kind, where)
+        _same_spacing(own, image, kind, where)
+        if _oriented(image):
             logger.warning("%s: its header gives no orientation; the image's is used", where)
         return array
     steps = _steps(own, image)
