@@ -7,11 +7,9 @@ agreement with the truth follows Bland and Altman (Lancet 1986): bias, and bias 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from cyclemix.data.datasets import DatasetSpec, cardiac_phase
 from cyclemix.evaluation.statistics import AVERAGE
@@ -22,7 +20,8 @@ MYOCARDIAL_DENSITY = 1.05
 LIMITS = 1.96
 
 UNITS = {"edv": "mL", "esv": "mL", "ef": "%", "mass": "g"}
-CHAMBERS = ("LV", "RV")
+STRUCTURES = {"edv": ("LV", "RV"), "esv": ("LV", "RV"), "ef": ("LV", "RV"), "mass": ("MYO",)}
+"""The structures that have a measure."""
 
 PATIENT_COLUMNS = ("dataset", "method", "subject", "structure", "measure", "unit", "pred", "true")
 AGREEMENT_COLUMNS = (
@@ -70,50 +69,18 @@ def measures(per_case: pd.DataFrame, spec: DatasetSpec) -> pd.DataFrame:
     table = per_case.assign(phase=per_case["case"].map(phases)).dropna(subset=["phase"])
     if table.empty:
         return pd.DataFrame(columns=list(PATIENT_COLUMNS))
-    keys = ["dataset", "method", "fold", "seed", "subject"]
-    found = [row for _, run in table.groupby(keys, sort=True) for row in _measures_of_run(run)]
+    keys = ["dataset", "method", "fold", "seed", "subject", "structure"]
+    table = table.rename(columns={"volume_pred_ml": "pred", "volume_true_ml": "true"})
+    table = table.drop_duplicates([*keys, "phase"], keep="last").set_index(keys)
+    edv, esv = (table.loc[table["phase"] == phase, ["pred", "true"]] for phase in ("ED", "ES"))
+    full, left = edv.align(esv, join="inner", axis=0)
+    ef = (100.0 * (full - left) / full).where(full > 0, 0.0)
+    each = {"edv": edv, "esv": esv, "ef": ef, "mass": edv * MYOCARDIAL_DENSITY}
+    own = {name: rows[rows.index.isin(STRUCTURES[name], level="structure")] for name, rows in each.items()}
+    found = pd.concat(own, names=["measure"]).reset_index()
+    found["unit"] = found["measure"].map(UNITS)
     keys = ["dataset", "method", "subject", "structure", "measure", "unit"]
-    return pd.DataFrame(found).groupby(keys, sort=True, as_index=False)[["pred", "true"]].mean()
-
-
-def _measures_of_run(run: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of one patient in one run."""
-    volumes = {
-        (str(row.structure), str(row.phase)): np.array(
-            [row.volume_pred_ml, row.volume_true_ml], dtype=np.float64
-        )
-        for row in run.itertuples()
-    }
-    found: dict[tuple[str, str], NDArray[np.float64]] = {}
-    for chamber in CHAMBERS:
-        diastole, systole = volumes.get((chamber, "ED")), volumes.get((chamber, "ES"))
-        if diastole is not None:
-            found[chamber, "edv"] = diastole
-        if systole is not None:
-            found[chamber, "esv"] = systole
-        if diastole is not None and systole is not None:
-            found[chamber, "ef"] = ejection_fraction(diastole, systole)
-    if ("MYO", "ED") in volumes:
-        found["MYO", "mass"] = volumes["MYO", "ED"] * MYOCARDIAL_DENSITY
-    first = run.iloc[0]
-    identity = {key: first[key] for key in ("dataset", "method", "subject")}
-    return [
-        identity
-        | {
-            "structure": structure,
-            "measure": measure,
-            "unit": UNITS[measure],
-            "pred": pair[0],
-            "true": pair[1],
-        }
-        for (structure, measure), pair in found.items()
-    ]
-
-
-def ejection_fraction(edv_ml: NDArray[np.float64], esv_ml: NDArray[np.float64]) -> NDArray[np.float64]:
-    """100 (EDV - ESV) / EDV in percent; 0 where EDV is 0."""
-    filled = edv_ml > 0
-    return np.where(filled, 100.0 * (edv_ml - esv_ml) / np.where(filled, edv_ml, 1.0), 0.0)
+    return found.groupby(keys, sort=True, as_index=False)[["pred", "true"]].mean()
 
 
 def agreement(patients: pd.DataFrame) -> pd.DataFrame:
