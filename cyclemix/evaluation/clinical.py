@@ -18,6 +18,7 @@ MYOCARDIAL_DENSITY = 1.05
 """g/mL, the value of the cardiac MR guidelines (Schulz-Menger et al., JCMR 2020)."""
 
 LIMITS = 1.96
+"""Limits of agreement: bias +- this many standard deviations."""
 
 UNITS = {"edv": "mL", "esv": "mL", "ef": "%", "mass": "g"}
 STRUCTURES = {"edv": ("LV", "RV"), "esv": ("LV", "RV"), "ef": ("LV", "RV"), "mass": ("MYO",)}

@@ -9,10 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cyclemix.evaluation.clinical import LIMITS
 from cyclemix.report.plots import style
-
-LIMITS = 1.96
-"""Limits of agreement: bias +- this many standard deviations (Bland and Altman, Lancet 1986)."""
 
 
 def bland_altman(

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import EngFormatter, NullFormatter, NullLocator
 
 from cyclemix.report.plots import style
 
@@ -77,15 +77,7 @@ def _ticks(axes: Axes, values: np.ndarray, budget: str) -> None:
         axes.set_xticks(sorted(set(values)))
         axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-
-
-def _short(value: float) -> str:
-    """950, 12k or 3.5M."""
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:g}{letter}"
-    return f"{value:g}"
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 950, 12k or 3.5M
 
 
 def _legends(figure: Figure, points: pd.DataFrame, colours: dict[str, str], fractions: list[float]) -> None:

@@ -7,14 +7,13 @@ import colorsys
 import io
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
@@ -89,18 +88,14 @@ RC: Any = {
 }
 
 
-@contextmanager
-def styled() -> Iterator[None]:
+def styled() -> AbstractContextManager[None]:
     """Draw inside this block to get the common look."""
-    with mpl.rc_context(RC):
-        yield
+    return mpl.rc_context(RC)
 
 
 def new_figure(height_in: float, width_in: float = WIDTH_IN) -> Figure:
     """An empty figure of the common width."""
-    figure = Figure(figsize=(width_in, height_in))
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width_in, height_in))
 
 
 def panels(
