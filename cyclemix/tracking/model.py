@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
 import warnings
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -19,8 +18,7 @@ from cyclemix.tracking.record import BestModel
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-log = logging.getLogger(__name__)
+    from mlflow.models import ModelSignature
 
 LOADER = "cyclemix.tracking.segmenter"
 """Loader module in the bundled package."""
@@ -46,48 +44,6 @@ def requirements() -> list[str]:
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS]
 
 
-def save(folder: Path, best: BestModel, **ids: Any) -> None:
-    """Write the MLflow model: weights, required modules of the package, pins, signature, an input example.
-
-    Args:
-        folder: a folder that does not exist.
-        ids: fields of :class:`mlflow.models.Model` that identify run and logged model.
-    """
-    import mlflow.pyfunc
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
-
-    signature = ModelSignature(
-        Schema([ColSpec("string", "image")]),
-        Schema([ColSpec("string", "image"), ColSpec("string", "segmentation")]),
-        ParamSchema(
-            [
-                ParamSpec("output_dir", "string", "segmentations"),
-                ParamSpec("test_time_augmentation", "boolean", True),
-                ParamSpec("largest_component", "boolean", True),
-                ParamSpec("device", "string", "auto"),
-            ]
-        ),
-    )
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's internal warnings
-        networks = [f"cyclemix.networks.{name}" for name in registry.names()]  # loaded by name
-        for source in sources("cyclemix.tracking", LOADER, *networks):
-            copy = Path(scratch) / source.relative_to(ROOT)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, copy)
-        mlflow.pyfunc.save_model(
-            folder,
-            loader_module=LOADER,
-            data_path=str(best.path),
-            code_paths=[str(Path(scratch) / "cyclemix")],
-            pip_requirements=requirements(),
-            signature=signature,
-            input_example=pd.DataFrame({"image": ["stack.nii.gz"]}),
-            mlflow_model=Model(**ids),
-        )
-
-
 def sync(client: MlflowClient, run: Run, best: BestModel) -> bool:
     """Make ``best`` the method's only logged model, that of a summary run; True if it was not."""
     digest, found = file_digest([best.path]), False
@@ -104,23 +60,59 @@ def sync(client: MlflowClient, run: Run, best: BestModel) -> bool:
 
 
 def _log(client: MlflowClient, run: Run, best: BestModel, digest: str) -> None:
+    """Log the MLflow model: weights, required modules of the package, pins, signature, an input example."""
+    import mlflow.pyfunc
     from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
 
     params = {"fold": str(best.fold), "seed": str(best.seed), "best_val_dice": f"{best.val_dice:.4f}"}
     tags = {"method": best.method, "model_digest": digest}
     logged = client.create_logged_model(
         run.info.experiment_id, best.method, run.info.run_id, tags, params, "segmentation"
     )
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "model"
-        save(
+    identity = Model(
+        artifact_path=logged.artifact_location,
+        model_uuid=logged.model_id,
+        run_id=run.info.run_id,
+        model_id=logged.model_id,
+    )
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's internal warnings
+        folder, code = Path(scratch) / "model", Path(scratch) / "code"
+        networks = [f"cyclemix.networks.{name}" for name in registry.names()]  # loaded by name
+        for source in sources("cyclemix.tracking", LOADER, *networks):
+            copy = code / source.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+        mlflow.pyfunc.save_model(
             folder,
-            best,
-            artifact_path=logged.artifact_location,
-            model_uuid=logged.model_id,
-            run_id=run.info.run_id,
-            model_id=logged.model_id,
+            loader_module=LOADER,
+            data_path=str(best.path),
+            code_paths=[str(code / "cyclemix")],
+            pip_requirements=requirements(),
+            signature=_signature(),
+            input_example=pd.DataFrame({"image": ["stack.nii.gz"]}),
+            mlflow_model=identity,
         )
         client.log_model_artifacts(logged.model_id, str(folder))
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, 0)])
+
+
+def _signature() -> ModelSignature:
+    """A column of images in, the images and their segmentations out, and the options of the segmenter."""
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
+
+    return ModelSignature(
+        Schema([ColSpec("string", "image")]),
+        Schema([ColSpec("string", "image"), ColSpec("string", "segmentation")]),
+        ParamSchema(
+            [
+                ParamSpec("output_dir", "string", "segmentations"),
+                ParamSpec("test_time_augmentation", "boolean", True),
+                ParamSpec("largest_component", "boolean", True),
+                ParamSpec("device", "string", "auto"),
+            ]
+        ),
+    )
