@@ -111,12 +111,7 @@ def mirror_figures(results: Path, tracking: Tracking, dataset: str) -> bool:
 
 
 def _mirror(name: str, results: Path, tracking: Tracking, read: Reader) -> bool:
-    def write() -> None:
-        store = Store(results, tracking)
-        for shown in read():
-            store.sync(shown)
-
-    return _mirrored(name, write)
+    return _mirrored(name, lambda: list(map(Store(results, tracking).sync, read())))
 
 
 def sync(results: Path, tracking: Tracking) -> None:

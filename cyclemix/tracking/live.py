@@ -157,7 +157,7 @@ class _Sender:
         if self._run_id is None:
             self._open(self._store)
         if self._first is not None and points and points[0][1] <= self._first:
-            self._store.retire(str(self._run_id))
+            self._store.client.delete_run(str(self._run_id))
             self._forget()
             self._run_id = self._store.create(self.key)
         new = {name: value for name, value in params.items() if name not in self._known}

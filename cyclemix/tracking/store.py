@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cyclemix.config.models import Tracking
 from cyclemix.files import layout
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 log = logging.getLogger(__name__)
-
-LIMITS = {"metrics": 1000, "params": 100, "tags": 100}
-"""MLflow's limits on items per call."""
 
 FILES_TAG = "files_digest"
 """Tag with the digest of the uploaded artifacts."""
@@ -136,25 +133,18 @@ class Store:
         )
         return run.info.run_id
 
-    def retire(self, run_id: str) -> None:
-        """Mark a run as deleted (``mlflow gc`` removes it)."""
-        self.client.delete_run(run_id)
-
     def log(
         self, run_id: str, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]
     ) -> None:
-        """Write tags and parameters, then metric points, in few calls."""
+        """Write tags, parameters and metric points; MLflow splits them into as few calls as it allows."""
         from mlflow.entities import Metric, Param, RunTag
 
-        calls: dict[str, list[Any]] = {
-            "tags": [RunTag(name, value) for name, value in tags.items()],
-            "params": [Param(name, value) for name, value in params.items()],
-            "metrics": [Metric(key, value, when, step) for key, step, value, when in points],
-        }
-        for kind, items in calls.items():
-            for start in range(0, len(items), LIMITS[kind]):
-                chunk: Any = {kind: items[start : start + LIMITS[kind]]}
-                self.client.log_batch(run_id, **chunk)
+        self.client.log_batch(
+            run_id,
+            [Metric(key, value, when, step) for key, step, value, when in points],
+            [Param(name, value) for name, value in params.items()],
+            [RunTag(name, value) for name, value in tags.items()],
+        )
 
     def history(self, run: Run, keys: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
         """(step, value) points of those ``keys`` that the run has."""
@@ -176,7 +166,7 @@ class Store:
         wrong = runs[1:] if right else runs
         for old in wrong:
             log.info("run %s differs from the files and is replaced", old.info.run_id)
-            self.retire(old.info.run_id)
+            self.client.delete_run(old.info.run_id)  # marked as deleted; `mlflow gc` removes it
         if right:
             run = runs[0]
         else:

@@ -30,6 +30,7 @@ class FakeStore:
         self.client = SimpleNamespace(
             update_run=lambda *a, **k: self.note("update", k),
             set_terminated=lambda run, status: self.note("end", status),
+            delete_run=lambda run: self.note("delete", run),
         )
 
     def note(self, name: str, value: Any) -> None:
@@ -46,9 +47,6 @@ class FakeStore:
     def create(self, key: RunKey) -> str:
         self.note("create", key.name)
         return "new"
-
-    def retire(self, run_id: str) -> None:
-        self.note("retire", run_id)
 
     def history(self, run: Any, keys: list[str]) -> dict[str, list[tuple[int, float]]]:
         return {key: (self.held or {})[key] for key in keys}
@@ -82,7 +80,7 @@ def test_a_training_that_starts_again_replaces_its_run() -> None:
     mirror = RunMirror(KEY, lambda: store)
     mirror.metrics({"loss": 2.0}, 10)
     mirror.close()
-    assert ("retire", "old") in store.calls
+    assert ("delete", "old") in store.calls
     assert store.points == [("train/loss", 10)]
     assert ("end", "FINISHED") in store.calls
 
@@ -94,7 +92,7 @@ def test_a_resumed_training_skips_what_the_run_holds() -> None:
         mirror.metrics({"loss": 2.0}, step)
     mirror.close()
     assert store.points == [("train/loss", 30)]
-    assert not [name for name, _ in store.calls if name in ("create", "retire")]
+    assert not [name for name, _ in store.calls if name in ("create", "delete")]
 
 
 def test_an_outage_is_one_warning_and_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
