@@ -87,7 +87,7 @@ def patient_means(per_case: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(
-    per_case: pd.DataFrame, supervision: Mapping[str, str], structures: Sequence[str], seed: int = 0
+    per_case: pd.DataFrame, supervision: Mapping[str, str], structures: Sequence[str]
 ) -> pd.DataFrame:
     """Mean, standard deviation and bootstrap interval over patients of every method, structure and metric.
 
@@ -98,7 +98,6 @@ def summarise(
         per_case: columns of ``per_case.csv`` of one data set.
         supervision: supervision of each method label.
         structures: in the order of tables, without the average.
-        seed: seed of the bootstrap; equal input and seed give equal output.
 
     Returns:
         :data:`SUMMARY_COLUMNS`; methods in the order of ``supervision``, structures as given, then
@@ -123,7 +122,7 @@ def summarise(
             named = constant | {"structure": structure, "n_missed": int(missed.sum())}
             for metric in METRICS:
                 values = _values(patients, method, structure, metric)
-                rows.append(named | {"metric": metric} | _spread(values, seed))
+                rows.append(named | {"metric": metric} | _spread(values))
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
 
 
@@ -131,13 +130,13 @@ def _values(patients: pd.DataFrame, method: str, structure: str, metric: str) ->
     return np.asarray(patients.xs((method, structure))[metric], dtype=np.float64)
 
 
-def _spread(values: FloatArray, seed: int) -> dict[str, float]:
-    low, high = bootstrap_interval(values, seed)
+def _spread(values: FloatArray) -> dict[str, float]:
+    low, high = bootstrap_interval(values)
     std = float(values.std(ddof=1)) if values.size > 1 else float("nan")
     return {"mean": float(values.mean()), "std": std, "ci_low": low, "ci_high": high}
 
 
-def bootstrap_interval(values: FloatArray, seed: int = 0, resamples: int = RESAMPLES) -> tuple[float, float]:
+def bootstrap_interval(values: FloatArray, seed: int = 0) -> tuple[float, float]:
     """95 % percentile interval of the mean over patients.
 
     The resampling depends only on the number of patients and the seed: it is the same for all methods.
@@ -150,19 +149,19 @@ def bootstrap_interval(values: FloatArray, seed: int = 0, resamples: int = RESAM
     """
     if values.size < 2:
         return float("nan"), float("nan")
-    draws = _draws(values.size, seed, resamples)
+    draws = _draws(values.size, seed)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values[draws].mean(axis=1), (tail, 1 - tail))
     return float(low), float(high)
 
 
 @lru_cache(maxsize=4)
-def _draws(size: int, seed: int, resamples: int) -> NDArray[np.int64]:
-    """(resamples, size) positions of patients."""
-    return np.random.default_rng(seed).integers(0, size, (resamples, size))
+def _draws(size: int, seed: int) -> NDArray[np.int64]:
+    """(RESAMPLES, size) positions of patients."""
+    return np.random.default_rng(seed).integers(0, size, (RESAMPLES, size))
 
 
-def compare(per_case: pd.DataFrame, compare_to: str, seed: int = 0) -> pd.DataFrame:
+def compare(per_case: pd.DataFrame, compare_to: str) -> pd.DataFrame:
     """Paired comparison over patients of every method against ``compare_to``, on the mean over structures.
 
     Exact two-sided Wilcoxon signed-rank test; Holm's correction runs over the methods of one metric.
@@ -191,8 +190,7 @@ def compare(per_case: pd.DataFrame, compare_to: str, seed: int = 0) -> pd.DataFr
     for metric in METRICS:
         reference = _values(patients, compare_to, AVERAGE, metric)
         tested = [
-            _test(label, _values(patients, label, AVERAGE, metric), reference, metric, seed)
-            for label in labels
+            _test(label, _values(patients, label, AVERAGE, metric), reference, metric) for label in labels
         ]
         rows += _correct(tested)
     constant = {"dataset": per_case["dataset"].iloc[0], "structure": AVERAGE, "compare_to": compare_to}
@@ -242,10 +240,10 @@ def holm(p_values: FloatArray) -> FloatArray:
     return corrected
 
 
-def _test(label: str, values: FloatArray, reference: FloatArray, metric: str, seed: int) -> dict[str, Any]:
+def _test(label: str, values: FloatArray, reference: FloatArray, metric: str) -> dict[str, Any]:
     difference = values - reference
     p_value, effect, nonzero = signed_rank(difference)
-    low, high = bootstrap_interval(difference, seed)
+    low, high = bootstrap_interval(difference)
     return {
         "metric": metric,
         "method": label,
