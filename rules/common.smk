@@ -103,22 +103,10 @@ def get_train_index(wildcards):
     return indexes(wildcards.dataset, wildcards.label, PLAN.train_parts(wildcards.dataset, wildcards.label))
 
 
-def get_recipe(wildcards):
-    return compact(PLAN.training(wildcards.label).recipe().model_dump(mode="json"))
-
-
 def get_at_most_steps(wildcards):
     """Only for longer rows, so that another limit changes no parameter of all other rows."""
     limit = PLAN.shortened(wildcards.label)
     return "" if limit is None else f"--at-most-steps {limit['to']}"
-
-
-def get_grid(wildcards):
-    return compact(PLAN.grid(wildcards.dataset, wildcards.label).model_dump(mode="json"))
-
-
-def get_classes(wildcards):
-    return PLAN.datasets[wildcards.dataset].classes
 
 
 def get_execution(wildcards, resources):
@@ -160,10 +148,6 @@ def get_evaluated_receipt(wildcards):
     return receipts(wildcards.dataset, [PLAN.evaluated_part(wildcards.dataset)])
 
 
-def get_inference(wildcards):
-    return compact(PLAN.inference(wildcards.label).model_dump(mode="json"))
-
-
 def get_truth_digest(wildcards):
     """Parts of the data set's file that determine the scored labels and their order."""
     spec = PLAN.datasets[wildcards.dataset]
@@ -185,20 +169,9 @@ def runs(dataset, name, labels=None):
     ]
 
 
-def get_metrics(wildcards):
-    return runs(wildcards.dataset, "metrics.csv")
-
-
-def get_as_predicted(wildcards):
-    return runs(wildcards.dataset, "metrics_as_predicted.csv")
-
-
-def get_levels(wildcards):
-    return runs(wildcards.dataset, "metrics_by_level.csv")
-
-
-def get_provenance(wildcards):
-    return runs(wildcards.dataset, "provenance.json")
+def get_every(name):
+    """One file of every run."""
+    return lambda wildcards: runs(wildcards.dataset, name)
 
 
 def get_shown(name):
@@ -228,3 +201,14 @@ def get_all_data(wildcards):
         for label in PLAN.labels(dataset):
             parts = {*PLAN.train_parts(dataset, label), PLAN.evaluated_part(dataset)}
             yield from indexes(dataset, label, sorted(parts))
+
+
+def in_report(kind, name, caption, item):
+    """A table or figure of a data set, and its place in the report."""
+    return report(
+        f"{RESULTS}/{kind}/{{dataset}}/{name}",
+        caption=f"../workflow/report/{caption}.rst",
+        category="{dataset}",
+        subcategory=f"All methods: {kind}",
+        labels={"item": item},
+    )

@@ -22,7 +22,7 @@ rule predict:
     params:
         code=stage_code("predict"),
         evaluate_on=PLAN.study.protocol.evaluate_on,
-        inference=get_inference,
+        inference=lambda wildcards: compact(PLAN.inference(wildcards.label).model_dump(mode="json")),
         execution=get_execution,
     shell:
         "python -m cyclemix predict --model {input.model:q} --folds {input.folds:q} --index {input.index:q}"

@@ -50,9 +50,9 @@ rule resolve:
         runtime=10,
     params:
         block=lambda wildcards: PLAN.row_json(wildcards.label),
-        training=get_recipe,
-        grid=get_grid,
-        classes=get_classes,
+        training=lambda wildcards: compact(PLAN.training(wildcards.label).recipe().model_dump(mode="json")),
+        grid=lambda wildcards: compact(PLAN.grid(wildcards.dataset, wildcards.label).model_dump(mode="json")),
+        classes=lambda wildcards: PLAN.datasets[wildcards.dataset].classes,
         at_most_steps=get_at_most_steps,
         code=lambda wildcards: method_code(wildcards.label),
     shell:
