@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from cyclemix.config.models import Grid, Inference, Protocol, Supervision, Tracking, Training
-from cyclemix.config.strict import StrictModel, load_yaml, validate
+from cyclemix.config.strict import Model, StrictModel, load_yaml, validate
 from cyclemix.files.urls import has_password
 
 
@@ -134,18 +134,13 @@ def load_methods(path: Path) -> dict[str, MethodBlock]:
     }
 
 
-def training_of(study: Study, label: str, block: MethodBlock) -> Training:
-    """The study's training settings with the block's overrides."""
-    return validate(
-        Training, _merge(study.training.model_dump(), block.training), f"method {label}: training"
-    )
+def overridden(base: Model, changes: dict[str, Any], where: str) -> Model:
+    """Settings of the study with a row's overrides; ``where`` is the prefix of messages.
 
-
-def inference_of(study: Study, label: str, block: MethodBlock) -> Inference:
-    """The study's inference settings with the block's overrides."""
-    return validate(
-        Inference, _merge(study.inference.model_dump(), block.inference), f"method {label}: inference"
-    )
+    Raises:
+        ConfigError: one line per invalid key.
+    """
+    return validate(type(base), _merge(base.model_dump(), changes), where)
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import errno
 import glob
 import os
 import re
-import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import gethostname
 
 NO_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 """Error numbers of full or failing disks, most of which are reported without file name."""
@@ -31,8 +31,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_dead(path.parent.glob(f".{glob.escape(path.name)}.{_host()}-*.part*"))
-        partial = path.with_name(f".{path.name}.{_host()}-{os.getpid()}-{threading.get_ident()}.part")
+        _remove_dead(path.parent.glob(f".{glob.escape(path.name)}.{gethostname()}-*.part*"))
+        partial = path.with_name(f".{path.name}.{gethostname()}-{os.getpid()}-{threading.get_ident()}.part")
         try:
             yield partial
             _sync(partial)
@@ -64,7 +64,7 @@ def write_text(path: Path, text: str) -> None:
 
 def sweep(folder: Path) -> int:
     """Remove partial files of killed processes of this machine below ``folder``; returns their number."""
-    return _remove_dead(folder.rglob(f".*.{_host()}-*.part*"))
+    return _remove_dead(folder.rglob(f".*.{gethostname()}-*.part*"))
 
 
 def _remove_dead(partials: Iterable[Path]) -> int:
@@ -73,10 +73,6 @@ def _remove_dead(partials: Iterable[Path]) -> int:
     for path in dead:
         path.unlink(missing_ok=True)
     return len(dead)
-
-
-def _host() -> str:
-    return socket.gethostname()
 
 
 def _sync(path: Path) -> None:

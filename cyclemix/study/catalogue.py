@@ -100,32 +100,24 @@ def _docstrings(path: Path) -> list[str]:
 
 def _settings(schema: Mapping[str, Any], block: MethodBlock) -> list[str]:
     """``key = value`` and description of every setting, with the default where the row changes it."""
-    rows = list(_flat(schema, schema.get("$defs", {})))
+    rows = list(_flat(schema, schema.get("$defs", {}), block.config))
     if not rows:
         return ["    none"]
     lines = []
-    for key, default, description in rows:
-        own = _lookup(block.config, key.split("."), default)
+    for key, own, default, description in rows:
         changed = "" if own == default else f" (default {json.dumps(default)})"
         lines.append(f"    {key} = {json.dumps(own)}{changed}\n        {description}")
     return lines
 
 
 def _flat(
-    schema: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str = ""
-) -> Iterator[tuple[str, Any, str]]:
-    """Dotted key, default and description of every setting, including nested models."""
+    schema: Mapping[str, Any], definitions: Mapping[str, Any], own: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any, Any, str]]:
+    """Dotted key, own value, default and description of every setting, including nested models."""
     for key, value in schema.get("properties", {}).items():
         reference = str(value.get("$ref", "")).rpartition("/")[2]
         if reference in definitions:
-            yield from _flat(definitions[reference], definitions, f"{prefix}{key}.")
+            yield from _flat(definitions[reference], definitions, own.get(key, {}), f"{prefix}{key}.")
         else:
-            yield prefix + key, value.get("default"), value.get("description", "")
-
-
-def _lookup(values: Mapping[str, Any], path: list[str], default: Any) -> Any:
-    for key in path:
-        if not isinstance(values, Mapping) or key not in values:
-            return default
-        values = values[key]
-    return values
+            default = value.get("default")
+            yield prefix + key, own.get(key, default), default, value.get("description", "")

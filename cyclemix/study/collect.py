@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from tqdm import tqdm
 
 from cyclemix.files.atomic import write_text
@@ -146,20 +147,12 @@ def _check_equal(path: Path, other: Path, what: str) -> None:
     """Raise ValueError, naming the keys, if a JSON file differs from the existing one."""
     if not other.is_file():
         return
-    ours, theirs = (dict(_flat(json.loads(file.read_text()))) for file in (other, path))
+    read = (pd.json_normalize(json.loads(file.read_text())) for file in (other, path))
+    ours, theirs = (flat.to_dict("records")[0] for flat in read)  # nested values by dotted key
     odd = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     if odd:
         shown = "; ".join(f"{key}: {theirs.get(key)!r}, there {ours.get(key)!r}" for key in odd[:3])
         raise ValueError(f"{what} than {other}: {shown}" + (f"; {len(odd) - 3} more" if len(odd) > 3 else ""))
-
-
-def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Values of nested mappings by dotted key; lists are values."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield from _flat(item, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, value
 
 
 def _check_row(source: Path, folder: Path, into: Path, target: Path) -> None:
@@ -181,7 +174,6 @@ def _check_row(source: Path, folder: Path, into: Path, target: Path) -> None:
 
 def _copy(path: Path, target: Path) -> None:
     if not target.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
         write_text(target, path.read_text())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
-from cyclemix.config.strict import ConfigError, nearest
+from cyclemix.config.strict import ConfigError, load_json, nearest
 from cyclemix.config.study import MethodBlock
 
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
@@ -18,10 +17,7 @@ BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveM
 
 def load_method_schemas(folder: Path) -> dict[str, Any]:
     """``methods.schema.json``: supervision and settings of every method file."""
-    path = folder / "workflow" / "schemas" / "methods.schema.json"
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file; run `make schema`")
-    return dict(json.loads(path.read_text()))
+    return dict(load_json(folder / "workflow" / "schemas" / "methods.schema.json", "run `make schema`"))
 
 
 def check_block(label: str, block: MethodBlock, schemas: Mapping[str, Any], folder: Path) -> None:

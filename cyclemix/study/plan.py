@@ -14,7 +14,7 @@ from typing import Any
 
 from cyclemix.config.models import Grid, Inference, Training
 from cyclemix.config.strict import ConfigError, nearest, validate
-from cyclemix.config.study import MethodBlock, Study, inference_of, load_methods, training_of
+from cyclemix.config.study import MethodBlock, Study, load_methods, overridden
 from cyclemix.data.cases import part_of_case
 from cyclemix.data.datasets import DatasetSpec, load_dataset, source_parts, supports
 from cyclemix.files.layout import data_dir
@@ -46,6 +46,8 @@ class Plan:
     blocks: Mapping[str, MethodBlock]
     folder: Path
     points: Mapping[str, Point] = field(default_factory=dict)
+    _derived: dict[str, Grid] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Grids of data sets with `auto`, by label."""
 
     def dataset_file(self, label: str) -> Path:
         """The data set's YAML file."""
@@ -71,7 +73,7 @@ class Plan:
 
     def training(self, label: str) -> Training:
         """The row's training settings."""
-        return training_of(self.study, label, self.blocks[label])
+        return overridden(self.study.training, self.blocks[label].training, f"method {label}: training")
 
     def shortened(self, label: str) -> dict[str, int] | None:
         """``{"from": own steps, "to": steps}`` of a row shortened by `at_most_steps`, else None."""
@@ -84,7 +86,7 @@ class Plan:
 
     def inference(self, label: str) -> Inference:
         """The row's inference settings."""
-        return inference_of(self.study, label, self.blocks[label])
+        return overridden(self.study.inference, self.blocks[label].inference, f"method {label}: inference")
 
     def grid(self, dataset: str, label: str) -> Grid:
         """The training grid of a row: its own, else the study's, else the data set's."""
@@ -100,11 +102,6 @@ class Plan:
             kept = data_dir(self.study.results, spec.label)
             self._derived[spec.label] = autogrid.resolve(spec, kept)
         return self._derived[spec.label]
-
-    @cached_property
-    def _derived(self) -> dict[str, Grid]:
-        """Cache of grids of data sets with `auto`, by label."""
-        return {}
 
     @cached_property
     def grids(self) -> dict[str, Grid]:

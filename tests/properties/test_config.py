@@ -13,7 +13,7 @@ from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
 from cyclemix.config.strict import ConfigError, validate
-from cyclemix.config.study import MethodBlock, Study, _merge, training_of
+from cyclemix.config.study import Study, _merge, overridden
 
 BASE: dict[str, Any] = {
     "datasets": ["phantom"],
@@ -51,17 +51,16 @@ MAPPING = st.dictionaries(st.sampled_from("abcd"), JSON, max_size=4)
 
 
 def training_with(changes: dict[str, Any], study: dict[str, Any] = BASE) -> dict[str, Any]:
-    block = MethodBlock(method="m", summary="s", training=changes)
-    return training_of(validate(Study, study, "study"), "row", block).model_dump()
+    return overridden(validate(Study, study, "study").training, changes, "row").model_dump()
 
 
 @examples(80)
 @given(TRAINING)
 def test_snakemakes_command_line_says_what_a_file_says(changes: dict[str, Any]) -> None:
-    overridden = json.loads(json.dumps(BASE))
-    update_config(overridden, parse_config([f"training={json.dumps(changes)}"]))
+    told = json.loads(json.dumps(BASE))
+    update_config(told, parse_config([f"training={json.dumps(changes)}"]))
     expected = _merge(BASE, {"training": changes})
-    assert validate(Study, overridden, "study") == validate(Study, expected, "study")
+    assert validate(Study, told, "study") == validate(Study, expected, "study")
 
 
 @examples(80)

@@ -8,7 +8,7 @@ import pytest
 
 from cyclemix.config.models import Grid, Recipe
 from cyclemix.config.strict import ConfigError, validate, write_if_changed
-from cyclemix.config.study import MethodBlock, Study, inference_of, training_of
+from cyclemix.config.study import Study, overridden
 
 MINIMAL = {"datasets": ["phantom"], "methods": ["unet_pce"]}
 
@@ -46,25 +46,13 @@ def test_every_wrong_key_has_its_line() -> None:
 
 def test_a_block_changes_single_training_keys() -> None:
     base = study(training={"max_steps": 7, "augmentation": {"gamma": 0.1}})
-    block = MethodBlock(
-        method="unet_pce",
-        summary="s",
-        training={"batch_size": 4, "augmentation": {"noise": 0}},
-        inference={"test_time_augmentation": False},
-    )
-    training = training_of(base, "row", block)
+    changes = {"batch_size": 4, "augmentation": {"noise": 0}}
+    training = overridden(base.training, changes, "row")
     assert (training.max_steps, training.batch_size) == (7, 4)
     assert (training.augmentation.gamma, training.augmentation.noise) == (0.1, 0)
-    assert inference_of(base, "row", block).test_time_augmentation is False
-    assert inference_of(base, "row", block).largest_component is True
-
-
-def test_a_blocks_wrong_key_names_the_row() -> None:
-    block = MethodBlock(method="unet_pce", summary="s", training={"bach_size": 4})
-    with pytest.raises(
-        ConfigError, match=r"method row: training: unknown key bach_size \(did you mean 'batch_size'"
-    ):
-        training_of(study(), "row", block)
+    inference = overridden(base.inference, {"test_time_augmentation": False}, "row")
+    assert inference.test_time_augmentation is False
+    assert inference.largest_component is True
 
 
 def test_recipe_leaves_out_how_the_machine_runs_it() -> None:

@@ -70,6 +70,22 @@ def test_a_block_changes_its_own_row_only() -> None:
     assert set(made.grids) == {made.grid("acdc", label).name for label in made.study.methods}
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"training": {"bach_size": 4}}, r"training: unknown key bach_size \(did you mean 'batch_size'"),
+        ({"inference": {"largest_component": 8}}, r"inference: largest_component: .*got 8"),
+    ],
+)
+def test_a_blocks_wrong_setting_names_the_row(changes: dict[str, Any], message: str) -> None:
+    made = make()
+    block = made.blocks["cyclemix"].model_copy(update=changes)
+    changed = Plan(made.study, made.datasets, {"row": block}, made.folder)
+    (part,) = changes
+    with pytest.raises(ConfigError, match=f"^method row: {message}"):
+        getattr(changed, part)("row")
+
+
 def test_a_limit_of_steps_binds_rows_with_steps_of_their_own() -> None:
     made = make(methods=["cyclemix", "cyclemix_paper"], at_most_steps="200")
     assert made.shortened("cyclemix") == {"from": 3000, "to": 200}
@@ -120,8 +136,6 @@ def test_the_label_geometry_of_a_test_case_leaves_the_training_data_alone() -> N
     [
         ({"datasets": ["acdcc"]}, r"datasets: no file config/datasets/acdcc\.yaml \(did you mean 'acdc"),
         ({"methods": ["cyclmix"]}, r"methods: no method 'cyclmix' \(did you mean 'cyclemix'\?\)"),
-        ({"sead": [1]}, r"unknown key sead \(did you mean 'seeds'\?\)"),
-        ({"training": {"max_step": 3}}, r"unknown key training\.max_step \(did you mean 'max_steps'\?\)"),
         (
             {"training": {"max_steps:20": ""}},
             r"unknown key training\.max_steps:20; write a space after the colon",
