@@ -3,9 +3,9 @@
     python docs/tables.py
 
 A table is the text between ``<!-- table: STUDY KIND -->`` and ``<!-- /table -->``. STUDY is a folder of
-benchmarks/studies, a collected results folder with its summaries, KIND a key of `KINDS`; or STUDY is
-``rows``, the rows of config/methods.yaml, and KIND a key of `ROWS`. The headline studies are also drawn as
-docs/img/ranking.png.
+benchmarks/studies, a collected results folder of one data set with its summaries, KIND a key of `KINDS`;
+or STUDY is ``rows``, the rows of config/methods.yaml, and KIND a key of `ROWS`. The headline studies are also
+drawn as docs/img/ranking.png.
 """
 
 from __future__ import annotations
@@ -76,90 +76,74 @@ def runs(study: Path) -> str:
 
 def comparison(study: Path) -> str:
     """Every row, best mean Dice first within its supervision, beside the published number of that method."""
-    parts = []
-    for path in sorted((study / "summaries").glob("*/summary.csv")):
-        dataset = path.parent.name
-        summary, raw = (pd.read_csv(path.with_name(name)) for name in SUMMARIES)
-        averages = _averages(path)
-        structures = [name for name in dict.fromkeys(summary["structure"]) if name != AVERAGE]
-        found, before = (
-            table.set_index(["method", "metric", "structure"]).sort_index() for table in (summary, raw)
-        )
-        papers, minutes = _published(dataset), _minutes(study)
-        heads = ["method", "runs", *(f"Dice {s}" for s in structures), "Dice, mean [95 % interval]"]
-        heads += ["as predicted", *["published"] * bool(papers), "HD95 (mm)", "missed", "CPU minutes"]
-        lines = [_row(heads), _row(["---", *["---:"] * (len(heads) - 1)])]
-        for supervision, words in SUPERVISION.items():
-            rows = averages[averages["supervision"] == supervision].sort_values("mean", ascending=False)
-            if len(rows):
-                lines.append(_row([f"**{words}**", *[""] * (len(heads) - 1)]))
-            for row in rows.itertuples():
-                label, runs = str(row.Index), str(row.n_runs)
-                each = [f"{found.loc[(label, 'dice', s), 'mean']:.3f}" for s in structures]
-                average = f"{row.mean:.3f} {interval(row.ci_low, row.ci_high)}"
-                cells = [f"`{label}`", runs, *each, average]
-                cells.append(f"{before.loc[(label, 'dice', AVERAGE), 'mean']:.3f}")
-                cells += [papers.get(label, "")] * bool(papers)
-                cells.append(f"{found.loc[(label, 'hd95_mm', AVERAGE), 'mean']:.1f}")
-                lines.append(_row([*cells, f"{row.n_missed:.0f}", minutes.get(label, "")]))
-        parts.append("\n".join(lines))
-    return "\n\n".join([*parts, _origin(study)])
+    path = _summary(study, "summary.csv")
+    dataset = path.parent.name
+    summary, raw = (pd.read_csv(path.with_name(name)) for name in SUMMARIES)
+    averages = _averages(path)
+    structures = [name for name in dict.fromkeys(summary["structure"]) if name != AVERAGE]
+    found, before = (
+        table.set_index(["method", "metric", "structure"]).sort_index() for table in (summary, raw)
+    )
+    papers, minutes = _published(dataset), _minutes(study)
+    heads = ["method", "runs", *(f"Dice {s}" for s in structures), "Dice, mean [95 % interval]"]
+    heads += ["as predicted", *["published"] * bool(papers), "HD95 (mm)", "missed", "CPU minutes"]
+    lines = [_row(heads), _row(["---", *["---:"] * (len(heads) - 1)])]
+    for supervision, words in SUPERVISION.items():
+        rows = averages[averages["supervision"] == supervision].sort_values("mean", ascending=False)
+        if len(rows):
+            lines.append(_row([f"**{words}**", *[""] * (len(heads) - 1)]))
+        for row in rows.itertuples():
+            label, runs = str(row.Index), str(row.n_runs)
+            each = [f"{found.loc[(label, 'dice', s), 'mean']:.3f}" for s in structures]
+            average = f"{row.mean:.3f} {interval(row.ci_low, row.ci_high)}"
+            cells = [f"`{label}`", runs, *each, average]
+            cells.append(f"{before.loc[(label, 'dice', AVERAGE), 'mean']:.3f}")
+            cells += [papers.get(label, "")] * bool(papers)
+            cells.append(f"{found.loc[(label, 'hd95_mm', AVERAGE), 'mean']:.1f}")
+            lines.append(_row([*cells, f"{row.n_missed:.0f}", minutes.get(label, "")]))
+    return "\n".join([*lines, "", _origin(study)])
 
 
 def differences(study: Path) -> str:
     """Mean Dice of every row against the reference row, paired by patient; largest difference first."""
-    parts = []
-    for path in sorted((study / "summaries").glob("*/significance.csv")):
-        tests = pd.read_csv(path).query("metric == 'dice' and structure == @AVERAGE")
-        heads = ["method", "patients", "difference in mean Dice [95 % interval]", "p (Holm)"]
-        lines = [_row(heads), _row(["---", *["---:"] * 3])]
-        for test in tests.sort_values("mean_difference", ascending=False).itertuples():
-            shown = f"{test.mean_difference:+.3f} {interval(test.ci_low, test.ci_high, '+.3f')}"
-            name = f"`{test.method}` - `{test.compare_to}`"
-            lines.append(_row([name, f"{test.n_patients:.0f}", shown, p_words(test.p_holm)]))
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+    tests = pd.read_csv(_summary(study, "significance.csv"))
+    tests = tests.query("metric == 'dice' and structure == @AVERAGE")
+    heads = ["method", "patients", "difference in mean Dice [95 % interval]", "p (Holm)"]
+    lines = [_row(heads), _row(["---", *["---:"] * 3])]
+    for test in tests.sort_values("mean_difference", ascending=False).itertuples():
+        shown = f"{test.mean_difference:+.3f} {interval(test.ci_low, test.ci_high, '+.3f')}"
+        name = f"`{test.method}` - `{test.compare_to}`"
+        lines.append(_row([name, f"{test.n_patients:.0f}", shown, p_words(test.p_holm)]))
+    return "\n".join(lines)
 
 
 def clinical(study: Path) -> str:
     """Volumes at end-diastole and end-systole and ejection fractions against the truth: bias and its SD."""
-    parts = []
-    for path in sorted((study / "summaries").glob("*/clinical.csv")):
-        values = pd.read_csv(path)
-        if values.empty:  # one frame per patient
-            continue
-        measures = list(
-            dict.fromkeys(zip(values["structure"], values["measure"], values["unit"], strict=True))
-        )
-        names = [
-            f"{structure} {measure if measure == 'mass' else measure.upper()} ({unit})"
-            for structure, measure, unit in measures
-        ]
-        lines = [_row(["method", *names]), _row(["---", *["---:"] * len(names)])]
-        for method, rows in values.groupby("method", sort=False):
-            found = rows.set_index(["structure", "measure"])
-            cells = [found.loc[(structure, measure)] for structure, measure, _ in measures]
-            lines.append(
-                _row([f"`{method}`", *(f"{cell['bias']:+.1f} ± {cell['sd']:.1f}" for cell in cells)])
-            )
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+    values = pd.read_csv(_summary(study, "clinical.csv"))
+    measures = list(dict.fromkeys(zip(values["structure"], values["measure"], values["unit"], strict=True)))
+    names = [
+        f"{structure} {measure if measure == 'mass' else measure.upper()} ({unit})"
+        for structure, measure, unit in measures
+    ]
+    lines = [_row(["method", *names]), _row(["---", *["---:"] * len(names)])]
+    for method, rows in values.groupby("method", sort=False):
+        found = rows.set_index(["structure", "measure"])
+        cells = [found.loc[(structure, measure)] for structure, measure, _ in measures]
+        lines.append(_row([f"`{method}`", *(f"{cell['bias']:+.1f} ± {cell['sd']:.1f}" for cell in cells)]))
+    return "\n".join(lines)
 
 
 def budgets(study: Path) -> str:
     """Mean Dice by number of training subjects, cleaned and as predicted."""
-    parts = []
-    for path in sorted((study / "summaries").glob("*/efficiency.csv")):
-        points = pd.read_csv(path)
-        counts = sorted(points["subjects"].unique())
-        lines = [_row(["training subjects", *(f"{count:g}" for count in counts)])]
-        lines.append(_row(["---", *["---:"] * len(counts)]))
-        for method, rows in points.groupby("method", sort=False):
-            found = rows.set_index("subjects")
-            shown = {n: f"{p['dice']:.3f}, {p['dice_as_predicted']:.3f}" for n, p in found.iterrows()}
-            lines.append(_row([f"`{method}`", *(shown.get(count, "") for count in counts)]))
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+    points = pd.read_csv(_summary(study, "efficiency.csv"))
+    counts = sorted(points["subjects"].unique())
+    lines = [_row(["training subjects", *(f"{count:g}" for count in counts)])]
+    lines.append(_row(["---", *["---:"] * len(counts)]))
+    for method, rows in points.groupby("method", sort=False):
+        found = rows.set_index("subjects")
+        shown = {n: f"{p['dice']:.3f}, {p['dice_as_predicted']:.3f}" for n, p in found.iterrows()}
+        lines.append(_row([f"`{method}`", *(shown.get(count, "") for count in counts)]))
+    return "\n".join(lines)
 
 
 KINDS: dict[str, Callable[[Path], str]] = {
@@ -227,6 +211,12 @@ def _runs(study: Path) -> list[Path]:
 
 def _origins(study: Path) -> list[dict[str, Any]]:
     return [json.loads((folder / "provenance.json").read_text()) for folder in _runs(study)]
+
+
+def _summary(study: Path, name: str) -> Path:
+    """A table of the study's data set."""
+    (path,) = study.glob(f"summaries/*/{name}")
+    return path
 
 
 def _mean_dice(path: Path) -> str:
