@@ -24,7 +24,9 @@ import pandas as pd
 import requests
 import torch
 import yaml
+from lib import record
 
+from cyclemix.cli.stages import Silent
 from cyclemix.config.models import Grid, Protocol, Recipe, Tracking, Training
 from cyclemix.config.study import MethodBlock
 from cyclemix.data import download, prepare, split
@@ -33,25 +35,16 @@ from cyclemix.provenance.digests import hardware
 from cyclemix.tracking import api
 from cyclemix.training import resolve, train
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "tracking.csv"
+RESULTS = record.RESULTS / "tracking.csv"
 GRID = Grid(spacing_mm=3.2, crop_px=64)
 RECIPE = Recipe(base_filters=8, levels=3, batch_size=8, max_steps=100, validate_every_steps=5)
 REPEATS = 3
 DOWN = "http://127.0.0.1:9"
 
 
-class Off:
-    """The reporter of a training that is not mirrored."""
-
-    def params(self, values: object) -> None: ...
-    def metrics(self, values: object, step: int) -> None: ...
-    def close(self, status: str) -> None: ...
-
-
 def prepared(folder: Path) -> Path:
     """Three hearts of the phantom, prepared below ``folder``; returns the data set's file."""
-    spec = yaml.safe_load((ROOT / "config" / "datasets" / "phantom.yaml").read_text())
+    spec = yaml.safe_load((record.ROOT / "config" / "datasets" / "phantom.yaml").read_text())
     spec["official"] = {"train": [1, 2], "val": [11], "masks": [15], "test": [19]}
     path = folder / "phantom.yaml"
     path.write_text(yaml.safe_dump(spec))
@@ -72,7 +65,7 @@ def trained(dataset_file: Path, results: Path, uri: str | None) -> tuple[float, 
     index = [data / GRID.name / f"index_{part}.csv" for part in ("train", "val")]
     folder, execution = layout.run_dir(results, "phantom", "unet_pce", 0, 0), Training()
     started = time.perf_counter()
-    mirror: train.Reporter = Off()
+    mirror: train.Reporter = Silent()
     if uri is not None:
         mirror = api.open_run(results, Tracking(uri=uri), config, 0, 0)
     train.run(config, data / "folds.json", index, 0, 0, folder, execution, mirror)
@@ -129,17 +122,15 @@ def import_seconds() -> float:
     code = "import time, cyclemix.training.train, cyclemix.tracking.api as t; a = time.perf_counter(); "
     code += "t.import_mlflow(); print(time.perf_counter() - a)"
     command = [sys.executable, "-c", code]
-    return float(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    return float(subprocess.run(command, cwd=record.ROOT, capture_output=True, text=True, check=True).stdout)
 
 
 def surroundings() -> dict[str, str]:
     """Commit, hardware and versions of these numbers."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     machine = hardware()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else machine["cpu"]
     versions = {"torch": metadata.version("torch"), "mlflow": metadata.version("mlflow-skinny")}
-    return {"commit": commit or "unknown", "device": device, "cores": str(machine["cores"]), **versions}
+    return {"commit": record.commit(), "device": device, "cores": str(machine["cores"]), **versions}
 
 
 def main() -> None:
@@ -161,7 +152,7 @@ def main() -> None:
     print(table.to_string(index=False))
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(RESULTS, index=False)
-    print(f"written to {RESULTS.relative_to(ROOT)}")
+    print(f"written to {RESULTS.relative_to(record.ROOT)}")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 import subprocess
 from pathlib import Path
 
 import pandas as pd
 import torch
+
+from cyclemix.provenance.digests import hardware
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -24,10 +25,7 @@ def device_name(device: str) -> str:
     """The GPU's name, or the processor's with the number of threads."""
     if device == "cuda":
         return torch.cuda.get_device_name()
-    table = Path("/proc/cpuinfo")
-    lines = table.read_text().splitlines() if table.is_file() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else platform.machine()} ({torch.get_num_threads()} threads)"
+    return f"{hardware()['cpu']} ({torch.get_num_threads()} threads)"
 
 
 def save(name: str, rows: list[dict[str, object]], device: str) -> None:
