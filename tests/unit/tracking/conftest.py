@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,14 @@ import pytest
 from cyclemix.config.models import Tracking
 from cyclemix.files import layout
 from cyclemix.tracking import api
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_store() -> Iterator[None]:
+    """The store beside the results, whatever the environment names."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +31,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def results(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def results(empty_store: Path, tmp_path: Path) -> Path:
     """A results folder with an initialised store."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     shutil.copytree(empty_store, layout.mlflow_dir(tmp_path))
     return tmp_path

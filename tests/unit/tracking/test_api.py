@@ -95,10 +95,7 @@ def test_the_environment_names_the_store_where_the_study_does_not(
     assert len(runs_of(results)) == 2
 
 
-def test_a_store_that_is_not_there_is_one_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def test_a_store_that_is_not_there_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert not api.mirror_evaluation(tmp_path, TRACKING, make_run(tmp_path))
     (message,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert "no MLflow store; `cyclemix track-sync` creates it again" in message

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from mirrored import SUMMARY, loss, make_run, make_study, write_config, write_scores, write_training
+from mirrored import SUMMARY, loss, make_run, make_study, write_config, write_scores
 
 from cyclemix.files import layout
 from cyclemix.report.plots.style import ANCHORS, EMPHASIS
@@ -101,16 +101,6 @@ def test_summary_runs_hold_the_values_of_the_table(tmp_path: Path) -> None:
     assert summary.best is None
 
 
-def test_the_best_model_is_the_one_with_the_highest_validation_dice(tmp_path: Path) -> None:
-    make_study(tmp_path, seeds=2)
-    write_training(tmp_path, seed=5, val_dice=0.805)
-    (summary,) = from_files.read_summary(tmp_path, "mscmr")
-    assert summary.best is not None
-    assert (summary.best.fold, summary.best.seed, summary.best.val_dice) == (0, 1, 0.81)
-    assert summary.best.path == layout.run_dir(tmp_path, "mscmr", "cyclemix", 0, 1) / "model.pt"
-    assert summary.params["best_seed"] == "1"
-
-
 def test_runs_of_an_earlier_configuration_are_left_out(tmp_path: Path) -> None:
     make_study(tmp_path, seeds=2)
     assert len(from_files.finished_runs(tmp_path, "mscmr")) == 2
@@ -145,14 +135,6 @@ def test_a_sqlite_uri_names_its_file(tmp_path: Path) -> None:
     assert sqlite.sqlite_file("sqlite:////a/b.db") == Path("/a/b.db")
     assert sqlite.sqlite_file("http://host") is None
     assert not sqlite.initialised(tmp_path / "absent.db")
-
-
-def test_the_study_names_the_store_before_the_environment_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://environment")
-    assert layout.tracking_uri("results", "http://study") == "http://study"
-    assert layout.tracking_uri("results", None) == "http://environment"
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert layout.tracking_uri("results", None) == f"sqlite:///{Path('results/mlflow/mlflow.db').resolve()}"
 
 
 def test_summary_runs_have_the_figures_colours(tmp_path: Path) -> None:

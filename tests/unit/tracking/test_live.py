@@ -64,15 +64,16 @@ class FakeStore:
 
 
 class Hanging:
-    """A store that accepts every call and answers none until it is released."""
+    """Connects to ``store``, but does not answer until it is released."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: FakeStore) -> None:
+        self.store = store
         self.called, self.released = threading.Event(), threading.Event()
 
     def __call__(self) -> FakeStore:
         self.called.set()
         self.released.wait()
-        raise TimeoutError("no answer")
+        return self.store
 
 
 def test_a_training_that_starts_again_replaces_its_run() -> None:
@@ -157,20 +158,15 @@ def test_rows_that_pile_up_before_a_store_that_hangs_are_bounded_and_go_out_in_o
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(live, "MOST_PENDING", 100)
-    store, released, entered = FakeStore(), threading.Event(), threading.Event()
-
-    def connect() -> FakeStore:
-        entered.set()
-        released.wait()
-        return store
-
+    store = FakeStore()
+    connect = Hanging(store)
     mirror = RunMirror(KEY, connect)
     mirror.params({"fold": 0})
-    assert entered.wait(10)
+    assert connect.called.wait(10)
     for step in range(1000):  # returns though nothing is sent
         mirror.metrics({"loss": 1.0}, step)
     assert len(mirror._pending.points) == 100
-    released.set()
+    connect.released.set()
     mirror.close()
     assert [step for _, step in store.points] == list(range(900, 1000))
     assert [name for name, _ in store.calls].count("new") == 2
@@ -189,15 +185,15 @@ def test_rows_that_pile_up_before_a_store_that_hangs_are_bounded_and_go_out_in_o
 def test_the_end_of_a_training_waits_for_a_share_of_its_time_at_most(
     trained_seconds: float, status: str, failing: bool, wait: float
 ) -> None:
-    store = Hanging()
-    mirror = RunMirror(KEY, store)
+    connect = Hanging(FakeStore())
+    mirror = RunMirror(KEY, connect)
     waited: list[float] = []
     thread, mirror._thread = mirror._thread, SimpleNamespace(join=waited.append)  # type: ignore[assignment]
     mirror._started = time.monotonic() - trained_seconds
     mirror._sender.failing = failing
     mirror.close(status)
     assert waited == [pytest.approx(wait, abs=0.1)]
-    store.released.set()
+    connect.released.set()
     thread.join()
 
 

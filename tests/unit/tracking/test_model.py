@@ -14,17 +14,15 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from mirrored import make_study, write_tables
+from mirrored import TRACKING, make_study, runs_of, write_tables
 from models import write_model
 
-from cyclemix.config.models import Inference, Tracking
+from cyclemix.config.models import Inference
 from cyclemix.files import layout
 from cyclemix.inference import segment
 from cyclemix.provenance.digests import sources
 from cyclemix.tracking import api, model
 from cyclemix.tracking.store import Store
-
-TRACKING = Tracking()
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +32,7 @@ def results(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     make_study(folder, seeds=2)
     shutil.copytree(empty_store, layout.mlflow_dir(folder))
     write_model(layout.run_dir(folder, "mscmr", "cyclemix", 0, 1) / "model.pt")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        api.sync(folder, TRACKING)
+    api.sync(folder, TRACKING)
     return folder
 
 
@@ -47,27 +43,17 @@ def study(results: Path, tmp_path: Path) -> Path:
     return tmp_path / "study"
 
 
-@pytest.fixture(autouse=True)
-def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-
 def logged(results: Path) -> list[Any]:
     store = Store(results, TRACKING)
     return list(store.client.search_logged_models([store.experiment("mscmr")]))
 
 
-def summary(results: Path) -> Any:
-    store = Store(results, TRACKING)
-    (run,) = store.client.search_runs([store.experiment("mscmr")], "tags.stage = 'summary'")
-    return run
-
-
 def test_the_best_seed_is_the_model_of_the_summary_run(results: Path) -> None:
     (found,) = logged(results)
-    run = summary(results)
+    (run,) = runs_of(results, "summary")
     assert (found.name, found.source_run_id, str(found.status)) == ("cyclemix", run.info.run_id, "READY")
     assert found.params == {"fold": "0", "seed": "1", "best_val_dice": "0.8100"}
+    assert run.data.params["best_seed"] == "1"
     assert [output.model_id for output in run.outputs.model_outputs] == [found.model_id]
 
 
@@ -108,7 +94,8 @@ def test_a_changed_summary_takes_its_model_along(study: Path) -> None:
     api.sync(study, TRACKING)
     (after,) = logged(study)
     assert after.model_id != before.model_id
-    assert after.source_run_id == summary(study).info.run_id
+    (run,) = runs_of(study, "summary")
+    assert after.source_run_id == run.info.run_id
 
 
 def test_a_better_seed_replaces_the_model(study: Path) -> None:

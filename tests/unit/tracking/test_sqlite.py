@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from mirrored import make_run, make_study
+from mirrored import TRACKING, make_run, make_study
 
 from cyclemix.config.models import Tracking
 from cyclemix.files import layout
@@ -15,13 +15,10 @@ from cyclemix.tracking import api
 from cyclemix.tracking.sqlite import repoint
 from cyclemix.tracking.store import Store
 
-TRACKING = Tracking()
-
 
 @pytest.fixture
-def study(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def study(empty_store: Path, tmp_path: Path) -> Path:
     """A mirrored study of one run in a folder whose name needs quoting in a URI."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     results = tmp_path / "été 1" / "results"
     make_study(results, seeds=1)
     shutil.copytree(empty_store, layout.mlflow_dir(results))
