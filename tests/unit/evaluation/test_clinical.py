@@ -79,30 +79,20 @@ def test_exceptions_name_another_end_diastolic_frame():
     assert clinical.phase_of(swapped, "p1_frame01", "p1") == "ED"
 
 
-def test_data_sets_without_phases_have_no_measures():
-    table = pd.DataFrame(volumes("p1", "01", LV=(10, 10)))
-    found = clinical.measures(table, spec(cardiac_frames=None))
+@pytest.mark.parametrize(
+    ("structure", "changes"), [("LV", {"cardiac_frames": None}), ("aorta", {})], ids=["phases", "structures"]
+)
+def test_without_phases_or_structures_of_the_heart_there_are_no_measures(structure, changes):
+    table = pd.DataFrame(volumes("p1", "01", **{structure: (10, 10)}))
+    found = clinical.measures(table, spec(**changes))
     assert found.empty
     assert tuple(found.columns) == clinical.PATIENT_COLUMNS
     assert clinical.agreement(found).empty
 
 
 def test_bland_altman_by_hand():
-    table = pd.DataFrame(
-        [
-            {
-                "dataset": "toy",
-                "method": "m",
-                "subject": f"p{i}",
-                "structure": "LV",
-                "measure": "edv",
-                "unit": "mL",
-                "pred": 100.0 + i + difference,
-                "true": 100.0 + i,
-            }
-            for i, difference in enumerate([-2.0, 0.0, 5.0])
-        ]
-    )
+    table = pd.DataFrame({"subject": ["p0", "p1", "p2"], "pred": [98.0, 101, 107], "true": [100.0, 101, 102]})
+    table = table.assign(dataset="toy", method="m", structure="LV", measure="edv", unit="mL")
     row = clinical.agreement(table).iloc[0]
     sd = np.sqrt((9 + 1 + 16) / 2)  # differences -2, 0, 5 about their mean 1
     assert row["bias"] == pytest.approx(1.0)

@@ -209,35 +209,28 @@ def test_a_flipped_bit_of_a_prediction_changes_no_score(toy):
     assert refused > 150
 
 
+UPSTREAM = r"differs from the upstream image p1\.nii\.gz: "
+
+
 @pytest.mark.parametrize(
-    ("spacing", "origin", "what"),
+    ("changes", "message"),
     [
         (
-            (10.0, 2.0, 1.6),
-            (5.0, -3.0, 7.0),
-            r"spacing in mm .*got \[10.0, 2.0, 1.60.*expected \[10.0, 2.0, 1.5\]",
+            {"spacing": (10.0, 2.0, 1.6)},
+            rf"spacing in mm {UPSTREAM}got \[10.0, 2.0, 1.60.*expected \[10.0, 2.0, 1.5\]",
         ),
-        (SPACING, (5.0, -3.0, 7.5), "affine"),
+        ({"origin": (5.0, -3.0, 7.5)}, rf"affine {UPSTREAM}"),
+        (
+            {"labels": Toy.truth()[:-1]},
+            rf"shape \(D, H, W\) {UPSTREAM}got \[5, 12, 10\], expected \[6, 12, 10\]",
+        ),
+        ({"labels": Toy.truth() * 10}, r"expected class values 0\.\.3, got \[0, 10, 30\]"),
     ],
+    ids=["spacing", "origin", "shape", "values"],
 )
-def test_foreign_geometry_is_refused_naming_both_files(toy, spacing, origin, what):
-    write(toy.predictions / "p1.nii.gz", toy.truth(), spacing, origin)
-    with pytest.raises(ValueError, match=rf"p1\.nii\.gz: {what}") as caught:
-        toy.run()
-    assert "differs from the upstream image p1.nii.gz" in str(caught.value)
-
-
-def test_foreign_shape_is_refused(toy):
-    write(toy.predictions / "p1.nii.gz", toy.truth()[:-1])
-    with pytest.raises(
-        ValueError, match=r"shape \(D, H, W\) differs .*got \[5, 12, 10\], expected \[6, 12, 10\]"
-    ):
-        toy.run()
-
-
-def test_foreign_values_are_refused(toy):
-    write(toy.predictions / "p1.nii.gz", toy.truth() * 10)
-    with pytest.raises(ValueError, match=r"p1\.nii\.gz: expected class values 0\.\.3, got \[0, 10, 30\]"):
+def test_a_foreign_prediction_is_refused(toy, changes, message):
+    write(toy.predictions / "p1.nii.gz", **{"labels": toy.truth(), **changes})
+    with pytest.raises(ValueError, match=rf"p1\.nii\.gz: {message}"):
         toy.run()
 
 

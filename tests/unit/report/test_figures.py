@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +117,6 @@ def test_side_by_side_stands_the_compared_method_and_the_best(study: Path) -> No
     assert figures.columns(runs, pd.concat(tables)) == ["m0", "m3", "m4", "m5", "m6", "m7"]
 
 
-def test_a_study_without_rows_says_so(study: Path) -> None:
-    only = {"maag": STUDY["methods"]["maag"]}
-    with pytest.raises(ValueError, match=r"every row is n/a on tiny"):
-        runs_of({**STUDY, "methods": only}, study)
-
-
 def test_a_missing_file_names_the_stage(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"metrics\.csv: no such file; run `evaluate`"):
         read_table(tmp_path / "metrics.csv")
@@ -136,13 +131,8 @@ def test_the_subtitle_counts_patients_and_seeds(study: Path) -> None:
     assert (
         runs.describe(per_case_of({"a": 1, "b": 1})) == "official split, test, 2 patients; 2 seeds averaged"
     )
-    fold = Runs(
-        **{
-            **vars(runs),
-            "protocol": Protocol(kind="kfold", folds=4),
-            "seeds": {label: [0] for label in runs.labels},
-        }
-    )
+    one = {label: [0] for label in runs.labels}
+    fold = replace(runs, protocol=Protocol(kind="kfold", folds=4), seeds=one)
     assert fold.describe(per_case_of({"a": 1})) == "4-fold by patient, test, 1 patient; one seed"
 
 
@@ -339,5 +329,5 @@ def test_a_set_that_is_no_heart_says_why_it_has_no_levels(
             table = layout.run_dir(tmp_path, "tiny", label, 0, seed) / "metrics_by_level.csv"
             table.write_text(",".join(evaluate.LEVEL_COLUMNS) + "\n")
             table.with_name(records.METRICS).unlink()  # it covers another table
-    figures.draw_levels(Runs(**{**vars(runs), "results": tmp_path}), runs.table("metrics.csv"), tmp_path)
+    figures.draw_levels(replace(runs, results=tmp_path), runs.table("metrics.csv"), tmp_path)
     assert "Base, middle and apex need LV, MYO and RV; tiny has RV, MYO, LV." in texts(drawn["levels"])

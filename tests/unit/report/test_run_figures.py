@@ -45,10 +45,3 @@ def test_both_are_images_in_the_run_s_folder(study: Path) -> None:
     folder = layout.run_dir(study, "tiny", "unet_pce", 0, 1)
     run_figures.run(study / "tiny.yaml", study / "data/tiny/raw_test.json", folder)
     assert all((folder / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in ("overlay", "curves"))
-
-
-def test_a_run_that_was_not_evaluated_is_refused(study: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"metrics\.csv: no such file; run `evaluate`"):
-        run_figures.run(
-            study / "tiny.yaml", study / "data/tiny/raw_test.json", tmp_path / "cyclemix/fold0_seed9"
-        )
