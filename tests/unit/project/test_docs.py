@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import doc_commands
 import nibabel
 import numpy as np
 import pandas as pd
@@ -21,25 +22,16 @@ from cyclemix.evaluation import evaluate
 from cyclemix.methods.base import Batch
 from cyclemix.provenance import verify
 
-ROOT = Path(__file__).resolve().parents[3]
-PAGES = (
-    "README.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    *(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")),
-)
-
 
 def blocks(page: Path, language: str) -> list[str]:
     """Fenced code blocks of a page."""
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return [block.text for block in doc_commands.blocks(page) if block.language == language]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_to_files(repository: Path, page: str) -> None:
-    path = repository / page
-    targets = re.findall(r"\]\(([^)#]+)", path.read_text())
-    missing = [t for t in targets if not t.startswith("http") and not (path.parent / t).exists()]
+@pytest.mark.parametrize("page", doc_commands.pages(), ids=lambda page: page.stem)
+def test_links_lead_to_files(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)", page.read_text())
+    missing = [t for t in targets if not t.startswith("http") and not (page.parent / t).exists()]
     assert missing == []
 
 

@@ -85,16 +85,10 @@ def test_one_altered_byte_names_its_file_alone(results: Path, name: str) -> None
     assert problems(results) == [("altered", name)]
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if "provenance" not in name])
-def test_a_missing_file_is_named(results: Path, name: str) -> None:
+@pytest.mark.parametrize("name", KINDS)
+def test_a_missing_file_or_record_is_named(results: Path, name: str) -> None:
     (results / name).unlink()
-    assert problems(results) == [("missing", name)]
-
-
-@pytest.mark.parametrize("name", [name for name in KINDS if "provenance" in name])
-def test_a_missing_record_is_named(results: Path, name: str) -> None:
-    (results / name).unlink()
-    assert problems(results) == [("unrecorded", name)]
+    assert problems(results) == [("unrecorded" if "provenance" in name else "missing", name)]
 
 
 @pytest.mark.parametrize("folder", ["data/tiny/raw/heart005", PREPARED, f"{RUN}/predictions", "tables/tiny"])
