@@ -7,12 +7,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from warm_python import warm_python
 
 from cyclemix.config.models import Grid, Protocol
 from cyclemix.data import download, prepare, split
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# The same examples in every run.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("repeatable")
 
 TINY_PHANTOM = """\
 title: Tiny phantom

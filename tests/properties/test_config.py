@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from bounded import examples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakemake.cli import parse_config
 from snakemake.utils import update_config
@@ -54,7 +53,7 @@ def training_with(changes: dict[str, Any], study: dict[str, Any] = BASE) -> dict
     return overridden(validate(Study, study, "study").training, changes, "row").model_dump()
 
 
-@examples(80)
+@settings(max_examples=80)
 @given(TRAINING)
 def test_snakemakes_command_line_says_what_a_file_says(changes: dict[str, Any]) -> None:
     told = json.loads(json.dumps(BASE))
@@ -63,7 +62,7 @@ def test_snakemakes_command_line_says_what_a_file_says(changes: dict[str, Any]) 
     assert validate(Study, told, "study") == validate(Study, expected, "study")
 
 
-@examples(80)
+@settings(max_examples=80)
 @given(TRAINING)
 def test_a_block_changes_what_it_names_and_nothing_else(changes: dict[str, Any]) -> None:
     before, after = training_with({}), training_with(changes)
@@ -74,7 +73,7 @@ def test_a_block_changes_what_it_names_and_nothing_else(changes: dict[str, Any])
         assert after[key] == changes.get(key, before[key])
 
 
-@examples(60)
+@settings(max_examples=60)
 @given(TRAINING, TRAINING)
 def test_a_later_change_wins_and_a_repeated_one_does_nothing(
     first: dict[str, Any], second: dict[str, Any]
@@ -84,7 +83,7 @@ def test_a_later_change_wins_and_a_repeated_one_does_nothing(
     assert both == training_with(_merge(_merge(first, second), second))
 
 
-@examples(150)
+@settings(max_examples=150)
 @given(MAPPING, MAPPING, MAPPING)
 def test_merging_is_associative_and_leaves_its_arguments_alone(a: dict, b: dict, c: dict) -> None:
     copies = json.dumps([a, b, c])
@@ -104,7 +103,7 @@ def nested_alike(*values: Any) -> bool:
     return True
 
 
-@examples(80)
+@settings(max_examples=80)
 @given(st.text(min_size=1, max_size=12).filter(lambda key: key not in Study.model_fields), JSON)
 def test_an_unknown_key_is_named_whatever_it_is(key: str, value: Any) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -112,7 +111,7 @@ def test_an_unknown_key_is_named_whatever_it_is(key: str, value: Any) -> None:
     assert str(caught.value).startswith(f"study.yaml: unknown key {key}")
 
 
-@examples(120)
+@settings(max_examples=120)
 @given(st.sampled_from(sorted(Study.model_fields)), JSON | st.floats() | st.lists(JSON, max_size=3))
 def test_any_value_is_taken_or_refused_by_key(key: str, value: Any) -> None:
     try:

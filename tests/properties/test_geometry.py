@@ -9,8 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import torch
-from bounded import examples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_labels import label_to_native
 from nibabel.orientations import ornt_transform
@@ -43,7 +42,7 @@ def near(label: np.ndarray, value: int, reach: tuple[int, int]) -> np.ndarray:
     return ndimage.maximum_filter(label == value, (1, 2 * reach[0] + 1, 2 * reach[1] + 1), mode="constant")
 
 
-@examples(60)
+@settings(max_examples=60)
 @given(SIZE, SPACING, st.floats(0.6, 3.0), st.integers(0, 1000))
 def test_labels_come_home_within_one_voxel(
     shape: tuple[int, int, int], spacing: tuple[float, float, float], pixel: float, seed: int
@@ -87,7 +86,7 @@ def image_affine(
     return affine
 
 
-@examples(60)
+@settings(max_examples=60)
 @given(SIZE, SPACING, ORDER, SIGNS, TILT, ORDER, SIGNS)
 def test_a_label_stored_along_any_axes_is_brought_to_its_image(
     shape: tuple[int, int, int],

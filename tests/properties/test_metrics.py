@@ -7,8 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from bounded import examples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyclemix.metrics import dice, surface_metrics
@@ -57,7 +56,7 @@ def counted(pred: np.ndarray, truth: np.ndarray, spacing: tuple[float, float, fl
     }
 
 
-@examples(80)
+@settings(max_examples=80)
 @given(SHAPE, SPACING, st.integers(0, 10**6), st.floats(0, 1), st.floats(0, 1))
 def test_equals_counting(
     shape: tuple[int, int, int], spacing: tuple[float, float, float], seed: int, first: float, second: float

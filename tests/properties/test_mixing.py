@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from bounded import examples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -45,7 +44,7 @@ def drawn_mix(seed: int, batch: int, blocks: int, grid: int, moves: bool) -> tup
 MIXES = given(SEED, st.integers(2, 5), st.integers(4, 9), st.sampled_from([2, 4]), st.booleans())
 
 
-@examples(40)
+@settings(max_examples=40)
 @MIXES
 def test_puzzle_mix_blends_pixels_of_its_two_images(
     seed: int, batch: int, blocks: int, grid: int, moves: bool
@@ -63,7 +62,7 @@ def test_puzzle_mix_blends_pixels_of_its_two_images(
             assert torch.equal(moved, source)
 
 
-@examples(40)
+@settings(max_examples=40)
 @MIXES
 def test_labels_and_scores_go_where_the_pixels_go(
     seed: int, batch: int, blocks: int, grid: int, moves: bool
@@ -90,7 +89,7 @@ def test_a_drawn_mix_moves_blocks_if_it_shall() -> None:
     assert drawn_mix(1, 5, 9, 4, moves=False)[0].moved().max() == 0
 
 
-@examples(60)
+@settings(max_examples=60)
 @given(SEED, st.integers(1, 3), st.integers(1, 12), st.integers(1, 12), st.floats(0, 3), st.integers(1, 4))
 def test_a_transported_image_has_the_same_blocks(
     seed: int, batch: int, height: int, width: int, cost: float, side: int
@@ -105,7 +104,7 @@ def test_a_transported_image_has_the_same_blocks(
     assert torch.equal(moved, plan.repeat_interleave(side, 1).repeat_interleave(side, 2))
 
 
-@examples(40)
+@settings(max_examples=40)
 @given(SEED, st.integers(2, 5), st.integers(4, 24), st.integers(4, 24))
 def test_cutmix_shows_every_pixel_with_its_own_neighbours(
     seed: int, batch: int, height: int, width: int
@@ -127,7 +126,7 @@ def test_cutmix_shows_every_pixel_with_its_own_neighbours(
         assert foreign.sum() == foreign.any(0).sum() * foreign.any(1).sum()  # a box
 
 
-@examples(40)
+@settings(max_examples=40)
 @given(SEED, st.integers(1, 4), st.integers(1, 40), st.integers(1, 40), st.integers(0, 50))
 def test_an_occlusion_is_one_box_no_larger_than_said(
     seed: int, batch: int, height: int, width: int, side: int
@@ -140,7 +139,7 @@ def test_an_occlusion_is_one_box_no_larger_than_said(
     assert (hidden.flatten(1).any(1) == (side > 0)).all()
 
 
-@examples(40)
+@settings(max_examples=40)
 @given(SEED, st.integers(4, 30), st.integers(4, 30), st.floats(-10, 10))
 def test_rotation_makes_up_no_label_and_no_grey_value(
     seed: int, height: int, width: int, turn: float
@@ -158,7 +157,7 @@ def test_rotation_makes_up_no_label_and_no_grey_value(
         assert moved.max() <= image.max() + 1e-3
 
 
-@examples(30)
+@settings(max_examples=30)
 @given(SEED, st.integers(2, 20), st.integers(0, 3))
 def test_four_quarter_turns_are_none(seed: int, side: int, turns: int) -> None:
     image = torch.rand((1, 1, side, side), generator=torch.Generator().manual_seed(seed))

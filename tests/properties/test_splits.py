@@ -6,8 +6,7 @@ import math
 from collections import Counter
 
 import pytest
-from bounded import examples
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cyclemix.config.strict import ConfigError
@@ -25,7 +24,7 @@ def people(drawn: list[tuple[int, str, bool, bool]]) -> list[Person]:
     ]
 
 
-@examples(120)
+@settings(max_examples=120)
 @given(st.lists(PERSON, min_size=4, max_size=40), st.integers(2, 6), st.integers(0, 5))
 def test_folds_of_persons(drawn: list[tuple[int, str, bool, bool]], folds: int, seed: int) -> None:
     persons = people(drawn)

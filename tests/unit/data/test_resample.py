@@ -6,8 +6,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from bounded import examples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyclemix.config.labels import UNLABELLED
@@ -126,7 +125,7 @@ def test_the_larger_share_wins_where_strokes_meet() -> None:
     assert (moved[10:20, 15] == 1).all()  # a third each: the lower value on a tie
 
 
-@examples(40)
+@settings(max_examples=40)
 @given(height=st.integers(30, 200), spacing=st.floats(0.7, 1.9), target=st.floats(0.7, 3.5))
 def test_middles_coincide_and_the_mapping_is_exact(height: int, spacing: float, target: float) -> None:
     made = geometry(height, height, spacing, Grid(spacing_mm=target, crop_px=64))

@@ -6,8 +6,7 @@ from itertools import product
 
 import pytest
 import torch
-from bounded import examples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyclemix.ops.comixup import CoMixSettings, Problem, co_mix, compatibility, parts_of
@@ -61,7 +60,7 @@ def linear_value(problem: Problem, masks: torch.Tensor, output: int, mask: torch
 
 
 @given(seed=st.integers(0, 10**6), images=st.integers(2, 7), diversity=st.sampled_from([0.0, 0.3, 1.0]))
-@examples(15)
+@settings(max_examples=15)
 def test_no_improvement_is_for_the_worse(seed: int, images: int, diversity: float) -> None:
     """By the objective where it decides, by its linear form where that does."""
     problem = random_problem(seed, images, diversity=diversity)
@@ -93,7 +92,7 @@ def test_solving_ends_below_the_start_and_below_linear_sweeps_alone() -> None:
 
 
 @given(seed=st.integers(0, 10**6))
-@examples(15)
+@settings(max_examples=15)
 def test_masks_sum_to_one_with_one_image_or_two_halves(seed: int) -> None:
     masks = random_problem(seed).solve(torch.Generator().manual_seed(seed))
     assert torch.equal(masks.sum(-1), torch.ones(2, 6, 16))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from bounded import examples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -94,7 +93,7 @@ def test_hard_masks(find):
     assert np.array_equal(find(torch.from_numpy(labels), 4).numpy(), by_scipy(labels, 4))
 
 
-@examples(40)
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.integers(1, 3), st.integers(1, 12), st.integers(1, 12), st.floats(0.1, 1.0))
 def test_both_paths_agree_on_random_labels(seed, batch, height, width, filled):
     rng = np.random.default_rng(seed)

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from bounded import examples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
@@ -83,7 +82,7 @@ def tables(draw: st.DrawFn) -> tuple[list[int], int | None, list[int] | None, in
     return values, ignored, drawn, *draw(st.sampled_from([(max(drawn) + 1, 0), (0, free)]))
 
 
-@examples(60)
+@settings(max_examples=60)
 @given(tables())
 def test_every_draft_is_a_data_set_that_gives_each_structure_its_class(
     table: tuple[list[int], int | None, list[int] | None, int, int],
