@@ -9,6 +9,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SMALL = (
@@ -78,6 +80,13 @@ class Project:
         """`jobs` of a dry run."""
         return jobs(self.dry_run(*options, config=config))
 
+    def cyclemix(self, *arguments: str) -> str:
+        """Output of a command of the package in the copy."""
+        command = [str(self.python), "-m", "cyclemix", *arguments]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace ``old``, which must be there, in a file of the copy."""
         path = self.folder / name
@@ -91,14 +100,19 @@ class Project:
         return "".join(f"\n== {path}\n{path.read_text()[-3000:]}" for path in logs if path.stat().st_size)
 
 
+def with_lists(dataset_file: Path, target: Path, **lists: list[int]) -> Path:
+    """A copy of a built-in data set's file with other lists of subjects and without ``same_person``."""
+    text = dataset_file.read_text().replace("../manifests", str(dataset_file.parents[1] / "manifests"))
+    values = yaml.safe_load(text) | {"official": lists}
+    values.pop("same_person", None)
+    target.write_text(yaml.safe_dump(values, sort_keys=False))
+    return target
+
+
 def with_few_hearts(project: Project) -> Project:
     """Cut the phantom down to three training hearts, one for validation and two for the test."""
     path = project.folder / "config" / "datasets" / "phantom.yaml"
-    lists = "  train: [1, 2, 3]\n  val: [11]\n  masks: [15]\n  test: [19, 20]\n"
-    path.write_text(
-        re.sub(r"(?<=^official:\n)(  \w+: \[.*\]\n)+", lists, path.read_text(), flags=re.MULTILINE)
-    )
-    assert lists in path.read_text()
+    with_lists(path, path, train=[1, 2, 3], val=[11], masks=[15], test=[19, 20])
     return project
 
 

@@ -6,17 +6,14 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
 from studies import ROOT, SMALL, Project, copy_of_project
 
-from cyclemix.config.strict import ConfigError
 from cyclemix.data.phantom import phantom
 from cyclemix.provenance import verify
-from cyclemix.study.plan import plan
 
 RESULTS = """re sults; touch pwned 'single' "double" $(touch pwned) `touch pwned` & é"""
 SUBJECTS = ("a b; touch pwned", "it's $(touch pwned)", '"quoted" `touch pwned`', "-rf & ünï")
@@ -100,32 +97,27 @@ def test_no_secret_of_the_surroundings_is_written(hostile: Project) -> None:
     assert "http://***@127.0.0.1:9" in sentinel
 
 
-def test_snakemake_refuses_a_password_without_showing_it(clean_project: Project) -> None:
-    override = f"mirror=https://someone:{PLANTED}@mirror.example.org/files"
-    done = clean_project.snakemake("--dry-run", config=(*SMALL, override), check=False)
-    assert done.returncode != 0
-    assert "mirror holds credentials; put them into ~/.netrc" in " ".join(done.stdout.split())
-    assert PLANTED not in done.stdout
-
-
 @pytest.mark.parametrize(
-    ("changes", "advice"),
+    ("override", "advice"),
     [
         (
-            {"mirror": f"https://{PLANTED}@mirror.example.org/files"},
+            f"mirror=https://{PLANTED}@mirror.example.org/files",
             "mirror holds credentials; put them into ~/.netrc",
         ),
         (
-            {"tracking": {"uri": f"postgresql://someone:{PLANTED}@db.example.org/mlflow"}},
+            f"tracking={{uri: 'postgresql://someone:{PLANTED}@db.example.org/mlflow'}}",
             "tracking.uri holds credentials; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
         ),
     ],
+    ids=["mirror", "tracking"],
 )
-def test_a_study_with_a_password_is_refused_without_showing_it(changes: dict[str, Any], advice: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        plan({"datasets": ["phantom"], "methods": ["unet_pce"], **changes}, ROOT)
-    assert advice in str(refused.value)
-    assert PLANTED not in str(refused.value)
+def test_a_study_with_a_password_is_refused_without_showing_it(
+    clean_project: Project, override: str, advice: str
+) -> None:
+    done = clean_project.snakemake("--dry-run", config=(*SMALL, override), check=False)
+    assert done.returncode != 0
+    assert advice in " ".join(done.stdout.split())
+    assert PLANTED not in done.stdout
 
 
 def test_the_workflow_quotes_every_path_and_text() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -34,15 +33,8 @@ def study(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
         scans = f"our {name} scans"
         folder = str(project.folder / scans)
         run_script("docs/examples/make_images.py", folder, "--cases", "5", "--classes", str(classes))
-        for command in (["init", scans, "--name", name], ["check", name]):
-            done = subprocess.run(
-                [warm, "-m", "cyclemix", *command],
-                cwd=project.folder,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
+        project.cyclemix("init", scans, "--name", name)
+        project.cyclemix("check", name)
     project.snakemake("--configfile", "config/one.yaml", config=OVERRIDES)
     return project
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from native_labels import label_to_native
+from studies import with_lists
 
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.data import download, prepare
@@ -35,21 +36,6 @@ def make(spec_file: Path, folder: Path, part: str, mirror: Path) -> pd.DataFrame
     return read_index([index])
 
 
-def few(spec_file: Path, folder: Path, lists: dict[str, list[int]]) -> Path:
-    """A copy of a data set's file with shorter lists."""
-    lines = spec_file.read_text().replace("../manifests", str(CONFIG / "manifests")).splitlines()
-    start = lines.index("official:")
-    stop = next(i for i in range(start + 1, len(lines)) if not lines[i].startswith(" "))
-    lines[start:stop] = [f"official: {json.dumps(lists)}"]
-    text = (
-        ("\n".join(lines) + "\n")
-        .replace("same_person: [[patient074, patient076]]", "")
-        .replace("[val, test]", "[val]")
-    )
-    (folder / spec_file.name).write_text(text)
-    return folder / spec_file.name
-
-
 @pytest.fixture(scope="module")
 def mscmr(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     """All 25 + 5 cases of MSCMRseg that the mirror holds."""
@@ -61,7 +47,7 @@ def mscmr(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 def acdc(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, pd.DataFrame]:
     """Four training and two validation patients of ACDC; one has no frame01."""
     folder = tmp_path_factory.mktemp("acdc")
-    spec_file = few(ACDC, folder, {"train": [4, 14, 38, 90], "val": [17, 22]})
+    spec_file = with_lists(ACDC, folder / "acdc.yaml", train=[4, 14, 38, 90], val=[17, 22])
     return folder, spec_file, pd.concat([make(spec_file, folder, part, mirror) for part in ("train", "val")])
 
 
@@ -183,7 +169,7 @@ def test_acdc_from_the_original_layout(
 
 def test_the_mirrors_acdc_holds_one_scan_twice(mirror: Path, tmp_path: Path) -> None:
     """Patients 74 and 76 share their images: known under same_person, refused without."""
-    spec_file = few(ACDC, tmp_path, {"train": [74], "val": [17], "masks": [76]})
+    spec_file = with_lists(ACDC, tmp_path / "acdc.yaml", train=[74], val=[17], masks=[76])
     make_part: Callable[[str], Any] = lambda part: make(spec_file, tmp_path, part, mirror)  # noqa: E731
     make_part("train")
     with pytest.raises(ValueError, match="patient076_frame01, patient074_frame01 hold the same image"):

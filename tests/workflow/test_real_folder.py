@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from acdc_folder import write_acdc
+from studies import ROOT, with_lists
 
 from cyclemix.cli.stages import Silent
 from cyclemix.config.models import Grid, Inference, Protocol, Recipe, Training
@@ -15,33 +16,47 @@ from cyclemix.config.study import MethodBlock
 from cyclemix.data import autogrid, download, prepare, split
 from cyclemix.data.cases import list_cases
 from cyclemix.data.datasets import load_dataset
+from cyclemix.data.readers.native import Header, load_volume, read_geometry, reference_path
 from cyclemix.data.store import load_case
 from cyclemix.evaluation import evaluate
 from cyclemix.inference import predict
 from cyclemix.own_data import check, init
 from cyclemix.training import resolve, train
 
-DATASETS = Path(__file__).resolve().parents[2] / "config" / "datasets"
+ACDC = ROOT / "config" / "datasets" / "acdc.yaml"
 PARTS = ("train", "val")
 COARSE = Grid(spacing_mm=3.2, crop_px=64)
 METHOD = MethodBlock(method="cyclemix", summary="")
 SHORT = Recipe(base_filters=4, levels=3, batch_size=4, max_steps=20, validate_every_steps=10, warmup_steps=0)
 
 
+def write_acdc(spec_file: Path, raw_dir: Path, folder: Path) -> int:
+    """A laboratory's folder: images/, labels/ and scribbles/ in the scribbles' geometry; number of cases."""
+    spec, count = load_dataset(spec_file), 0
+    for part in PARTS:
+        for entry in list_cases(spec, part, raw_dir):
+            geometry = read_geometry(spec, raw_dir, entry)
+            for kind, name in (("image", "images"), ("label", "labels"), ("scribble", "scribbles")):
+                array, _ = load_volume(reference_path(raw_dir, entry, kind), kind)  # type: ignore[arg-type]
+                header = Header(geometry.binaryblock)
+                header.set_data_dtype(np.float32 if kind == "image" else np.uint8)
+                data = array.T.astype(header.get_data_dtype())
+                target = folder / name / f"{entry['case']}.nii.gz"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                nib.save(nib.Nifti1Image(data, geometry.get_best_affine(), header), target)
+            count += 1
+    return count
+
+
 @pytest.fixture(scope="module")
 def both(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """The built-in YAML with eight patients, its data folder, and the YAML drafted for them as NIfTI."""
     folder = tmp_path_factory.mktemp("acdc")
-    text = (DATASETS / "acdc.yaml").read_text().replace("../manifests", str(DATASETS.parent / "manifests"))
-    start, stop = text.index("official:"), text.index("# The same volumes under two names")
-    lists = "official: {train: [4, 6, 14, 19, 38, 90], val: [17, 22]}\n"
-    text = (text[:start] + lists + text[stop:]).replace("same_person: [[patient074, patient076]]\n", "")
-    built_in = folder / "acdc.yaml"
-    built_in.write_text(text)
+    built_in = with_lists(ACDC, folder / "acdc.yaml", train=[4, 6, 14, 19, 38, 90], val=[17, 22])
     data = folder / "data" / "acdc"
     for part in PARTS:
         download.run(built_in, part, data / f"raw_{part}.json", str(mirror), threads=2)
-    assert write_acdc(built_in, data / "raw", folder / "scans", PARTS) == 16
+    assert write_acdc(built_in, data / "raw", folder / "scans") == 16
     drafted = folder / "config" / "datasets" / "own.yaml"
     init.run(folder / "scans", "own", drafted, folder / "config" / "own.yaml", threads=2)
     return built_in, data, drafted

@@ -171,18 +171,12 @@ def test_a_deleted_table_is_made_again_alone(finished_study: Project) -> None:
     assert finished_study.plan() == {"tabulate": 1, "ranking": 1}
 
 
-def cyclemix(project: Project, *arguments: str) -> str:
-    """Output of a command in the copy."""
-    command = [project.python, "-m", "cyclemix", *arguments]
-    return subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=True).stdout
-
-
 def test_a_new_method_is_a_row_of_the_finished_study(finished_study: Project) -> None:
     """By the steps of CONTRIBUTING alone: one file, one block."""
     folder = finished_study.folder
-    said = cyclemix(finished_study, "new-method", "toy")
+    said = finished_study.cyclemix("new-method", "toy")
     assert "cyclemix/methods/toy.py\ntests/unit/methods/test_toy.py\nconfig/methods.yaml\n" in said
-    cyclemix(finished_study, "schema")
+    finished_study.cyclemix("schema")
     tests = [finished_study.python, "-m", "pytest", "-q", "tests/unit/methods/test_toy.py"]
     assert subprocess.run(tests, cwd=folder, check=False).returncode == 0
     rows = "methods=[unet_pce, toy, cyclemix, unet_full]"
