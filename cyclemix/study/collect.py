@@ -149,7 +149,7 @@ def _check_equal(path: Path, other: Path, what: str) -> None:
         return
     read = (pd.json_normalize(json.loads(file.read_text())) for file in (other, path))
     ours, theirs = (flat.to_dict("records")[0] for flat in read)  # nested values by dotted key
-    odd = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+    odd = sorted(str(key) for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     if odd:
         shown = "; ".join(f"{key}: {theirs.get(key)!r}, there {ours.get(key)!r}" for key in odd[:3])
         raise ValueError(f"{what} than {other}: {shown}" + (f"; {len(odd) - 3} more" if len(odd) > 3 else ""))
