@@ -1,6 +1,6 @@
 """Networks by name: each file of this folder with a `build` function is one, named as ``training.network``.
 
-A file has ``build(recipe, num_classes, in_channels) -> nn.Module``. In evaluation mode the network maps
+A file has ``build(recipe, num_classes) -> nn.Module``. In evaluation mode the network maps
 (B,1,H,W) to logits (B,num_classes,H,W); in training mode it may return more, for methods that list it in
 their ``networks``.
 """

@@ -24,7 +24,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyclemix.config.models import Recipe
 from cyclemix.networks.unet import UNet, decode, unpad
 from cyclemix.ops.dual import mean_logits
 
@@ -32,18 +31,11 @@ HEAD_WIDTH = 64
 """Channels of an attention head, as in the original (384 / 6)."""
 
 
-def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
-    """The network of a recipe."""
-    return ScribFormer(num_classes, recipe.base_filters, recipe.levels, in_channels)
-
-
 class ScribFormer(UNet):
     """The default U-Net coupled with transformer blocks, with a decoder for these and activation maps."""
 
-    def __init__(
-        self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1
-    ) -> None:
-        super().__init__(num_classes, base_filters, levels, in_channels)
+    def __init__(self, num_classes: int, base_filters: int = 32, levels: int = 5) -> None:
+        super().__init__(num_classes, base_filters, levels)
         widths = [base_filters * 2**level for level in range(levels)]
         embed = widths[-2]
         strides = [2 ** (levels - 1 - level) for level in range(levels)]
@@ -62,7 +54,7 @@ class ScribFormer(UNet):
         self.shrink = nn.ModuleList(Shrink(num_classes) for _ in range(levels - 1))
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor, list[Tensor]]:  # type: ignore[override]
-        """(B,C,H,W) -> logits (B,num_classes,H,W).
+        """(B,1,H,W) -> logits (B,num_classes,H,W).
 
         In training mode a tuple: logits of the convolutions and of the tokens, and the activation maps of all
         levels on the coarsest grid, not negative, the finest level's first.
@@ -168,3 +160,6 @@ def gauss(attention: Tensor) -> Tensor:
     attention = attention.float()
     mean, deviation = attention.detach().mean(), attention.detach().std().clamp_min(1e-3)
     return (-((attention - mean) / deviation).square() / 2).exp() / (math.sqrt(2 * math.pi) * deviation)
+
+
+build = ScribFormer.build

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cyclemix.config.models import Recipe
-
-
-def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
-    """The network of ``training.network: unet``."""
-    return UNet(num_classes, recipe.base_filters, recipe.levels, in_channels)
 
 
 def convolution(in_channels: int, out_channels: int, stride: int = 1) -> list[nn.Module]:
@@ -39,21 +35,22 @@ class UNet(nn.Module):
     the logits are cropped back.
     """
 
-    def __init__(
-        self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1
-    ) -> None:
+    def __init__(self, num_classes: int, base_filters: int = 32, levels: int = 5) -> None:
         super().__init__()
         widths = [base_filters * 2**level for level in range(levels)]
         self.multiple = 2 ** (levels - 1)
-        self.down = nn.ModuleList(
-            Block(a, b) for a, b in zip([in_channels, *widths[:-1]], widths, strict=True)
-        )
+        self.down = nn.ModuleList(Block(a, b) for a, b in zip([1, *widths[:-1]], widths, strict=True))
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
         self.merge = nn.ModuleList(Block(2 * width, width) for width in widths[:-1])
         self.head = nn.Conv2d(widths[0], num_classes, 1)
 
+    @classmethod
+    def build(cls, recipe: Recipe, num_classes: int) -> Self:
+        """The network of a recipe."""
+        return cls(num_classes, recipe.base_filters, recipe.levels)
+
     def forward(self, image: Tensor) -> Tensor:
-        """(B,C,H,W) -> logits (B,num_classes,H,W)."""
+        """(B,1,H,W) -> logits (B,num_classes,H,W)."""
         logits: Tensor = self.head(decode(self.up, self.merge, self.encode(image))[0])
         return unpad(logits, image)
 
@@ -91,3 +88,6 @@ def decode(up: nn.ModuleList, merge: nn.ModuleList, skips: list[Tensor]) -> list
 def unpad(logits: Tensor, image: Tensor) -> Tensor:
     """``logits`` of a padded image at the size of ``image``."""
     return logits[..., : image.shape[-2], : image.shape[-1]]
+
+
+build = UNet.build

@@ -5,13 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cyclemix.config.models import Recipe
 from cyclemix.networks.unet import UNet, convolution
-
-
-def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
-    """The network of a recipe."""
-    return AttentionUNet(num_classes, recipe.base_filters, recipe.levels, in_channels)
 
 
 class Gate(nn.Module):
@@ -43,17 +37,15 @@ class AttentionUNet(UNet):
     training.
     """
 
-    def __init__(
-        self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1
-    ) -> None:
-        super().__init__(num_classes, base_filters, levels, in_channels)
+    def __init__(self, num_classes: int, base_filters: int = 32, levels: int = 5) -> None:
+        super().__init__(num_classes, base_filters, levels)
         widths = [base_filters * 2**level for level in range(levels - 1)]
         self.merge = nn.ModuleList(Gate(2 * width, width, num_classes) for width in widths)
         self.scales = levels - 1
         """Maps of logits in training mode."""
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:  # type: ignore[override]
-        """(B,C,H,W) -> logits (B,num_classes,H,W).
+        """(B,1,H,W) -> logits (B,num_classes,H,W).
 
         In training mode followed by the logits of the gates at 1/2, 1/4, ... of the size, without the finest
         gate, whose scale is that of the prediction.
@@ -68,3 +60,6 @@ class AttentionUNet(UNet):
                 coarse.insert(0, logits[..., : -(-height >> level), : -(-width >> level)])
         prediction = self.head(features)[..., :height, :width]
         return (prediction, *coarse) if self.training else prediction
+
+
+build = AttentionUNet.build

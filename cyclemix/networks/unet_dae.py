@@ -20,9 +20,9 @@ GRID = 8
 """Side of the feature map that is coded."""
 
 
-def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
+def build(recipe: Recipe, num_classes: int) -> nn.Module:
     """The networks of a recipe."""
-    return RepairedUNet(num_classes, recipe.base_filters, recipe.levels, in_channels)
+    return RepairedUNet(num_classes, recipe.base_filters, recipe.levels)
 
 
 class AutoEncoder(nn.Module):
@@ -71,11 +71,9 @@ def _dense(inputs: int, outputs: int) -> list[nn.Module]:
 class RepairedUNet(nn.Module):
     """A U-Net and an auto-encoder of its predictions, separate in training, in sequence in evaluation."""
 
-    def __init__(
-        self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1
-    ) -> None:
+    def __init__(self, num_classes: int, base_filters: int = 32, levels: int = 5) -> None:
         super().__init__()
-        self.unet = UNet(num_classes, base_filters, levels, in_channels)
+        self.unet = UNet(num_classes, base_filters, levels)
         self.repair = AutoEncoder(num_classes, levels)
 
     def forward(self, image: Tensor, corrupted: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:

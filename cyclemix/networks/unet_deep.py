@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from cyclemix.config.models import Recipe
 from cyclemix.networks.unet import UNet, decode, unpad
-
-
-def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
-    """The network of a recipe."""
-    return DeepUNet(num_classes, recipe.base_filters, recipe.levels, in_channels)
 
 
 class DeepUNet(UNet):
     """A 1x1 head at every decoder level except the coarsest, which has weight 0 in nnU-Net."""
 
-    def __init__(
-        self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1
-    ) -> None:
-        super().__init__(num_classes, base_filters, levels, in_channels)
+    def __init__(self, num_classes: int, base_filters: int = 32, levels: int = 5) -> None:
+        super().__init__(num_classes, base_filters, levels)
         self.deep = nn.ModuleList(
             nn.Conv2d(base_filters * 2**level, num_classes, 1) for level in range(1, levels - 2)
         )
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:  # type: ignore[override]
-        """(B,C,H,W) -> logits (B,num_classes,H,W).
+        """(B,1,H,W) -> logits (B,num_classes,H,W).
 
         In training mode a tuple: these, and those of every coarser level, (B,num_classes, H/2^l, W/2^l)
         rounded up.
@@ -40,3 +32,6 @@ class DeepUNet(UNet):
             for level, head in enumerate(self.deep, start=1)
         ]
         return logits, *coarser
+
+
+build = DeepUNet.build

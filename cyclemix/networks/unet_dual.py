@@ -10,22 +10,14 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from cyclemix.config.models import Recipe
 from cyclemix.networks.unet import Block, UNet, decode, unpad
-
-
-def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
-    """The network of a recipe."""
-    return DualUNet(num_classes, recipe.base_filters, recipe.levels, in_channels)
 
 
 class DualUNet(UNet):
     """One encoder, two decoders; the first one predicts."""
 
-    def __init__(
-        self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1
-    ) -> None:
-        super().__init__(num_classes, base_filters, levels, in_channels)
+    def __init__(self, num_classes: int, base_filters: int = 32, levels: int = 5) -> None:
+        super().__init__(num_classes, base_filters, levels)
         self.widths = [base_filters * 2**level for level in range(levels)]
         self.channels = sum(self.widths)
         self.up2 = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(self.widths))
@@ -36,7 +28,7 @@ class DualUNet(UNet):
         """Logits of the first decoder, and with ``keep`` those of the second.
 
         Args:
-            image: (B,C,H,W).
+            image: (B,1,H,W).
             keep: (B, `channels`) factor of each of the encoder's channels, finest level first, on the
                 way to the second decoder: 0 drops it.
 
@@ -52,3 +44,6 @@ class DualUNet(UNet):
             for skip, factor in zip(skips, keep.split(self.widths, dim=1), strict=True)
         ]
         return first, unpad(self.head2(decode(self.up2, self.merge2, dropped)[0]), image)
+
+
+build = DualUNet.build

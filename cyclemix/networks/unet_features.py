@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from cyclemix.config.models import Recipe
 from cyclemix.networks.unet import UNet, decode, unpad
-
-
-def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
-    """The network of a recipe."""
-    return FeatureUNet(num_classes, recipe.base_filters, recipe.levels, in_channels)
 
 
 class FeatureUNet(UNet):
@@ -19,7 +13,7 @@ class FeatureUNet(UNet):
     def forward(  # type: ignore[override]
         self, image: Tensor, features: bool = False
     ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
-        """(B,C,H,W) -> logits (B,num_classes,H,W).
+        """(B,1,H,W) -> logits (B,num_classes,H,W).
 
         With ``features`` a tuple: logits, the encoder's deepest features and the decoder's last ones, both
         of the padded image.
@@ -27,3 +21,6 @@ class FeatureUNet(UNet):
         decoded = decode(self.up, self.merge, self.encode(image))
         logits = unpad(self.head(decoded[0]), image)
         return (logits, decoded[-1], decoded[0]) if features else logits
+
+
+build = FeatureUNet.build

@@ -9,9 +9,9 @@ from torch.nn import functional
 from cyclemix.config.models import Recipe
 
 
-def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
+def build(recipe: Recipe, num_classes: int) -> nn.Module:
     """The network of ``training.network: unet_paper``; its widths are fixed."""
-    return PaperUNet(num_classes, in_channels)
+    return PaperUNet(num_classes)
 
 
 def released_norm(channels: int) -> nn.BatchNorm2d:
@@ -59,20 +59,18 @@ class PaperUNet(nn.Module):
     WIDTHS = (64, 128, 256, 512, 1024)
     MARGIN = 92
 
-    def __init__(self, num_classes: int, in_channels: int = 1) -> None:
+    def __init__(self, num_classes: int) -> None:
         super().__init__()
         widths = self.WIDTHS
         carried = (num_classes, num_classes, *reversed(widths[:2]))
-        self.down = nn.ModuleList(
-            _ValidBlock(a, b) for a, b in zip((in_channels, *widths[:-1]), widths, strict=True)
-        )
+        self.down = nn.ModuleList(_ValidBlock(a, b) for a, b in zip((1, *widths[:-1]), widths, strict=True))
         deeper, skips = tuple(reversed(widths[1:])), tuple(reversed(widths[:-1]))
         self.up = nn.ModuleList(_Up(a, b) for a, b in zip(deeper, carried, strict=True))
         self.merge = nn.ModuleList(_ValidBlock(a + b, b) for a, b in zip(carried, skips, strict=True))
         self.head = nn.Sequential(nn.Conv2d(widths[0], num_classes, 1), released_norm(num_classes))
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B,C,H,W) -> logits (B,num_classes,H,W); sides other than 4 (mod 16) are padded, then cropped."""
+        """(B,1,H,W) -> logits (B,num_classes,H,W); sides other than 4 (mod 16) are padded, then cropped."""
         height, width = image.shape[-2:]
         extra_y, extra_x = (4 - height) % 16, (4 - width) % 16
         margin = self.MARGIN

@@ -14,22 +14,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cyclemix.config.models import Recipe
 from cyclemix.networks.unet import Block, UNet, unpad
-
-
-def build(recipe: Recipe, num_classes: int, in_channels: int = 1) -> nn.Module:
-    """The network of a recipe."""
-    return UNetPlusPlus(num_classes, recipe.base_filters, recipe.levels, in_channels)
 
 
 class UNetPlusPlus(UNet):
     """The default U-Net's encoder with nested, dense skip connections."""
 
-    def __init__(
-        self, num_classes: int, base_filters: int = 32, levels: int = 5, in_channels: int = 1
-    ) -> None:
-        super().__init__(num_classes, base_filters, levels, in_channels)
+    def __init__(self, num_classes: int, base_filters: int = 32, levels: int = 5) -> None:
+        super().__init__(num_classes, base_filters, levels)
         del self.up, self.merge
         widths = [base_filters * 2**level for level in range(levels)]
         nodes = [(column, level) for column in range(1, levels) for level in range(levels - column)]
@@ -42,10 +34,13 @@ class UNetPlusPlus(UNet):
         self.nodes = nodes
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B,C,H,W) -> logits (B,num_classes,H,W)."""
+        """(B,1,H,W) -> logits (B,num_classes,H,W)."""
         nodes = [[features] for features in self.encode(image)]
         # By column, the finest level first, so that node (level + 1, column - 1) exists.
         for (column, level), up, merge in zip(self.nodes, self.up, self.merge, strict=True):
             nodes[level].append(merge(torch.cat([*nodes[level], up(nodes[level + 1][column - 1])], dim=1)))
         logits: Tensor = self.head(nodes[0][-1])
         return unpad(logits, image)
+
+
+build = UNetPlusPlus.build
