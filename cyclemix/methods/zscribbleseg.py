@@ -35,8 +35,8 @@ from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.lengths import length
 from cyclemix.methods.base import Batch, Network
 from cyclemix.methods.cyclemix import CycleMix, MixedView
-from cyclemix.ops.affinity import neighbour_support
 from cyclemix.ops.components import cycle_target
+from cyclemix.ops.crf import neighbour_support
 from cyclemix.ops.losses import cosine_distance, mixed_cross_entropy, partial_cross_entropy
 from cyclemix.ops.mixture import class_ratios, exclusion_loss, outranked
 from cyclemix.ops.puzzlemix import PuzzleSettings

@@ -1,19 +1,24 @@
 """Energies of a conditional random field on softmax scores: similar pixels should have the same class.
 
-Both sum W_ij (1 - sum_c s_ic s_jc) over ordered pairs of pixels (the relaxed Potts model), W being a Gaussian
-of their distance and of the difference of their intensities. W depends on the image alone and is symmetric,
-so each sum is computed without autograd, and the gradient with respect to the scores is -2 W s.
+Both energies sum W_ij (1 - sum_c s_ic s_jc) over ordered pairs of pixels (the relaxed Potts model), W being a
+Gaussian of their distance and of the difference of their intensities. W depends on the image alone and is
+symmetric, so each sum is computed without autograd, and the gradient with respect to the scores is -2 W s.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from types import EllipsisType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cyclemix.ops.precision import full_precision
+
+Pixels = tuple[EllipsisType, slice, slice]
+"""Index of rows and columns."""
 
 
 def dense_energy(
@@ -65,15 +70,45 @@ def gated_energy(
         values, visible = scores.detach().float(), inside[:, None].float()
         grey = image.float() / sigma_intensity
         message, similar = torch.zeros_like(values), values.new_zeros(())
-        for down, right in _half_window(min(radius, height - 1), min(radius, width - 1)):
-            near, far = _pair(height, width, down, right)
-            distance = (down**2 + right**2) / sigma_xy**2
+        for near, far, squared in _window(height, width, radius):
+            distance = squared / sigma_xy**2
             kernel = (grey[near] - grey[far]).square_().add_(distance).mul_(-0.5).exp_()
             kernel.mul_(visible[near]).mul_(visible[far])
             message[near].addcmul_(kernel, values[far])
             message[far].addcmul_(kernel, values[near])
             similar += 2 * kernel.sum()
     return (similar - _agreement(scores.float(), message)) / (batch * height * width)
+
+
+@torch.no_grad()
+def neighbour_support(
+    scores: Tensor, image: Tensor, radius_px: int, sd_px: float, sd_intensity: float
+) -> Tensor:
+    """Sum over the neighbours x' in a square window of k(x, x') p(x'), without gradient.
+
+    k = exp(-|x - x'|^2 / (2 sd_px^2) - (I(x) - I(x'))^2 / (2 sd_intensity^2)), without the pixel itself and
+    pixels outside the image (Obukhov et al., arXiv 1906.04651; ZScribbleSeg's spatial prior multiplies the
+    sum by p(x)).
+
+    Args:
+        scores: (B,C,H,W) float p.
+        image: (B,1,H,W) float I.
+        radius_px: half the window's side.
+        sd_px: standard deviation in space, pixels.
+        sd_intensity: standard deviation in intensity, in the image's units.
+
+    Returns:
+        (B,C,H,W) float32.
+    """
+    scores, image = scores.float(), image.float()
+    height, width = scores.shape[-2:]
+    support = torch.zeros_like(scores)
+    for near, far, squared in _window(height, width, radius_px):
+        apart = math.exp(-squared / (2 * sd_px**2))
+        alike = (image[near] - image[far]).square().div_(-2 * sd_intensity**2).exp_().mul_(apart)
+        support[near].addcmul_(alike, scores[far])
+        support[far].addcmul_(alike, scores[near])
+    return support
 
 
 def shrink(values: Tensor, longest_px: int) -> Tensor:
@@ -96,16 +131,14 @@ def _agreement(scores: Tensor, message: Tensor) -> Tensor:
     return ((2 * scores - scores.detach()) * message).sum()
 
 
-def _half_window(down_most: int, right_most: int) -> Iterator[tuple[int, int]]:
-    """Offsets of the window, one per pair of opposites."""
-    for down in range(down_most + 1):
-        for right in range(-right_most if down else 1, right_most + 1):
-            yield down, right
+def _window(height: int, width: int, radius: int) -> Iterator[tuple[Pixels, Pixels, int]]:
+    """Pixels with a neighbour at each offset of a square window, these neighbours, and the squared distance.
 
-
-def _pair(height: int, width: int, down: int, right: int) -> tuple[tuple[slice | int, ...], ...]:
-    """Indices of all pixels with a neighbour at offset (``down``, ``right``), and of those neighbours."""
-    left, end = max(0, -right), width - max(0, right)
-    near = (slice(None), slice(None), slice(0, height - down), slice(left, end))
-    far = (slice(None), slice(None), slice(down, height), slice(left + right, end + right))
-    return near, far
+    Of opposite offsets one is left out, so that each pair of pixels comes once.
+    """
+    reach_y, reach_x = min(radius, height - 1), min(radius, width - 1)
+    for down in range(reach_y + 1):
+        for right in range(-reach_x if down else 1, reach_x + 1):
+            near = (..., slice(0, height - down), slice(max(0, -right), width - max(0, right)))
+            far = (..., slice(down, height), slice(max(0, right), width - max(0, -right)))
+            yield near, far, down**2 + right**2

@@ -1,4 +1,4 @@
-"""CRF energies against sums over all pairs of pixels, written out."""
+"""CRF energies and the neighbours' support against sums over all pairs of pixels, written out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import exp
 import pytest
 import torch
 
-from cyclemix.ops.crf import dense_energy, gated_energy, shrink
+from cyclemix.ops.crf import dense_energy, gated_energy, neighbour_support, shrink
 
 BATCH, CLASSES, HEIGHT, WIDTH = 2, 3, 4, 5
 SIGMA_XY, SIGMA_GREY = 2.0, 0.3
@@ -24,22 +24,23 @@ def field() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return logits.softmax(1).requires_grad_(), image, inside
 
 
-def pairs(scores: torch.Tensor, image: torch.Tensor, inside: torch.Tensor, radius: int) -> torch.Tensor:
-    """Sum over slices and ordered pairs within ``radius`` along both axes, the pixel itself included."""
+def kernel(image: torch.Tensor, radius: int) -> torch.Tensor:
+    """W (B,HW,HW) of all ordered pairs within ``radius`` along both axes, 1 for a pixel with itself."""
     pixels = list(product(range(HEIGHT), range(WIDTH)))
-    total = torch.zeros(())
-    for number, (y, x), (v, u) in product(range(BATCH), pixels, pixels):
-        if max(abs(y - v), abs(x - u)) > radius or not (inside[number, y, x] and inside[number, v, u]):
-            continue
-        grey = (image[number, 0, y, x] - image[number, 0, v, u]).item()
-        weight = exp(-((y - v) ** 2 + (x - u) ** 2) / (2 * SIGMA_XY**2) - grey**2 / (2 * SIGMA_GREY**2))
-        total = total + weight * (1 - (scores[number, :, y, x] * scores[number, :, v, u]).sum())
-    return total
+    weights = torch.zeros(BATCH, len(pixels), len(pixels))
+    for number, (i, (y, x)), (j, (v, u)) in product(range(BATCH), enumerate(pixels), enumerate(pixels)):
+        if max(abs(y - v), abs(x - u)) <= radius:
+            grey = (image[number, 0, y, x] - image[number, 0, v, u]).item()
+            weights[number, i, j] = exp(
+                -((y - v) ** 2 + (x - u) ** 2) / (2 * SIGMA_XY**2) - grey**2 / (2 * SIGMA_GREY**2)
+            )
+    return weights
 
 
-def alone(scores: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    """What the pairs of each pixel with itself add, W_ii being 1."""
-    return ((1 - scores.square().sum(1)) * inside).sum()
+def energy(scores: torch.Tensor, inside: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Sum over slices and pairs of pixels inside of W_ij (1 - s_i . s_j)."""
+    flat, shown = scores.flatten(2), inside.flatten(1).float()
+    return (weights * (1 - flat.mT @ flat) * shown[:, None] * shown[:, :, None]).sum()
 
 
 def assert_same(got: torch.Tensor, expected: torch.Tensor, scores: torch.Tensor) -> None:
@@ -51,15 +52,26 @@ def assert_same(got: torch.Tensor, expected: torch.Tensor, scores: torch.Tensor)
 
 def test_dense_energy_and_gradient_are_those_of_the_double_loop(field) -> None:
     scores, image, inside = field
-    expected = pairs(scores, image, inside, radius=9) / (BATCH * (HEIGHT * WIDTH) ** 2)
+    expected = energy(scores, inside, kernel(image, radius=9)) / (BATCH * (HEIGHT * WIDTH) ** 2)
     assert_same(dense_energy(scores, image, inside, SIGMA_XY, SIGMA_GREY), expected, scores)
 
 
 @pytest.mark.parametrize("radius", [1, 2, 9])
 def test_gated_energy_and_gradient_are_those_of_the_double_loop(field, radius: int) -> None:
     scores, image, inside = field
-    expected = (pairs(scores, image, inside, radius) - alone(scores, inside)) / (BATCH * HEIGHT * WIDTH)
+    others = kernel(image, radius) * (1 - torch.eye(HEIGHT * WIDTH))
+    expected = energy(scores, inside, others) / (BATCH * HEIGHT * WIDTH)
     assert_same(gated_energy(scores, image, inside, radius, SIGMA_XY, SIGMA_GREY), expected, scores)
+
+
+@pytest.mark.parametrize("radius", [1, 2, 9])
+def test_support_is_that_of_the_double_loop(field, radius: int) -> None:
+    scores, image, _ = field
+    others = kernel(image, radius) * (1 - torch.eye(HEIGHT * WIDTH))
+    expected = (scores.detach().flatten(2) @ others.mT).reshape(scores.shape)
+    got = neighbour_support(scores, image, radius, SIGMA_XY, SIGMA_GREY)
+    assert not got.requires_grad
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=0)
 
 
 def test_one_sure_class_costs_nothing(field) -> None:
