@@ -53,14 +53,6 @@ from cyclemix.ops.saliency import saliency
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Prediction of the original images: logits and softmax scores, (B,C,H,W) each."""
-
-    logits: Tensor
-    scores: Tensor
-
-
-@dataclass(frozen=True)
 class MixedView:
     """Prediction of the mixed image, rotated back: logits (B,C,H,W), and valid pixels (B,H,W)."""
 
@@ -91,29 +83,22 @@ class CycleMix(Method):
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms ``unmix``, ``mix``, ``global``, ``local``, those of weight zero left out."""
-        return self.run(net, batch, generator)[0]
-
-    def run(
-        self, net: Network, batch: Batch, generator: torch.Generator
-    ) -> tuple[dict[str, Tensor], Seen, MixedView | None]:
-        """The terms, and the predictions used for them."""
         config = self.config
         mixes = config.weight_mix > 0 or config.weight_global > 0
         image = batch.image.detach().requires_grad_(mixes)
         logits = net(image)
         unmix = partial_cross_entropy(logits, batch.target, reduction=config.reduction)
-        seen, view = Seen(logits, logits.float().softmax(dim=1)), None
+        scores = logits.float().softmax(dim=1)
         terms = {"unmix": config.weight_unmix * unmix} if config.weight_unmix > 0 else {}
         if mixes:
             (gradient,) = torch.autograd.grad(unmix, image, retain_graph=True)
             mix = self._mix(image.detach(), gradient, batch.step, generator)
-            view = self._mixed_view(net, mix, generator)
-            terms |= self._mixed_terms(view, batch.target, seen.scores)
+            terms |= self._mixed_terms(self._mixed_view(net, mix, generator), batch.target, scores)
         if config.weight_local > 0:
             target = cycle_target(logits.detach().argmax(dim=1), self.num_classes)
             onehot = functional.one_hot(target, self.num_classes).permute(0, 3, 1, 2)
-            terms["local"] = config.weight_local * cosine_distance(seen.scores, onehot)
-        return terms, seen, view
+            terms["local"] = config.weight_local * cosine_distance(scores, onehot)
+        return terms
 
     def _mix(self, image: Tensor, gradient: Tensor, step: int, generator: torch.Generator) -> Mix:
         """Mix each image (B,1,H,W) with a random partner, by the saliency of ``gradient``."""

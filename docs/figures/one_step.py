@@ -100,7 +100,7 @@ def trained(slices: Slices, settings: RunConfig, steps: int) -> torch.nn.Module:
 
 
 def one_step(net: torch.nn.Module, slices: Slices) -> Step:
-    """Repeat `CycleMix.run` on the pair, keeping what lies between its lines."""
+    """Repeat `CycleMix.losses` on the pair, keeping what lies between its lines."""
     settings, generator = CycleMix.Config(), torch.Generator().manual_seed(SEED)
     pixels = in_pixels(settings, GRID.spacing_mm)
     image, target = slices.image[list(PAIR)].requires_grad_(), slices.target[list(PAIR)].long()
