@@ -71,6 +71,22 @@ class Batch:
         return self.transform.labels(torch.zeros_like(self.target)) != UNLABELLED
 
 
+class Labels(nn.Module):
+    """Labels of all training slices that a method makes, a buffer kept with the checkpoint.
+
+    Args:
+        values: (N,H,W) uint8, class values, 255 = unlabelled; copied.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        super().__init__()
+        self.values = nn.Buffer(values.clone())
+
+    def of(self, batch: Batch) -> Tensor:
+        """Labels (B,H,W) int64 of the batch's slices, transformed as its target."""
+        return batch.transform.labels(self.values[batch.index].long())
+
+
 Network = nn.Module
 """(B,1,H,W) -> logits (B,C,H,W) in evaluation mode; some networks return more than that in training mode."""
 

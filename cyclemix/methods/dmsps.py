@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.strict import StrictModel
 from cyclemix.inference.predictor import CHUNK, probabilities
-from cyclemix.methods.base import Batch, Method, Network, Slices
+from cyclemix.methods.base import Batch, Labels, Method, Network, Slices
 from cyclemix.networks.unet_dual import DualUNet
 from cyclemix.ops.components import largest_component
 from cyclemix.ops.dual import draw_channels, mean_logits, mix
@@ -71,7 +71,7 @@ class DMSPS(Method):
     def after_step(self, net: Network, average: Network, slices: Slices, step: int) -> None:
         """Grow the scribbles at ``grow_at_step``."""
         if step == self.config.grow_at_step:
-            self.labels.target.copy_(self._grown(average, slices))
+            self.labels.values.copy_(self._grown(average, slices))
 
     def _grown(self, average: Network, slices: Slices) -> Tensor:
         """(N,H,W) uint8: the scribbles, and confident predictions of the averaged network."""
@@ -85,7 +85,7 @@ class DMSPS(Method):
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms ``pce`` and ``soft``."""
-        target = batch.transform.labels(self.labels.target[batch.index].long())
+        target = self.labels.of(batch)
         channels = cast(DualUNet, net).channels
         keep = draw_channels(len(batch.image), channels, self.config.drop, generator, batch.image.device)
         first, second = net(batch.image, keep)
@@ -94,16 +94,6 @@ class DMSPS(Method):
         pce = partial_cross_entropy(first, target) + partial_cross_entropy(second, target)
         soft = soft_cross_entropy(scores, pseudo) + soft_cross_entropy(other, pseudo)  # softmax once more
         return {"pce": 0.5 * pce, "soft": 0.5 * self.config.weight_soft * soft}
-
-
-class Labels(nn.Module):
-    """The training slices' labels (N,H,W) uint8, 255 = unlabelled: a checkpointed buffer."""
-
-    target: Tensor
-
-    def __init__(self, target: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("target", target.clone())
 
 
 class BothDecoders(nn.Module):

@@ -31,20 +31,10 @@ from torch import Tensor, nn
 from cyclemix.config.labels import BACKGROUND, UNLABELLED
 from cyclemix.config.strict import StrictModel
 from cyclemix.inference.predictor import CHUNK
-from cyclemix.methods.base import Batch, Method, Network, Slices
+from cyclemix.methods.base import Batch, Labels, Method, Network, Slices
 from cyclemix.ops.frame import image_frame
 from cyclemix.ops.losses import partial_cross_entropy, partial_dice
 from cyclemix.ops.randomwalk import random_walk
-
-
-class Labels(nn.Module):
-    """Labels (N,H,W) uint8 of the training slices, kept with the checkpoint."""
-
-    values: Tensor
-
-    def __init__(self, values: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("values", values)
 
 
 class RandomWalker(Method):
@@ -81,8 +71,7 @@ class RandomWalker(Method):
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms ``ce`` and, with a share, ``dice`` on the grown labels."""
-        share, logits = self.config.dice_share, net(batch.image)
-        target = batch.transform.labels(self.labels.values[batch.index].long())
+        share, logits, target = self.config.dice_share, net(batch.image), self.labels.of(batch)
         terms = {"ce": (1 - share) * partial_cross_entropy(logits, target)}
         if share > 0:
             terms["dice"] = share * partial_dice(logits.float().softmax(dim=1), target)

@@ -34,15 +34,11 @@ from cyclemix.ops.losses import partial_cross_entropy
 class Average(nn.Module):
     """Averaged probabilities of all training slices (N,C,H,W) float16, kept with the checkpoint."""
 
-    scores: Tensor
-    inside: Tensor
-
     def __init__(self, slices: Slices, num_classes: int) -> None:
         super().__init__()
         count, _, height, width = slices.image.shape
-        scores = torch.zeros(count, num_classes, height, width, dtype=torch.float16)
-        self.register_buffer("scores", scores)
-        self.register_buffer("inside", image_frame(slices.image), persistent=False)
+        self.scores = nn.Buffer(torch.zeros(count, num_classes, height, width, dtype=torch.float16))
+        self.inside = nn.Buffer(image_frame(slices.image), persistent=False)
 
     def move_towards(self, scores: Tensor, share: float) -> None:
         """``average += share * (scores - average)``, in place."""

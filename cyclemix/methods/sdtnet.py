@@ -91,12 +91,10 @@ class Teachers(nn.Module):
         second: 0-d float buffer, 1 if the second teacher was used last, else 0.
     """
 
-    second: Tensor
-
     def __init__(self, *teachers: Teacher) -> None:
         super().__init__()
         self.teachers = nn.ModuleList(teachers)
-        self.register_buffer("second", torch.zeros(()))
+        self.second = nn.Buffer(torch.zeros(()))
 
     @torch.no_grad()
     def forward(self, image: Tensor, target: Tensor) -> list[Tensor]:

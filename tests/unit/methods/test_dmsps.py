@@ -55,19 +55,19 @@ def test_scribbles_grow_once_and_are_kept() -> None:
     run, state = engine(grow_at_step=2, entropy_below=1.0), State(digest="d")
     before = run.slices.target
     train(run, state, 1)
-    assert torch.equal(run.parts["labels"].target, before)
+    assert torch.equal(run.parts["labels"].values, before)
     train(run, state, 2)
-    grown = run.parts["labels"].target.clone()
+    grown = run.parts["labels"].values.clone()
     known = before != U
     assert (grown != U).sum() > 2 * known.sum()
     assert torch.equal(grown[known], before[known])
     train(run, state, 4)
-    assert torch.equal(run.parts["labels"].target, grown)
+    assert torch.equal(run.parts["labels"].values, grown)
 
 
 def test_the_grown_labels_are_what_is_learned() -> None:
     run = engine()
-    run.parts["labels"].target[:] = 1
+    run.parts["labels"].values[:] = 1
     image, index = run.slices.image[:2], torch.arange(2)
     generator = torch.Generator().manual_seed(0)
     nothing = Batch(image, torch.full((2, 32, 32), U), 0, index)
