@@ -48,15 +48,12 @@ def acquire(device: str, jobs_per_gpu: int = 1, lock_dir: Path | None = None) ->
         yield torch.device("cuda:0")
     else:
         names = [str(torch.cuda.get_device_properties(i).uuid) for i in range(count)]
-        position, handle = _wait_for_slot(names, jobs_per_gpu, lock_dir or _user_lock_dir())
+        lock_dir = lock_dir or Path(tempfile.gettempdir()) / f"cyclemix-{os.getuid()}"
+        position, handle = _wait_for_slot(names, jobs_per_gpu, lock_dir)
         try:
             yield torch.device(f"cuda:{position}")
         finally:
             handle.close()
-
-
-def _user_lock_dir() -> Path:
-    return Path(tempfile.gettempdir()) / f"cyclemix-{os.getuid()}"
 
 
 def _wait_for_slot(names: list[str], jobs_per_gpu: int, lock_dir: Path) -> tuple[int, IO[str]]:

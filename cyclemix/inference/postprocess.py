@@ -26,15 +26,12 @@ def keep_largest(labels: np.ndarray) -> np.ndarray:
     Returns:
         (D,H,W) uint8.
     """
-    component = cc3d.connected_components(labels, connectivity=6)
+    component, count = cc3d.connected_components(labels, connectivity=6, return_N=True)
     voxels = np.flatnonzero(labels != BACKGROUND)
-    of_voxel = component.reshape(-1)[voxels]
-    sizes = np.bincount(of_voxel, minlength=1)
-    first = np.zeros(len(sizes), np.int64)
-    first[of_voxel[::-1]] = voxels[::-1]  # the last assignment wins: the first voxel in row-major order
-    values = labels.reshape(-1)[first]
-    kept = np.zeros(len(sizes), np.uint8)
-    for value in np.unique(labels.reshape(-1)[voxels]):
-        mine = np.flatnonzero((values == value) & (sizes > 0))
-        kept[mine[np.lexsort((first[mine], -sizes[mine]))[0]]] = value
+    number, first, size = np.unique(component.reshape(-1)[voxels], return_index=True, return_counts=True)
+    values, kept = labels.reshape(-1)[voxels[first]], np.zeros(count + 1, np.uint8)
+    for value in np.unique(values):
+        mine = np.flatnonzero(values == value)
+        largest = mine[np.lexsort((first[mine], -size[mine]))[0]]
+        kept[number[largest]] = value
     return kept[component]

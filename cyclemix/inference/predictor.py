@@ -19,7 +19,6 @@ CHUNK = 32
 """Slices per forward pass; bounds memory, does not change results."""
 
 
-@torch.no_grad()
 def probabilities(
     net: nn.Module, image: Tensor, test_time_augmentation: bool, precision: str | None = None
 ) -> Tensor:
@@ -82,9 +81,7 @@ def to_native(probs: Tensor, geometry: Geometry) -> Tensor:
     native = functional.grid_sample(probs, grid, mode="bilinear", padding_mode="border", align_corners=False)
     inside_y = (rows >= -0.5) & (rows <= sides[0] - 0.5)
     inside_x = (columns >= -0.5) & (columns <= sides[1] - 0.5)
-    background = torch.zeros(probs.shape[1], device=probs.device).index_fill_(
-        0, torch.tensor([BACKGROUND], device=probs.device), 1.0
-    )
+    background = (torch.arange(probs.shape[1], device=probs.device) == BACKGROUND).to(probs.dtype)
     return torch.where(inside_y[:, None] & inside_x[None, :], native, background[:, None, None])
 
 

@@ -37,9 +37,7 @@ THRESHOLDS = 5
 
 
 @torch.no_grad()
-def solve(
-    unary: Tensor, weight_x: Tensor, weight_y: Tensor, pairwise: Tensor, iterations: int | None = None
-) -> Tensor:
+def solve(unary: Tensor, weight_x: Tensor, weight_y: Tensor, pairwise: Tensor) -> Tensor:
     """Labels minimising ``sum unary[l] + sum weight * pairwise[l_i, l_j]`` over a 4-connected grid.
 
     Args:
@@ -49,7 +47,6 @@ def solve(
         pairwise: (L, L) float, first index the upper or left node. Must be submodular,
             V[k, l] + V[k+1, l+1] <= V[k+1, l] + V[k, l+1], as is every convex function of the label
             difference.
-        iterations: number of iterations; None = from the grid's size.
 
     Returns:
         int64 (B, H, W), on the device of ``unary``.
@@ -67,8 +64,7 @@ def solve(
     cost = unary.to(dtype).permute(3, 1, 2, 0).contiguous()
     down, right = (weight.to(dtype).permute(1, 2, 0).contiguous() for weight in (weight_x, weight_y))
     pairwise = pairwise.to(dtype)
-    if iterations is None:
-        iterations = ITERATIONS_BASE + ITERATIONS_PER_NODE * max(height, width)
+    iterations = ITERATIONS_BASE + ITERATIONS_PER_NODE * max(height, width)
     relaxed = _relax(cost, down, right, pairwise, iterations)
     return _round(relaxed, cost, down, right, pairwise).permute(2, 0, 1).contiguous()
 

@@ -45,7 +45,7 @@ def random_walk(
     values = torch.arange(num_classes, device=seeds.device)[:, None, None]
     boundary = (seeds[:, None] == values).float()
     down, right = _edges(intensity.float(), beta, inside)
-    degree = _degree(down, right)
+    degree = _neighbours(torch.ones_like(intensity[:, None], dtype=torch.float32), down, right)
     free = ~seeded & (degree > 0)
 
     def laplacian(x: Tensor) -> Tensor:
@@ -67,11 +67,6 @@ def _edges(intensity: Tensor, beta: float, inside: Tensor | None) -> tuple[Tenso
             right * (inside[:, :, 1:] & inside[:, :, :-1]),
         )
     return down[:, None], right[:, None]
-
-
-def _degree(down: Tensor, right: Tensor) -> Tensor:
-    """Sum of the weights of each pixel's edges (B,1,H,W)."""
-    return _neighbours(right.new_ones((*right.shape[:-1], right.shape[-1] + 1)), down, right)
 
 
 def _neighbours(x: Tensor, down: Tensor, right: Tensor) -> Tensor:

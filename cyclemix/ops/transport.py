@@ -46,7 +46,7 @@ def plan(mask: Tensor, saliency: Tensor, cost_weight: float) -> Tensor:
     height, width = mask.shape[1:]
     # _exchange divides by the cost, so a cost of 0 becomes a negligible positive one.
     unit = max(cost_weight, 1e-9) / max(height - 1, width - 1, 1) ** 2
-    row, column = _positions(height, width, mask.device)
+    row, column = torch.arange(height, device=mask.device)[:, None], torch.arange(width, device=mask.device)
     # Batch last, so that slices are contiguous. Swapped: saliency, row, column; fixed: visibility.
     share = distribution(saliency.float()).permute(1, 2, 0)
     home = (position.to(share.dtype)[..., None].expand_as(share) for position in (row, column))
@@ -132,11 +132,6 @@ def _pairs(state: Tensor, down: int, right: int) -> Iterator[tuple[Tensor, Tenso
         near = state[:, row : height - down : rows, left + column : end : columns]
         far = state[:, row + down :: rows, left + right + column : end + right : columns]
         yield near, far
-
-
-def _positions(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Row indices (h, 1) and column indices (1, w)."""
-    return torch.arange(height, device=device)[:, None], torch.arange(width, device=device)[None]
 
 
 def _disc(radius: int) -> list[tuple[int, int]]:

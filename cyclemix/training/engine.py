@@ -111,7 +111,9 @@ class Engine:
         values = torch.stack([value.float() for value in losses.values()])
         self.optimizer.zero_grad(set_to_none=True)
         values.sum().backward()
-        norm = self._clip_gradient()
+        # Without a limit the gradient is only measured: clipped to an infinite norm it is multiplied by 1.
+        limit = self.recipe.gradient_clip or torch.inf
+        norm = nn.utils.clip_grad_norm_(self.parts.parameters(), limit, foreach=True)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, state.step)
         self.optimizer.step()
@@ -120,14 +122,6 @@ class Engine:
         with autocast(self.device, self.precision):
             self.method.after_step(self.net, self.average, self.slices, state.step)
         state.pending.append(Pending(torch.cat([values.detach(), norm[None]]), image_sums, batch.index))
-
-    def _clip_gradient(self) -> Tensor:
-        """Clip the gradient as the recipe says; returns its norm before clipping."""
-        limit = self.recipe.gradient_clip
-        if limit is not None:
-            return nn.utils.clip_grad_norm_(self.parts.parameters(), limit, foreach=True)
-        gradients = [p.grad for p in self.parts.parameters() if p.grad is not None]
-        return nn.utils.get_total_norm(gradients, foreach=True)
 
     def _draw(self, step: int) -> Batch:
         """A random batch, augmented."""
