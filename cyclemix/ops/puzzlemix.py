@@ -13,7 +13,7 @@ non-negative smoothness weights and block means normalised to the slice's range.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -73,18 +73,15 @@ class Mix:
 
     def labels(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Both images' ``values`` (B, H, W) or (B, C, H, W), transported as the images, unmixed."""
-        return _pair(values, self.partner, self.plans)
+        if self.plans is None:
+            return values, values.index_select(0, self.partner)
+        first, second = self.plans
+        return transport.apply(first, values), transport.apply(second, values.index_select(0, self.partner))
 
     def scores(self, values: Tensor) -> Tensor:
         """Floating ``values`` (B, C, H, W), transported and mixed as the images; differentiable."""
-        return _blend(values, self.partner, self.plans, self.ratio)
-
-    def moved(self) -> Tensor:
-        """Share (B,) of the transported blocks, mean of both images."""
-        if self.plans is None:
-            return self.ratio.new_zeros(len(self.ratio))
-        first, second = (transport.fraction_moved(plan) for plan in self.plans)
-        return (first + second) / 2
+        first, second = self.labels(values)
+        return torch.lerp(first, second, self.ratio[:, None].to(first.dtype))
 
 
 def puzzle_mix(
@@ -128,7 +125,8 @@ def puzzle_mix(
             first, second = transport.plan(masks, salient, settings.transport_cost).chunk(2)
             plans = (first, second)
         ratio = ratio.repeat_interleave(block_px, dim=1).repeat_interleave(block_px, dim=2)
-        return Mix(_blend(image, partner, plans, ratio), ratio, partner, plans)
+        unmixed = Mix(image, ratio, partner, plans)
+        return replace(unmixed, image=unmixed.scores(image))
 
 
 def grid_of_step(step: int, grids: tuple[int, ...], largest: int) -> int:
@@ -146,17 +144,6 @@ def grid_of_step(step: int, grids: tuple[int, ...], largest: int) -> int:
             f"none of the grids {grids} has 2 to {largest} cells per side (a cell has at least one block)"
         )
     return fitting[step % len(fitting)]
-
-
-def _pair(values: Tensor, partner: Tensor, plans: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
-    if plans is None:
-        return values, values.index_select(0, partner)
-    return transport.apply(plans[0], values), transport.apply(plans[1], values.index_select(0, partner))
-
-
-def _blend(values: Tensor, partner: Tensor, plans: tuple[Tensor, Tensor] | None, ratio: Tensor) -> Tensor:
-    first, second = _pair(values, partner, plans)
-    return torch.lerp(first, second, ratio[:, None].to(first.dtype))
 
 
 def arcsine(batch: int, generator: torch.Generator, device: torch.device | str) -> Tensor:

@@ -16,8 +16,8 @@ from torch import Tensor
 Mode = Literal["bilinear", "nearest"]
 
 
-def parts(matrix: Tensor, shift: Tensor, height: int, width: int, margin: int = 0) -> tuple[Tensor, Tensor]:
-    """Contributions of each column and each row to the sampling grid.
+def grid(matrix: Tensor, shift: Tensor, height: int, width: int, margin: int = 0) -> Tensor:
+    """Sampling grid of an affine transform.
 
     Args:
         matrix: (B, 2, 2) float, rows x and y: source = matrix @ (x, y) + shift, pixels from the centre.
@@ -27,8 +27,7 @@ def parts(matrix: Tensor, shift: Tensor, height: int, width: int, margin: int = 
         margin: pixels by which the source image extends beyond each side of the result.
 
     Returns:
-        (B, 1, width, 2) and (B, height, 1, 2) float32; their sum has the coordinates of
-        ``grid_sample(align_corners=False)``.
+        (B, height, width, 2) float32, coordinates of ``grid_sample(align_corners=False)``.
     """
     matrix, shift = matrix.float(), shift.float()
     x = torch.arange(width, device=matrix.device, dtype=torch.float32) - (width - 1) / 2
@@ -37,13 +36,7 @@ def parts(matrix: Tensor, shift: Tensor, height: int, width: int, margin: int = 
     scale = torch.where(xy == 0, 2 / (width + 2 * margin), 2 / (height + 2 * margin))
     columns = (matrix[:, None, :, 0] * x[:, None] + shift[:, None]) * scale
     rows = matrix[:, None, :, 1] * y[:, None] * scale
-    return columns[:, None], rows[:, :, None]
-
-
-def grid(matrix: Tensor, shift: Tensor, height: int, width: int, margin: int = 0) -> Tensor:
-    """Sampling grid (B, height, width, 2); arguments as for :func:`parts`."""
-    columns, rows = parts(matrix, shift, height, width, margin)
-    return columns + rows
+    return columns[:, None] + rows[:, :, None]
 
 
 def sample(x: Tensor, where: Tensor, mode: Mode = "bilinear", outside: float = 0.0) -> Tensor:

@@ -37,8 +37,8 @@ def rotate(x: Tensor, angle: Tensor, mode: resample.Mode = "bilinear") -> Tensor
         ValueError: wrong shape, or ``x`` is not floating point.
     """
     _check(x, angle)
-    where = resample.grid(resample.turn(-angle), _no_shift(angle), *x.shape[-2:])
-    return resample.sample(x, where, mode)
+    height, width = x.shape[-2:]
+    return resample.sample(x, _grid(angle, height, width), mode)
 
 
 def valid_mask(angle: Tensor, height: int, width: int) -> Tensor:
@@ -54,15 +54,15 @@ def valid_mask(angle: Tensor, height: int, width: int) -> Tensor:
     Returns:
         bool (B, H, W).
     """
-    columns, rows = resample.parts(resample.turn(-angle), _no_shift(angle), height, width)
+    x, y = _grid(angle, height, width).abs_().unbind(dim=-1)
     # Bilinear interpolation is valid between the outermost pixel centres; 1e-5 allows for rounding.
-    inside_x = (columns[..., 0] + rows[..., 0]).abs_() <= 1 - 1 / width + 1e-5
-    inside_y = (columns[..., 1] + rows[..., 1]).abs_() <= 1 - 1 / height + 1e-5
-    return inside_x & inside_y
+    return (x <= 1 - 1 / width + 1e-5) & (y <= 1 - 1 / height + 1e-5)
 
 
-def _no_shift(angle: Tensor) -> Tensor:
-    return torch.zeros_like(angle)[:, None].expand(-1, 2)
+def _grid(angle: Tensor, height: int, width: int) -> Tensor:
+    """Sampling grid (B, height, width, 2) of a rotation about the centre."""
+    no_shift = torch.zeros_like(angle)[:, None].expand(-1, 2)
+    return resample.grid(resample.turn(-angle), no_shift, height, width)
 
 
 def _check(x: Tensor, angle: Tensor) -> None:

@@ -89,13 +89,6 @@ def apply(plan: Tensor, blocks: Tensor) -> Tensor:
     return flat.gather(2, pixel.expand_as(flat)).reshape(blocks.shape)
 
 
-def fraction_moved(plan: Tensor) -> Tensor:
-    """Share (B,) of the blocks that were moved."""
-    batch, rows, columns = plan.shape
-    stay = torch.arange(rows * columns, device=plan.device)
-    return (plan.reshape(batch, -1) != stay).float().mean(dim=1)
-
-
 def _exchange(near: Tensor, far: Tensor, down: int, right: int, price: float) -> None:
     """Swap the blocks at positions ``near`` and ``far`` (4, ...) where that is a gain; in place.
 

@@ -7,6 +7,7 @@ import math
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plans import share_moved
 from torch import Tensor
 
 from cyclemix import methods
@@ -85,8 +86,8 @@ def onehot(labels: Tensor) -> Tensor:
 
 
 def test_a_drawn_mix_moves_blocks_if_it_shall() -> None:
-    assert drawn_mix(1, 5, 9, 4, moves=True)[0].moved().max() > 0
-    assert drawn_mix(1, 5, 9, 4, moves=False)[0].moved().max() == 0
+    assert share_moved(*drawn_mix(1, 5, 9, 4, moves=True)[0].plans) > 0
+    assert drawn_mix(1, 5, 9, 4, moves=False)[0].plans is None
 
 
 @settings(max_examples=60)

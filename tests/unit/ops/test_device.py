@@ -36,7 +36,7 @@ def mixed(x: dict[str, torch.Tensor], generator) -> tuple[torch.Tensor, ...]:
     found = []
     for step in range(4):
         mix = puzzle_mix(x["image"], x["saliency"], x["partner"], step, PuzzleSettings(), generator)
-        found += [mix.image, mix.ratio, *mix.labels(x["target"]), mix.scores(x["scores"]), mix.moved()]
+        found += [mix.image, mix.ratio, *mix.labels(x["target"]), mix.scores(x["scores"]), *mix.plans]
     return tuple(found)
 
 
