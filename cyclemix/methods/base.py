@@ -70,6 +70,18 @@ class Batch:
         """(B,H,W) bool: pixels whose source is inside the slice (before augmentation)."""
         return self.transform.labels(torch.zeros_like(self.target)) != UNLABELLED
 
+    def unpaired_masks(self) -> Tensor:
+        """``masks``, for methods that need them.
+
+        Raises:
+            ValueError: ``masks`` is None.
+        """
+        if self.masks is None:
+            raise ValueError(
+                "expected unpaired masks in the batch, got none; set supervision: scribble+masks"
+            )
+        return self.masks
+
 
 class Labels(nn.Module):
     """Labels of all training slices that a method makes, a buffer kept with the checkpoint.

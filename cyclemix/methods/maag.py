@@ -27,14 +27,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from cyclemix.methods.base import Batch, Method, Network, Slices
-from cyclemix.networks.discriminators import (
-    LEVELS,
-    AdversarialConfig,
-    MaskDiscriminator,
-    adversarial_losses,
-    mask_maps,
-)
+from cyclemix.methods.base import Batch, Network, Slices
+from cyclemix.methods.unet_d import UNetD
+from cyclemix.networks.discriminators import LEVELS, AdversarialConfig
 from cyclemix.networks.unet_attention import AttentionUNet
 from cyclemix.ops.losses import balanced_cross_entropy
 
@@ -42,7 +37,7 @@ EPS = 1e-6
 """A cross-entropy below this is not weighted up further."""
 
 
-class MAAG(Method):
+class MAAG(UNetD):
     """Partial cross-entropy and adversarial losses at all scales of a network with attention gates."""
 
     class Config(AdversarialConfig):
@@ -53,19 +48,13 @@ class MAAG(Method):
 
     def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
         """The discriminator, made for the slices' size and the network's scales, four at most."""
-        height, width = slices.size
         self.scales = min(cast(AttentionUNet, net).scales, LEVELS)
-        self.discriminator = MaskDiscriminator(
-            self.num_classes - 1, height, width, self.scales, self.config.filters
-        )
-        return {"discriminator": self.discriminator}
+        return super().modules(net, slices)
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms ``wpce``, ``adversarial`` (the network's side) and ``discriminator`` (its own)."""
         logits = net(batch.image)[: self.scales]
-        predicted = [scale.float().softmax(dim=1)[:, 1:] for scale in logits]
-        drawn = mask_maps(batch.masks, self.num_classes, self.scales)
-        fooling, telling = adversarial_losses(self.discriminator, drawn, predicted, self.config, generator)
+        fooling, telling = self.game(logits, batch, generator)
         supervised = balanced_cross_entropy(logits[0], batch.target)
         balance = (fooling / supervised.clamp_min(EPS)).detach().abs()
         weight = self.config.weight_adversarial

@@ -46,11 +46,7 @@ class PostDAE(Method):
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms ``pce`` of the U-Net and ``repair`` of the auto-encoder."""
-        if batch.masks is None:
-            raise ValueError(
-                "expected unpaired masks in the batch, got none; set supervision: scribble+masks"
-            )
-        masks, patches = batch.masks, self.config.patches
+        masks, patches = batch.unpaired_masks(), self.config.patches
         whole = torch.where(masks == UNLABELLED, BACKGROUND, masks)
         damaged = corrupt(whole, self.num_classes, patches, **self.pixels, generator=generator)
         maps = functional.one_hot(damaged, self.num_classes).movedim(-1, 1).float()

@@ -10,6 +10,8 @@ least-squares losses, noise and adversarial weight, on the shared network, with 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -30,25 +32,37 @@ class UNetD(Method):
         """Values of the discriminator of ``maag``."""
 
     supervision = "scribble+masks"
+    scales = 1
+    """Number of maps that the discriminator takes."""
     discriminator: nn.Module
 
     def modules(self, net: Network, slices: Slices) -> dict[str, nn.Module]:
         """The discriminator, made for the slices' size."""
         height, width = slices.size
         self.discriminator = MaskDiscriminator(
-            self.num_classes - 1, height, width, scales=1, filters=self.config.filters
+            self.num_classes - 1, height, width, self.scales, self.config.filters
         )
         return {"discriminator": self.discriminator}
 
     def losses(self, net: Network, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Terms ``pce``, ``adversarial`` (the network's side) and ``discriminator`` (its own)."""
         logits = net(batch.image)
-        predicted = [logits.float().softmax(dim=1)[:, 1:]]
-        drawn = mask_maps(batch.masks, self.num_classes)
-        fooling, telling = adversarial_losses(self.discriminator, drawn, predicted, self.config, generator)
+        fooling, telling = self.game([logits], batch, generator)
         weight = self.config.weight_adversarial
         return {
             "pce": partial_cross_entropy(logits, batch.target),
             "adversarial": weight * fooling,
             "discriminator": weight * telling,
         }
+
+    def game(
+        self, logits: Sequence[Tensor], batch: Batch, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Unweighted losses of the network and of the discriminator, see `adversarial_losses`.
+
+        Args:
+            logits: (B,C,H/2^i,W/2^i) of each of the ``scales``, the finest first.
+        """
+        predicted = [scale.float().softmax(dim=1)[:, 1:] for scale in logits]
+        drawn = mask_maps(batch.unpaired_masks(), self.num_classes, self.scales)
+        return adversarial_losses(self.discriminator, drawn, predicted, self.config, generator)

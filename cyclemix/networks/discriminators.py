@@ -118,7 +118,7 @@ class PatchDiscriminator(nn.Module):
             return scores
 
 
-def mask_maps(masks: Tensor | None, num_classes: int, scales: int = 1) -> list[Tensor]:
+def mask_maps(masks: Tensor, num_classes: int, scales: int = 1) -> list[Tensor]:
     """One-hot maps of masks at several scales, as inputs of a discriminator.
 
     Args:
@@ -128,12 +128,7 @@ def mask_maps(masks: Tensor | None, num_classes: int, scales: int = 1) -> list[T
 
     Returns:
         (B,num_classes-1,H/2^i,W/2^i) float32, finest first, the coarser ones by linear interpolation.
-
-    Raises:
-        ValueError: ``masks`` is None.
     """
-    if masks is None:
-        raise ValueError("expected unpaired masks in the batch, got none; set supervision: scribble+masks")
     values = torch.arange(1, num_classes, device=masks.device)[:, None, None]
     maps = [(masks[:, None] == values).float()]
     height, width = masks.shape[-2:]

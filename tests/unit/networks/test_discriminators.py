@@ -49,11 +49,6 @@ def test_coarser_maps_hold_the_share_of_the_structure() -> None:
     assert mask_maps(masks, 2, scales=2)[1].tolist() == [[[[0.75, 0], [0.75, 0]]]]
 
 
-def test_without_masks_the_message_says_what_to_set() -> None:
-    with pytest.raises(ValueError, match=r"got none; set supervision: scribble\+masks"):
-        mask_maps(None, 4)
-
-
 def test_the_signs_of_the_game() -> None:
     """Drawn counts as +1, predicted as -1; the network wants its predictions taken for drawn."""
     fooling, telling = adversarial_losses(Sum(), single(1.0), single(-1.0), QUIET, generator())
