@@ -27,18 +27,18 @@ def only(**strengths) -> Augmentation:
     return Augmentation(**(OFF | strengths))
 
 
-def labelled(batch=64, side=32, seed=0):
+def labelled(batch=64, side=32):
     """An image that shows its own labels: 0 and 1 in large patches."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     patch = torch.randint(0, 2, (batch, side // 8, side // 8), generator=generator)
     target = patch.repeat_interleave(8, dim=1).repeat_interleave(8, dim=2)
     return target[:, None].float(), target
 
 
-def run(settings, image=None, target=None, seed=0):
+def run(settings, image=None, target=None):
     if image is None:
         image, target = labelled()
-    return augment(image, target, settings, torch.Generator().manual_seed(seed))[:2]
+    return augment(image, target, settings, torch.Generator().manual_seed(0))[:2]
 
 
 def test_all_off_changes_nothing_and_copies():
@@ -140,21 +140,6 @@ def test_a_flat_image_stays_finite():
     image = torch.zeros(20, 1, 16, 16)
     changed = run(Augmentation(), image, torch.zeros(20, 16, 16, dtype=torch.int64))[0]
     assert changed.isfinite().all()
-
-
-def test_the_generator_alone_decides():
-    first, second, third = (run(Augmentation(), seed=seed) for seed in (5, 5, 6))
-    assert torch.equal(first[0], second[0])
-    assert torch.equal(first[1], second[1])
-    assert not torch.equal(first[0], third[0])
-
-
-def test_autocast_does_not_touch_it():
-    plain = run(Augmentation())
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        cast = run(Augmentation())
-    assert torch.equal(plain[0], cast[0])
-    assert torch.equal(plain[1], cast[1])
 
 
 def test_wrong_arguments_are_refused():

@@ -96,13 +96,6 @@ def test_a_border_costs_less_where_the_image_has_one() -> None:
         assert energy(across).item() > 0.01
 
 
-def test_sums_stay_exact_under_autocast(field) -> None:
-    scores, image, inside = field
-    exact = dense_energy(scores, image, inside, SIGMA_XY, SIGMA_GREY)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(dense_energy(scores, image, inside, SIGMA_XY, SIGMA_GREY), exact)
-
-
 def test_shrink_averages_by_a_whole_number() -> None:
     values = torch.arange(24.0).reshape(1, 1, 4, 6)
     assert torch.equal(shrink(values, 6), values)

@@ -1,4 +1,4 @@
-"""Nothing a step needs waits for the device: shapes alone decide what runs.
+"""Nothing a step needs waits for the device: shapes alone decide what runs, the generator what it gives.
 
 The meta device has no values, so any read-back or data-dependent shape raises there; it takes the code path
 of every device but the CPU. With a GPU the same steps run under the synchronisation guard and are captured.
@@ -67,13 +67,18 @@ STEPS: dict[str, Step] = {
     "puzzlemix": mixed,
     "comixup": co_mixed,
 }
+WITHOUT_DRAWS = {"dense crf", "gated crf", "saliency", "components"}
+
+
+def outputs(name: str, device: str, seed: int | None = None) -> tuple[torch.Tensor, ...]:
+    generator = None if seed is None else torch.Generator(device).manual_seed(seed)
+    found = STEPS[name](inputs(device), generator)
+    return found if isinstance(found, tuple) else (found,)
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_no_step_reads_a_value(name):
-    found = STEPS[name](inputs("meta"), None)
-    tensors = found if isinstance(found, tuple) else (found,)
-    assert all(tensor.device.type == "meta" for tensor in tensors)
+    assert all(tensor.device.type == "meta" for tensor in outputs(name, "meta"))
 
 
 def test_the_meta_device_would_notice():
@@ -81,6 +86,21 @@ def test_the_meta_device_would_notice():
         inputs("meta")["saliency"].max().item()
     with pytest.raises((RuntimeError, NotImplementedError)):
         inputs("meta")["saliency"].nonzero()
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_generator_alone_decides(name):
+    first, again, other = (outputs(name, "cpu", seed) for seed in (5, 5, 6))
+    assert all(map(torch.equal, first, again))
+    assert torch.equal(first[0], other[0]) == (name in WITHOUT_DRAWS)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_autocast_does_not_touch_it(name):
+    plain = outputs(name, "cpu", 0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = outputs(name, "cpu", 0)
+    assert all(map(torch.equal, plain, cast))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
