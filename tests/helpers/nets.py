@@ -23,22 +23,42 @@ def losses(
     return made.losses(net, batch, torch.Generator().manual_seed(seed))
 
 
-class Fixed(nn.Module):
-    """Predicts the given probabilities, whatever the image; keeps what it was shown.
+class Logits(nn.Module):
+    """Predicts the given logits, whatever the image; keeps what it was shown.
 
     Args:
-        probabilities: broadcast to (B,C,H,W); its logarithms are the one parameter, ``logits``.
+        logits: broadcast to (B,C,H,W); the one parameter.
     """
 
-    def __init__(self, probabilities: Tensor) -> None:
+    def __init__(self, logits: Tensor) -> None:
         super().__init__()
-        self.logits = nn.Parameter(probabilities.log())
+        self.logits = nn.Parameter(logits.clone())
         self.seen: list[Tensor] = []
 
     def forward(self, image: Tensor) -> Tensor:
         """(B,1,H,W) -> logits (B,C,H,W)."""
         self.seen.append(image.detach())
         return self.logits + 0 * image
+
+
+class Fixed(Logits):
+    """Predicts the given probabilities, broadcast to (B,C,H,W); their logarithms are the parameter."""
+
+    def __init__(self, probabilities: Tensor) -> None:
+        super().__init__(probabilities.log())
+
+
+class Outputs(nn.Module):
+    """Several given maps of logits, whatever the image and the channels to keep."""
+
+    channels = 1
+
+    def __init__(self, *logits: Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, image: Tensor, keep: Tensor | None = None) -> tuple[Tensor, ...]:
+        return self.logits
 
 
 def per_class(*probabilities: float) -> Tensor:
@@ -59,14 +79,3 @@ class Pointwise(nn.Module):
         self.seen.append(image.detach())
         numbers = torch.arange(self.classes, dtype=image.dtype)[None, :, None, None]
         return -self.sharpness * (image - numbers).square()
-
-
-class Logits(nn.Module):
-    """Given logits (B,C,H,W), whatever the image."""
-
-    def __init__(self, logits: Tensor) -> None:
-        super().__init__()
-        self.logits = nn.Parameter(logits.clone())
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.logits + 0 * image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from nets import batch_of, losses
+from nets import Outputs, batch_of, losses
 
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.base import Batch
@@ -24,19 +24,6 @@ def batch() -> Batch:
 
 def terms(net: torch.nn.Module) -> dict[str, torch.Tensor]:
     return losses("dmpls", CLASSES, net, batch(), seed=1)
-
-
-class Fixed(torch.nn.Module):
-    """Two given maps of logits, whatever the image."""
-
-    channels = 1
-
-    def __init__(self, first: torch.Tensor, second: torch.Tensor) -> None:
-        super().__init__()
-        self.first, self.second = torch.nn.Parameter(first), torch.nn.Parameter(second)
-
-    def forward(self, image: torch.Tensor, keep: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.first, self.second
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (18, 21)])
@@ -81,9 +68,9 @@ def test_every_part_learns() -> None:
 def test_sure_and_agreeing_decoders_have_no_pseudo_loss_and_half_the_weight_in_doubt() -> None:
     sure = torch.zeros(2, CLASSES, 20, 16)
     sure[:, 0] = 50
-    assert terms(Fixed(sure, sure))["pseudo"].item() == pytest.approx(0, abs=1e-6)
+    assert terms(Outputs(sure, sure))["pseudo"].item() == pytest.approx(0, abs=1e-6)
     # Both say 0.9 / 0.05 / 0.05: the pseudo-label is class 0 everywhere. Class 0: 1 - 1.8 / 1.81; the two
     # others are predicted but not in the label: loss 1. Mean over classes, weight 0.5.
-    doubt = torch.tensor([0.9, 0.05, 0.05]).log()[None, :, None, None].expand(2, CLASSES, 20, 16).clone()
+    doubt = torch.tensor([0.9, 0.05, 0.05]).log()[None, :, None, None].expand(2, CLASSES, 20, 16)
     expected = 0.5 * ((1 - 1.8 / 1.81) + 1 + 1) / 3
-    assert terms(Fixed(doubt, doubt))["pseudo"].item() == pytest.approx(expected, abs=1e-4)
+    assert terms(Outputs(doubt, doubt))["pseudo"].item() == pytest.approx(expected, abs=1e-4)

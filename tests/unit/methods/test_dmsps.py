@@ -6,6 +6,7 @@ from math import exp, log
 
 import pytest
 import torch
+from nets import Outputs
 from training import discs, settings, train
 
 from cyclemix import methods
@@ -32,9 +33,8 @@ def test_soft_term_sharpens_what_both_decoders_agree_on() -> None:
     logits = torch.tensor([0.6, 0.4]).log()[None, :, None, None].expand(6, 2, 32, 32)
     first, second = (logits.clone().requires_grad_() for _ in range(2))
     run = engine()
-    net = type("Fixed", (torch.nn.Module,), {"channels": 1, "forward": lambda *_: (first, second)})()
     batch = Batch(run.slices.image, run.slices.target.long(), 0, torch.arange(6))
-    got = run.method.losses(net, batch, torch.Generator().manual_seed(0))["soft"]
+    got = run.method.losses(Outputs(first, second), batch, torch.Generator().manual_seed(0))["soft"]
     one = 1 / (1 + exp(-0.2))  # softmax of (0.6, 0.4)
     assert got.item() == pytest.approx(-8 * (0.6 * log(one) + 0.4 * log(1 - one)), rel=1e-5)
     got.backward()

@@ -6,7 +6,7 @@ from math import log
 
 import pytest
 import torch
-from nets import batch_of, losses
+from nets import Outputs, batch_of, losses
 
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.methods.nnunet_pl import coarser
@@ -15,17 +15,6 @@ from cyclemix.networks.unet_deep import DeepUNet
 from cyclemix.ops.losses import partial_dice
 
 U = UNLABELLED
-
-
-class Outputs(torch.nn.Module):
-    """Given logits, whatever the image."""
-
-    def __init__(self, *logits: torch.Tensor) -> None:
-        super().__init__()
-        self.logits = logits
-
-    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return self.logits
 
 
 def test_network_has_outputs_at_all_levels_but_the_coarsest_of_the_decoder() -> None:

@@ -6,6 +6,7 @@ from math import log
 
 import pytest
 import torch
+from nets import Fixed, per_class
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
@@ -16,6 +17,7 @@ from cyclemix.ops.augment import draw_transform
 from cyclemix.ops.frame import image_frame
 
 SIDE = 16
+UNIFORM = Fixed(per_class(1 / 3, 1 / 3, 1 / 3))
 
 
 def two_halves() -> tuple[torch.Tensor, torch.Tensor]:
@@ -26,11 +28,6 @@ def two_halves() -> tuple[torch.Tensor, torch.Tensor]:
     scribbles = torch.full((1, SIDE, SIDE), UNLABELLED)
     scribbles[0, 8, 2], scribbles[0, 8, 13] = 0, 1
     return image, scribbles
-
-
-class Uniform(torch.nn.Module):
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return torch.zeros(len(image), 3, *image.shape[-2:], requires_grad=True)
 
 
 def test_the_frame_leaves_padding_out() -> None:
@@ -70,16 +67,14 @@ def test_grown_labels_are_trained_on_and_move_with_the_image() -> None:
     image, scribbles = two_halves()
     method = methods.create("random_walker", {}, 3, "test")
     slices = Slices(image, scribbles.to(torch.uint8), ["a"])
-    labels = method.modules(Uniform(), slices)["labels"].values
+    labels = method.modules(UNIFORM, slices)["labels"].values
     transform = draw_transform(scribbles, Augmentation(), torch.Generator().manual_seed(1))
     nowhere = torch.full_like(scribbles, UNLABELLED)
-    seen: list[torch.Tensor] = []
 
-    class Reader(Uniform):
+    class Reader(torch.nn.Module):
         """Sure of the label that the moved image shows: no loss only if the labels moved alike."""
 
         def forward(self, image: torch.Tensor) -> torch.Tensor:
-            seen.append(image)
             bright = (image > 0.5).float() * 100
             return torch.cat([-bright, bright - 50, -100 + 0 * bright], dim=1)
 
@@ -90,7 +85,7 @@ def test_grown_labels_are_trained_on_and_move_with_the_image() -> None:
     edge = torch.nn.functional.max_pool2d((moved == 1)[:, None].float(), 3, 1, 1)[:, 0] != (moved == 1)
     assert terms["ce"].item() <= 100 * edge.sum().item() / (moved != UNLABELLED).sum().item()
     still = Batch(image, nowhere, 0, torch.tensor([0]))
-    assert method.losses(Uniform(), still, torch.Generator())["ce"].item() == pytest.approx(log(3))
+    assert method.losses(UNIFORM, still, torch.Generator())["ce"].item() == pytest.approx(log(3))
 
 
 def test_a_slice_that_lacks_a_structure_becomes_background_as_in_wsl4mis() -> None:
@@ -107,10 +102,10 @@ def test_the_dense_row_takes_the_mean_of_cross_entropy_and_dice_on_every_pixel()
     scribbles[0, 9, 13] = 2
     config = {"confidence": 0.0, "incomplete": "background", "dice_share": 0.5}
     method = methods.create("random_walker", config, 3, "test")
-    method.modules(Uniform(), Slices(image, scribbles.to(torch.uint8), ["a"]))
+    method.modules(UNIFORM, Slices(image, scribbles.to(torch.uint8), ["a"]))
     labels = method.labels.values.long()
     assert (labels[0, 2:] != UNLABELLED).all()
-    got = method.losses(Uniform(), Batch(image, scribbles, 0, torch.tensor([0])), torch.Generator())
+    got = method.losses(UNIFORM, Batch(image, scribbles, 0, torch.tensor([0])), torch.Generator())
     counts = [(labels == value).sum().item() for value in range(3)]
     total = sum(counts)
     dice = sum(1 - (2 * n / 3) / (total / 9 + n) for n in counts) / 3
