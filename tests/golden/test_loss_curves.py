@@ -12,17 +12,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from rows import BLOCKS, run_config
 
-from cyclemix import methods
-from cyclemix.config.models import SHARED_NETWORKS, Grid, Recipe, RunConfig
-from cyclemix.config.study import load_methods
+from cyclemix.config.models import Grid
 from cyclemix.data.store import read_index
 from cyclemix.training.engine import Engine, State
 from cyclemix.training.slices import load_slices
 
 HERE = Path(__file__).parent
 CURVES = HERE / "curves.json"
-BLOCKS = load_methods(HERE.parents[1] / "config" / "methods.yaml")
 LABELS = [label for label in BLOCKS if label != "cyclemix_5"]  # which is cyclemix
 STEPS = 4
 TOLERANCES = (2e-3, 2e-3, 2e-2, 2e-2)
@@ -32,31 +30,12 @@ on a small gradient widen. One thread, because the number of threads changes the
 
 def curve(label: str, prepared: Path) -> dict[str, list[float]]:
     """Terms of the first steps on the tiny phantom, network of 4 filters."""
-    block = BLOCKS[label]
     drawn = Grid(spacing_mm=3.2, crop_px=64)
-    network = block.training.get("network", "unet")
-    config = methods.load(block.method).Config(**block.config).model_dump(mode="json")
-    settings = RunConfig(
-        label=label,
-        dataset="tiny",
-        method=block.method,
-        supervision=block.supervision,
-        classes=["RV", "MYO", "LV"],
-        grid=Grid(spacing_mm=1.36719, crop_px=64),  # lengths in pixels are the papers'
-        config=config,
-        training=Recipe(
-            network=network if network not in SHARED_NETWORKS else "unet",
-            base_filters=4,
-            levels=3,
-            batch_size=4,
-            max_steps=STEPS,
-            warmup_steps=0,
-            precision="fp32",
-        ),
-    )
+    lengths = Grid(spacing_mm=1.36719, crop_px=64)  # in pixels they are the papers'
+    settings = run_config(label, lengths, batch_size=4, max_steps=STEPS, warmup_steps=0, precision="fp32")
     folder = prepared / "data" / "tiny" / "prepared" / drawn.name
     cases = read_index([folder / "index_train.csv"])
-    masks = read_index([folder / "index_masks.csv"]) if block.supervision == "scribble+masks" else None
+    masks = read_index([folder / "index_masks.csv"]) if settings.supervision == "scribble+masks" else None
     slices = load_slices(cases, settings, torch.device("cpu"), masks)
     engine, state = Engine(settings, 0, slices), State(digest="golden")
     for _ in range(STEPS):

@@ -9,25 +9,21 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+from rows import BLOCKS, small
 
 from cyclemix.cli.stages import Silent
-from cyclemix.config.models import SHARED_NETWORKS, Grid, Inference, Recipe, Training
-from cyclemix.config.study import load_methods
+from cyclemix.config.models import Grid, Inference, Training
 from cyclemix.inference import predict
 from cyclemix.training import resolve, train
 
-BLOCKS = load_methods(Path(__file__).parents[2] / "config" / "methods.yaml")
 GRID = Grid(spacing_mm=3.2, crop_px=64)
-SMALL = {"base_filters": 4, "levels": 3, "batch_size": 2, "max_steps": 2, "validate_every_steps": 1}
 CPU = Training(device="cpu")
 
 
 @pytest.mark.parametrize("label", BLOCKS)
 def test_row_trains_and_predicts(label: str, phantom_prepared: Path, tmp_path: Path) -> None:
     block = BLOCKS[label]
-    network = block.training.get("network", "unet")
-    # The paper's network takes long and has tests of its own.
-    recipe = Recipe(**SMALL, network="unet" if network in SHARED_NETWORKS else network)
+    recipe = small(label, batch_size=2, max_steps=2, validate_every_steps=1)
     config = tmp_path / "config.json"
     resolve.run(phantom_prepared / "tiny.yaml", label, block, recipe, GRID, config)
     folder = phantom_prepared / "data" / "tiny"

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from math import log
-from pathlib import Path
 
 import pytest
 import torch
 from nets import Fixed, batch_of, losses, per_class
+from rows import BLOCKS
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
 from cyclemix.config.strict import ConfigError
-from cyclemix.config.study import load_methods
 from cyclemix.methods.base import Method
-
-BLOCKS = load_methods(Path(__file__).parents[3] / "config" / "methods.yaml")
 
 
 def test_every_file_is_a_method_named_as_the_file() -> None:

@@ -6,33 +6,23 @@ decides a shape. On a GPU the whole step of the engine runs under the synchronis
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
+from rows import BLOCKS, run_config, small
 from torch import nn
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.config.models import SHARED_NETWORKS, Augmentation, Grid, Recipe, RunConfig
-from cyclemix.config.study import load_methods
+from cyclemix.config.models import Augmentation, Grid
 from cyclemix.methods.base import Batch, Slices
 from cyclemix.networks.registry import build_network
 from cyclemix.ops.augment import draw_transform
 from cyclemix.training.engine import Engine, State
 
-BLOCKS = load_methods(Path(__file__).parents[3] / "config" / "methods.yaml")
 SIDE, COUNT, BATCH = 64, 6, 4
 
-
-def recipe(label: str) -> Recipe:
-    network = BLOCKS[label].training.get("network", "unet")
-    own = network if network not in SHARED_NETWORKS else "unet"
-    return Recipe(network=own, base_filters=4, levels=3, batch_size=BATCH, warmup_steps=0)
-
-
 DISTINCT = {
-    f"{block.method} {block.config} {recipe(label).network} {block.supervision == 'scribble+masks'}": label
+    f"{block.method} {block.config} {small(label).network} {block.supervision == 'scribble+masks'}": label
     for label, block in BLOCKS.items()
 }
 """One row of each method, settings, network and kind of input; others differ in labels or steps alone."""
@@ -51,7 +41,7 @@ def slices(label: str) -> Slices:
 @pytest.mark.parametrize("label", DISTINCT.values())
 def test_losses_and_gradients_read_no_value(label: str) -> None:
     block, data = BLOCKS[label], slices(label)
-    net = build_network(recipe(label), 4).train()
+    net = build_network(small(label), 4).train()
     method = methods.create(block.method, block.config, 4, label)
     # Made on the CPU (a training does this once, before its first step), then moved.
     parts = nn.ModuleDict({"net": net, **method.modules(net, data)}).to("meta").train()
@@ -69,20 +59,10 @@ def test_losses_and_gradients_read_no_value(label: str) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("label", DISTINCT.values())
 def test_cuda_step_never_waits(label: str) -> None:
-    block, data = BLOCKS[label], slices(label)
+    data = slices(label)
     masks = None if data.masks is None else data.masks.cuda()
     data = Slices(data.image.cuda(), data.target.cuda(), data.case, masks)
-    config = methods.load(block.method).Config(**block.config).model_dump(mode="json")
-    settings = RunConfig(
-        label=label,
-        dataset="random",
-        method=block.method,
-        supervision=block.supervision,
-        classes=["RV", "MYO", "LV"],
-        grid=Grid(spacing_mm=1.0, crop_px=SIDE),
-        config=config,
-        training=recipe(label),
-    )
+    settings = run_config(label, Grid(spacing_mm=1.0, crop_px=SIDE), batch_size=BATCH, warmup_steps=0)
     engine, state = Engine(settings, 0, data), State(digest="sync")
     for _ in range(4):  # every mixing grid once: first uses may initialise libraries
         engine.step(state)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from nets import Pointwise, batch_of, losses
+from rows import BLOCKS
 
-from cyclemix.config.study import load_methods
-
-BLOCKS = load_methods(Path(__file__).parents[3] / "config" / "methods.yaml")
 SIDE, CLASSES, BATCH = 32, 4, 6
 
 

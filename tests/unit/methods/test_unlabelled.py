@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from nets import batch_of, losses
+from rows import BLOCKS, small
 
 from cyclemix import methods
 from cyclemix.config.labels import UNLABELLED
-from cyclemix.config.models import Recipe
-from cyclemix.config.study import load_methods
 from cyclemix.methods.base import Batch, Slices
 from cyclemix.networks.registry import build_network
 
@@ -19,7 +16,6 @@ SIDE, COUNT, CLASSES = 64, 2, 4
 LATE = 10_000
 """A step at which every ramp and every late term is on."""
 
-BLOCKS = load_methods(Path(__file__).parents[3] / "config" / "methods.yaml")
 ONE_A_METHOD = {block.method: label for label, block in reversed(BLOCKS.items())}
 
 
@@ -40,12 +36,11 @@ def test_losses_and_gradients_are_finite(name: str, marked: int) -> None:
     target = unmarked(marked)
     masks = torch.zeros((COUNT, SIDE, SIDE), dtype=torch.long)
     masks[:, 20:40, 20:40] = 1
-    recipe = Recipe(**{"base_filters": 4, "levels": 3, **block.training})
     lent = masks.to(torch.uint8) if block.supervision == "scribble+masks" else None
     slices = Slices(image, target.to(torch.uint8), [f"case{i}" for i in range(COUNT)], lent)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = build_network(recipe.model_copy(update={"base_filters": 4}), CLASSES).train()
+        net = build_network(small(ONE_A_METHOD[name]), CLASSES).train()
         method = methods.create(block.method, block.config, CLASSES, name)
         parts = torch.nn.ModuleDict({"net": net, **method.modules(net, slices)})
     for step in (0, LATE):
