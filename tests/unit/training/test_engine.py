@@ -1,4 +1,4 @@
-"""The training engine on tiny made-up slices: it learns, averages, selects, stops and resumes exactly."""
+"""The training engine on tiny made-up slices: it learns, averages, selects, stops and resumes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 import torch
 from training import discs, saved_and_loaded, settings, train, weights
 
-from cyclemix.config.lengths import PAPER_SPACING_MM as PX
 from cyclemix.ops.precision import autocast
 from cyclemix.training import engine as engine_module
 from cyclemix.training.engine import Engine, State
@@ -55,29 +54,6 @@ def test_the_global_generator_is_left_alone() -> None:
     engine, state = Engine(settings(), 0, slices), State(digest="d")
     train(engine, state, 2)
     assert torch.equal(torch.rand(3), expected)
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("method", ["unet_pce", "cyclemix"])
-def test_a_resumed_training_ends_bit_for_bit_as_an_undisturbed_one(
-    method: str, precision: str, tmp_path: object
-) -> None:
-    slices, volumes = discs()
-    config = {"occlusion_mm": 8 * PX} if method == "cyclemix" else {}
-    whole, state = Engine(settings(method, config, precision=precision), 0, slices), State(digest="d")
-    train(whole, state, 3)
-    whole.validate(state, volumes)
-    snapshot = whole.state_dict(state)
-    path = f"{tmp_path}/checkpoint.pt"
-    torch.save(snapshot, path)
-    train(whole, state, 6)
-    other = Engine(settings(method, config, precision=precision), 0, slices)
-    resumed = other.load_state_dict(torch.load(path, weights_only=True))
-    assert (resumed.step, resumed.resumed_at_steps, len(resumed.history)) == (3, [3], 1)
-    train(other, resumed, 6)
-    assert torch.equal(weights(whole), weights(other))
-    for key, value in whole.average.state_dict().items():
-        assert torch.equal(value, other.average.state_dict()[key]), key
 
 
 def test_a_resumed_training_keeps_the_precision_that_it_began_with(
