@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -183,29 +184,22 @@ def test_an_unfamiliar_image_is_named_with_the_reason(
     assert f"{image}: outside the training domain: slice distance 8 mm" in caplog.text
 
 
-def test_models_of_other_classes_are_no_ensemble(tmp_path: Path) -> None:
-    models = [
-        write_model(tmp_path / "heart.pt"),
-        write_model(tmp_path / "lung.pt", classes=("left", "right", "trachea")),
-    ]
-    with pytest.raises(
-        ConfigError, match=r"lung.pt: expected the classes of .*RV, MYO, LV, found left, right, trachea"
-    ):
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (
+            {"classes": ("left", "right", "trachea")},
+            r"expected the classes of .*first\.pt, RV, MYO, LV, found left, right, trachea",
+        ),
+        ({"slice_axis": 1}, r"expected slices along axis 3 as in .*first\.pt, found 1"),
+    ],
+)
+def test_models_of_other_classes_or_another_slice_axis_are_no_ensemble(
+    tmp_path: Path, other: dict[str, Any], message: str
+) -> None:
+    models = [write_model(tmp_path / "first.pt"), write_model(tmp_path / "second.pt", **other)]
+    with pytest.raises(ConfigError, match=r"second\.pt: " + message):
         segment.run(models, [], tmp_path / "out", RAW, "cpu")
-
-
-def test_models_of_another_slice_axis_are_no_ensemble(tmp_path: Path) -> None:
-    models = [write_model(tmp_path / "axial.pt"), write_model(tmp_path / "turned.pt", slice_axis=1)]
-    with pytest.raises(
-        ConfigError, match=r"turned.pt: expected slices along axis 3 as in .*axial.pt, found 1"
-    ):
-        segment.run(models, [], tmp_path / "out", RAW, "cpu")
-
-
-def test_folders_give_their_volumes_but_no_hidden_file(tmp_path: Path) -> None:
-    for name in ("b.NII", "a.nii.gz", "._a.nii.gz", "notes.txt"):
-        (tmp_path / name).touch()
-    assert [path.name for path in segment.find_images([tmp_path])] == ["a.nii.gz", "b.NII"]
 
 
 def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -214,16 +208,12 @@ def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
         segment.run([tmp_path / "model.pt"], images, tmp_path, RAW, "cpu")
 
 
-def test_a_folder_stands_for_its_images(tmp_path: Path) -> None:
-    for name in ("b.nii", "a b.nii.gz", "notes.txt", "c.mha"):
+def test_a_folder_stands_for_its_images_without_hidden_files(tmp_path: Path) -> None:
+    for name in ("b.NII", "a b.nii.gz", "._a.nii.gz", "notes.txt", "c.mha"):
         (tmp_path / name).touch()
-    alone = tmp_path / "b.nii"
-    assert [p.name for p in segment.find_images([tmp_path, alone])] == [
-        "a b.nii.gz",
-        "b.nii",
-        "c.mha",
-        "b.nii",
-    ]
+    alone = tmp_path / "b.NII"
+    found = [path.name for path in segment.find_images([tmp_path, alone])]
+    assert found == ["a b.nii.gz", "b.NII", "c.mha", "b.NII"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=r"empty: expected images \(.nii.gz, .nii, .*\), found none"):
         segment.find_images([tmp_path / "empty"])

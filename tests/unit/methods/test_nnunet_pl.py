@@ -19,10 +19,8 @@ U = UNLABELLED
 
 def test_network_has_outputs_at_all_levels_but_the_coarsest_of_the_decoder() -> None:
     net = DeepUNet(3, base_filters=4, levels=5)
-    image = torch.zeros(2, 1, 20, 33)
-    sizes = [tuple(x.shape[1:]) for x in net.train()(image)]
+    sizes = [tuple(x.shape[1:]) for x in net.train()(torch.zeros(2, 1, 20, 33))]
     assert sizes == [(3, 20, 33), (3, 10, 17), (3, 5, 9)]
-    assert net.eval()(image).shape == (2, 3, 20, 33)
 
 
 def test_network_is_the_default_one_but_for_the_heads() -> None:

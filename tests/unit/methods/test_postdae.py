@@ -50,12 +50,6 @@ def test_predictions_are_the_repaired_softmax() -> None:
         torch.testing.assert_close(model(image).exp(), expected)
 
 
-@pytest.mark.parametrize("shape", [(32, 32), (33, 47)])
-def test_auto_encoder_takes_any_size(shape: tuple[int, int]) -> None:
-    maps = torch.zeros(2, CLASSES, *shape)
-    assert AutoEncoder(CLASSES, levels=3)(maps).shape == maps.shape
-
-
 def test_a_code_knows_the_whole_slice() -> None:
     """A change in one corner reaches the opposite one: no convolution here reaches that far."""
     torch.manual_seed(0)

@@ -70,17 +70,11 @@ def test_cells_of_an_uneven_grid_hold_all_saliency():
 
 
 @pytest.mark.parametrize("step", [0, 1, 2, 3])
-def test_the_mask_is_of_cells_and_blends_the_pair(step):
-    image, saliency, partner = batch_of(side=64)
-    settings = PuzzleSettings(transport=False)
-    mix = puzzle_mix(image, saliency, partner, step, settings, generator())
+def test_the_mask_is_of_cells(step):
+    mix = puzzle_mix(*batch_of(side=64), step, PuzzleSettings(), generator())
     cells = (2, 4, 8, 16)[step]
-    assert set(mix.ratio.unique().tolist()) <= {0.0, 0.5, 1.0}
     blocks = mix.ratio.reshape(8, cells, 64 // cells, cells, 64 // cells)
     assert torch.equal(blocks.amax(dim=(2, 4)), blocks.amin(dim=(2, 4)))
-    expected = (1 - mix.ratio[:, None]) * image + mix.ratio[:, None] * image[partner]
-    torch.testing.assert_close(mix.image, expected)
-    assert mix.plans is None
 
 
 def test_salient_halves_are_kept():
@@ -94,12 +88,6 @@ def test_salient_halves_are_kept():
     assert mix.ratio[0, :, 16:].eq(1).all()
     assert torch.equal(mix.ratio[1], 1 - mix.ratio[0])
     assert share_moved(*mix.plans) == 0
-
-
-def test_an_image_mixed_with_itself_stays():
-    image, saliency, _ = batch_of()
-    mix = puzzle_mix(image, saliency, torch.arange(8), 1, PuzzleSettings(transport=False), generator())
-    torch.testing.assert_close(mix.image, image)
 
 
 def test_gradient_flows_to_both_images_of_a_pair():
