@@ -14,6 +14,7 @@ import json
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ TABLE = re.compile(r"(<!-- table: (\S+) (\S+) -->\n).*?(<!-- /table -->)", re.DO
 SUMMARIES = ("summary.csv", "summary_as_predicted.csv")
 HEADLINE = ("unet_pce", "gated_crf", "cyclemix", "cyclemix_released", "unet_full")
 """The rows of README's table, as far as they are recorded."""
+ABLATION = ("unet_pce", "cyclemix_1", "cyclemix_2", "cyclemix_3", "cyclemix_4", "cyclemix")
+"""The paper's ablation, one term added per row; the first two have the same loss."""
 HEADLINE_STUDIES = {"acdc": "ACDC", "mscmr": "MSCMRseg"}
 
 SUPERVISION = {"scribble": "scribbles", "scribble+masks": "scribbles and masks", "full": "dense labels"}
@@ -176,8 +179,8 @@ def departures() -> str:
     return "\n".join(lines)
 
 
-def headline() -> str:
-    """Mean Dice of the headline rows on both data sets, beside the published one."""
+def chosen(labels: Sequence[str]) -> str:
+    """Mean Dice of some rows on both data sets of the headline, beside the published one."""
     heads, kept = ["method", "trained on", "runs"], {}
     for name, title in HEADLINE_STUDIES.items():
         folder = STUDIES / name / "summaries" / name
@@ -185,7 +188,7 @@ def headline() -> str:
         kept[name] = cleaned, raw, _published(name)
         heads += [f"{title} [95 % interval]", "as predicted", "published"]
     lines = [_row(heads), _row(["---", "---", *["---:"] * (len(heads) - 2)])]
-    for label in HEADLINE:
+    for label in labels:
         runs, cells = [], []
         for cleaned, raw, papers in kept.values():
             if label in cleaned.index:
@@ -201,7 +204,34 @@ def headline() -> str:
     return "\n".join(lines)
 
 
-ROWS: dict[str, Callable[[], str]] = {"sources": sources, "departures": departures, "headline": headline}
+def cost() -> str:
+    """Core hours of one training per row: as seed 0 was recorded, and in bf16 where a seed was trained so."""
+    heads = ["data set", "trainings", "core hours, seed 0 as recorded", "rows with a training in bf16"]
+    heads += ["core hours with the mean of these"]
+    lines, sums = [_row(heads), _row(["---", *["---:"] * 4])], [0, 0.0, 0, 0.0]
+    for name, title in HEADLINE_STUDIES.items():
+        origins = _origins(STUDIES / name)
+        first = {o["label"]: o["cpu_seconds"] / 3600 for o in origins if o["seed"] == 0}
+        faster = {}
+        for label in first:
+            hours = [
+                o["cpu_seconds"] / 3600 for o in origins if (o["label"], o["precision"]) == (label, "bf16")
+            ]
+            if hours:
+                faster[label] = statistics.mean(hours)
+        counts = [len(first), sum(first.values()), len(faster), sum({**first, **faster}.values())]
+        lines.append(_row([title, *(f"{n}" if isinstance(n, int) else f"{n:.1f}" for n in counts)]))
+        sums = [a + b for a, b in zip(sums, counts, strict=True)]
+    return "\n".join([*lines, _row(["both", *(f"{n}" if isinstance(n, int) else f"{n:.1f}" for n in sums)])])
+
+
+ROWS: dict[str, Callable[[], str]] = {
+    "sources": sources,
+    "departures": departures,
+    "headline": partial(chosen, HEADLINE),
+    "ablation": partial(chosen, ABLATION),
+    "cost": cost,
+}
 """What a table shows of the rows."""
 
 

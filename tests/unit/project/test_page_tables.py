@@ -41,7 +41,7 @@ def test_the_page_recomputes_a_cell_of_its_table(
     monkeypatch.chdir(ROOT)
     exec(code, {})
     (shown,) = re.findall(
-        r"`cyclemix` \| \d (?:\| [\d.]+ ){3}\| ([\d.]+) \[", page.partition("MSCMRseg, 25")[0]
+        r"`cyclemix` \| \d (?:\| [\d.]+ ){3}\| ([\d.]+) \[", page.partition("### MSCMRseg")[0]
     )
     assert f"{float(capsys.readouterr().out):.3f}" == shown
 
@@ -163,7 +163,7 @@ def test_the_headline_shows_the_recorded_rows_of_both_data_sets(
         write_study(tmp_path / dataset, dataset)
     summary = tmp_path / "mscmr" / "summaries" / "mscmr" / "summary.csv"
     summary.write_text("".join(line for line in summary.open() if ",unet_full," not in line))
-    heads, _, *rows = tables.headline().splitlines()
+    heads, _, *rows = tables.chosen(tables.HEADLINE).splitlines()
     assert heads == (
         "| method | trained on | runs | ACDC [95 % interval] | as predicted | published "
         "| MSCMRseg [95 % interval] | as predicted | published |"
@@ -174,6 +174,23 @@ def test_the_headline_shows_the_recorded_rows_of_both_data_sets(
         "| `unet_full` | dense labels | 1 | 0.900 [0.600, 0.950] | 0.800 |  |  |  |  |",
     ]
     assert rows[0].startswith("| `unet_pce` | scribbles | 1 | 0.700 [0.600, 0.950] | 0.600 | 0.766 |")
+
+
+def test_the_cost_takes_bf16_where_a_row_was_trained_in_it(
+    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "STUDIES", tmp_path)
+    for dataset in ("acdc", "mscmr"):
+        for label, seed, precision, hours in (("cyclemix", 0, "fp32", 3), ("cyclemix", 1, "bf16", 1)):
+            run = tmp_path / dataset / "runs" / dataset / label / f"fold0_seed{seed}"
+            run.mkdir(parents=True)
+            origin = {"label": label, "seed": seed, "precision": precision, "cpu_seconds": 3600 * hours}
+            (run / "provenance.json").write_text(json.dumps(origin))
+    assert tables.cost().splitlines()[2:] == [
+        "| ACDC | 1 | 3.0 | 1 | 1.0 |",
+        "| MSCMRseg | 1 | 3.0 | 1 | 1.0 |",
+        "| both | 2 | 6.0 | 2 | 2.0 |",
+    ]
 
 
 def test_differences_and_clinical_indices_of_a_recorded_study(tables: ModuleType, tmp_path: Path) -> None:
