@@ -243,6 +243,14 @@ def _origins(study: Path) -> list[dict[str, Any]]:
     return [json.loads((folder / "provenance.json").read_text()) for folder in _runs(study)]
 
 
+def _per_case(study: Path) -> pd.DataFrame:
+    """Scores of all runs, as in ``per_case.csv``."""
+    return pd.concat(
+        pd.read_csv(folder / "metrics.csv").assign(method=o["label"], fold=o["fold"], seed=o["seed"])
+        for folder, o in zip(_runs(study), _origins(study), strict=True)
+    )
+
+
 def _summary(study: Path, name: str) -> Path:
     """A table of the study's data set."""
     (path,) = study.glob(f"summaries/*/{name}")
@@ -317,7 +325,10 @@ def _row(cells: list[str]) -> str:
 
 def draw_ranking(folder: Path) -> None:
     """Draw ``ranking.png``: mean Dice of every recorded row of the headline's data sets."""
-    panels = [ranking.panel(STUDIES / name / "summaries" / name, _dataset(name)) for name in HEADLINE_STUDIES]
+    panels = [
+        ranking.panel(STUDIES / name / "summaries" / name, _dataset(name), _per_case(STUDIES / name))
+        for name in HEADLINE_STUDIES
+    ]
     with style.styled():
         style.save(draw(panels), folder, "ranking")
 

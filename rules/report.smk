@@ -136,6 +136,7 @@ rule ranking:
         as_predicted=expand(
             f"{RESULTS}/tables/{{dataset}}/summary_as_predicted.csv", dataset=PLAN.study.datasets
         ),
+        per_case=expand(f"{RESULTS}/tables/{{dataset}}/per_case.csv", dataset=PLAN.study.datasets),
         published=BASEDIR / "config" / "published.csv",
     output:
         figure=report(

@@ -23,7 +23,7 @@ FAR_OUT = 3.0
 """Means this many interquartile ranges below the lower quartile (Tukey) do not stretch the axes."""
 LEGEND = (
     "filled: test-time augmentation and largest component, as in the tables; hollow: as predicted; "
-    "bars: 95 % intervals over patients"
+    "bars: 95 % intervals over patients; ticks: trainings"
 )
 
 
@@ -35,11 +35,13 @@ class Panel:
         title: its full name.
         table: ``supervision, mean, ci_low, ci_high, n_runs, as_predicted`` (mean Dice without clean-up) by
             method.
+        trainings: mean Dice of every training, by method.
         published: name and Dice of the best published row, None where there is none.
     """
 
     title: str
     table: pd.DataFrame
+    trainings: pd.Series
     published: tuple[str, float] | None
 
 
@@ -105,6 +107,8 @@ def _rows(axes: Axes, panel: Panel, places: dict[str, float], left: float) -> No
         axes.plot(row["as_predicted"], y, "o", ms=3, mfc="white", mec=colour, mew=0.8)
         axes.plot(row["mean"], y, "o", ms=4, color=colour)
         if row["n_runs"] > 1:
+            each = panel.trainings[panel.trainings.index == label]
+            axes.plot(each, [y] * len(each), "|", ms=6, mew=0.9, color=colour)
             number = axes.text(1.008, y, f"×{row['n_runs']:.0f}", color=style.QUIET, size=6.5, va="center")
             number.set_transform(axes.get_yaxis_transform())
         if row["mean"] < left:
@@ -137,12 +141,13 @@ def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
 
     Far below the other means nothing counts: such a mean is a number at the left edge.
     """
-    tables = pd.concat([panel.table for panel in panels])
-    means = tables[["mean", "as_predicted"]].stack()
+    means = pd.concat([panel.table[["mean", "as_predicted"]].stack() for panel in panels])
     lower, upper = np.quantile(means, [0.25, 0.75])
     fence = lower - FAR_OUT * (upper - lower)
-    published = [panel.published[1] for panel in panels if panel.published]
+    values = [*means[means >= fence], *(panel.published[1] for panel in panels if panel.published)]
+    for panel in panels:
+        shown, each = panel.table[panel.table["mean"] >= fence], panel.trainings
+        values += [*shown["ci_low"], *shown["ci_high"], *each[each.index.isin(shown.index)]]
     # One patient gives no interval.
-    lowest = np.nanmin([means[means >= fence].min(), tables["ci_low"][tables["mean"] >= fence].min()])
-    highest = np.nanmax([tables["ci_high"].max(), means.max(), *published])
-    return max(0.0, np.floor(20 * lowest) / 20 - MARGIN), np.ceil(20 * highest) / 20 + MARGIN
+    low, high = np.nanmin(values), np.nanmax(values)
+    return max(0.0, np.floor(20 * low) / 20 - MARGIN), np.ceil(20 * high) / 20 + MARGIN

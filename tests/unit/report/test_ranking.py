@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +23,8 @@ def panel(
     table = pd.DataFrame(
         [(*row, row[2] - 0.02, row[2] + 0.01, row[2] - 0.05, 1) for row in rows], columns=COLUMNS
     )
-    return ranking.Panel(title, table.set_index("method"), published)
+    trainings = pd.Series([row[2] for row in rows], index=[row[0] for row in rows])
+    return ranking.Panel(title, table.set_index("method"), trainings, published)
 
 
 ONE = panel(
@@ -71,14 +73,26 @@ def test_a_mean_far_below_the_others_is_a_number_at_the_edge() -> None:
     assert (words.get_text(), words.get_position()) == ("◂ .400", (0.01, 4))
 
 
-def test_rows_of_several_trainings_say_how_many() -> None:
+def test_rows_of_several_trainings_show_each_and_say_how_many() -> None:
     one = panel("One", ("a", "scribble", 0.8), ("b", "scribble", 0.7))
     one.table["n_runs"] = [3, 1]
-    (axes,) = ranking.draw([one]).axes
+    of_a = pd.Series([0.62, 0.8, 0.98], index=["a"] * 3)
+    (axes,) = ranking.draw([dataclasses.replace(one, trainings=pd.concat([of_a, one.trainings[["b"]]]))]).axes
+    (ticks,) = [line for line in axes.lines if line.get_marker() == "|"]
+    assert ticks.get_xydata().tolist() == [[0.62, 0], [0.8, 0], [0.98, 0]], "a alone has several"
+    assert axes.get_xlim() == pytest.approx((0.58, 1.02)), "from 0.6 to 1, twentieths and margin"
     assert [(text.get_text(), text.get_position()) for text in axes.texts if "×" in text.get_text()] == [
         ("×3", (1.008, 0)),
         ("×n: mean of n trainings ", (0, -17)),
     ]
+
+
+def test_a_training_counts_its_patients_alike() -> None:
+    head = ["method", "fold", "seed", "subject", "case", "dice"]
+    first = [("a", 0, 0, "p", "p_ed", 0.9), ("a", 0, 0, "p", "p_es", 0.7), ("a", 0, 0, "q", "q_ed", 0.4)]
+    found = stage.trainings(pd.DataFrame([*first, ("a", 0, 1, "p", "p_ed", 0.5)], columns=head))
+    # Seed 0: p has (.9 + .7) / 2 = .8, q .4; seed 1 has .5.
+    assert found["a"].tolist() == pytest.approx([0.6, 0.5])
 
 
 def test_one_patient_without_intervals_is_drawn() -> None:
@@ -97,6 +111,8 @@ def test_the_stage_reads_the_tables_of_every_data_set(tmp_path: Path, drawn: dic
             pd.DataFrame([{**row, "mean": mean, "ci_low": 0.75, "ci_high": 0.85, "n_runs": 1}]).to_csv(
                 folder / f"{name}.csv", index=False
             )
+        case = {"method": "unet_pce", "fold": 0, "seed": 0, "subject": "p", "case": "p_ed", "dice": 0.8}
+        pd.DataFrame([case]).to_csv(folder / "per_case.csv", index=False)
     files = [DATASETS / "acdc.yaml", DATASETS / "mscmr.yaml"]
     stage.run(tmp_path, files, tmp_path)
     assert [axes.get_title(loc="left") for axes in drawn["ranking"].axes] == [
