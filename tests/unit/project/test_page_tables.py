@@ -181,7 +181,11 @@ def test_the_cost_takes_bf16_where_a_row_was_trained_in_it(
 ) -> None:
     monkeypatch.setattr(tables, "STUDIES", tmp_path)
     for dataset in ("acdc", "mscmr"):
-        for label, seed, precision, hours in (("cyclemix", 0, "fp32", 3), ("cyclemix", 1, "bf16", 1)):
+        for label, seed, precision, hours in (
+            ("cyclemix", 0, "fp32", 3),
+            ("cyclemix", 1, "bf16", 1),
+            ("cyclemix_5subjects", 0, "bf16", 1),
+        ):
             run = tmp_path / dataset / "runs" / dataset / label / f"fold0_seed{seed}"
             run.mkdir(parents=True)
             origin = {"label": label, "seed": seed, "precision": precision, "cpu_seconds": 3600 * hours}
