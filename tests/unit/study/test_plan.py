@@ -165,7 +165,7 @@ def shipped(name: str) -> Plan:
         ("paper", {"mscmr": 29, "acdc": 36}),
         ("paper_cpu", {"acdc": 38, "mscmr": 31}),
         ("efficiency", {"phantom": 20}),
-        ("sensitivity", {"acdc": 15, "mscmr": 10}),
+        ("sensitivity", {"acdc": 12, "mscmr": 8}),
     ],
 )
 def test_the_rows_of_the_shipped_studies(name: str, rows: dict[str, int]) -> None:
