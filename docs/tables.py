@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STUDIES = ROOT / "benchmarks" / "studies"
 TABLE = re.compile(r"(<!-- table: (\S+) (\S+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 SUMMARIES = ("summary.csv", "summary_as_predicted.csv")
-HEADLINE = ("unet_pce", "gated_crf", "cyclemix", "cyclemix_released", "unet_full")
+HEADLINE = ("unet_pce", "gated_crf", "shapepu", "cyclemix", "cyclemix_released", "unet_full")
 """The rows of README's table, as far as they are recorded."""
 ABLATION = ("unet_pce", "cyclemix_1", "cyclemix_2", "cyclemix_3", "cyclemix_4", "cyclemix")
 """The paper's ablation, one term added per row; the first two have the same loss."""
