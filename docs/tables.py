@@ -5,7 +5,7 @@
 A table is the text between ``<!-- table: STUDY KIND -->`` and ``<!-- /table -->``. STUDY is a folder of
 benchmarks/studies, a collected results folder of one data set with its summaries, KIND a key of `KINDS`;
 or STUDY is ``rows``, the rows of config/methods.yaml, and KIND a key of `ROWS`. The headline studies are also
-drawn as docs/img/ranking.png.
+drawn, as docs/img/ranking.png and sensitivity_{dataset}.png.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cyclemix.config.study import load_methods
 from cyclemix.data.datasets import DatasetSpec, load_dataset
 from cyclemix.evaluation.statistics import AVERAGE
 from cyclemix.report import published, ranking
-from cyclemix.report.plots import style
+from cyclemix.report.plots import efficiency, style
 from cyclemix.report.plots.ranking import draw
 from cyclemix.report.wording import interval, p_words
 from cyclemix.study import catalogue
@@ -335,14 +335,30 @@ def draw_ranking(folder: Path) -> None:
         style.save(draw(panels), folder, "ranking")
 
 
+def draw_budgets(folder: Path) -> None:
+    """Draw ``sensitivity_{dataset}.png``: Dice by the number of training subjects, where it is recorded."""
+    for name, title in HEADLINE_STUDIES.items():
+        path = STUDIES / name / "summaries" / name / "efficiency.csv"
+        if path.is_file():
+            points = pd.read_csv(path)
+            colours = style.method_colours(dict(points[["method", "supervision"]].values), "cyclemix")
+            heading = (
+                f"{title}: Dice by annotation budget",
+                "test patients, cleaned; 95 % bootstrap intervals over patients; all subjects: three seeds",
+            )
+            with style.styled():
+                style.save(efficiency.draw(points, colours, heading), folder, f"sensitivity_{name}")
+
+
 def main() -> None:
-    """Rewrite the tables of all pages and the figure."""
+    """Rewrite the tables of all pages and the figures."""
     for page in pages():
         before = page.read_text()
         after = rewritten(before, str(page.relative_to(ROOT)))
         if after != before:
             page.write_text(after)
     draw_ranking(ROOT / "docs" / "img")
+    draw_budgets(ROOT / "docs" / "img")
 
 
 if __name__ == "__main__":

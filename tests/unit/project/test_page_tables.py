@@ -27,10 +27,14 @@ def test_no_table_of_a_page_has_drifted_from_its_recorded_study(tables: ModuleTy
     assert stale == [], "run `make tables`"
 
 
-def test_the_figure_of_the_pages_shows_the_recorded_scores(tables: ModuleType, tmp_path: Path) -> None:
+def test_the_figures_of_the_pages_show_the_recorded_scores(tables: ModuleType, tmp_path: Path) -> None:
     tables.draw_ranking(tmp_path)
-    drawn, committed = imread(tmp_path / "ranking.png"), imread(ROOT / "docs" / "img" / "ranking.png")
-    assert np.array_equal(drawn, committed), "run `make tables`"
+    tables.draw_budgets(tmp_path)
+    names = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert names == ["ranking.png", "sensitivity_acdc.png", "sensitivity_mscmr.png"]
+    for name in names:
+        drawn, committed = imread(tmp_path / name), imread(ROOT / "docs" / "img" / name)
+        assert np.array_equal(drawn, committed), f"{name}: run `make tables`"
 
 
 def test_the_page_recomputes_a_cell_of_its_table(
