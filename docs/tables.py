@@ -208,23 +208,28 @@ def cost() -> str:
     """Core hours of one training per row: as seed 0 was recorded, and in bf16 where a seed was trained so."""
     heads = ["data set", "trainings", "core hours, seed 0 as recorded", "rows with a training in bf16"]
     heads += ["core hours with the mean of these"]
-    lines, sums = [_row(heads), _row(["---", *["---:"] * 4])], [0, 0.0, 0, 0.0]
     # Fewer subjects are another study.
     rows = load_methods(ROOT / "config" / "methods.yaml")
-    for name, title in HEADLINE_STUDIES.items():
-        origins = [origin for origin in _origins(STUDIES / name) if origin["label"] in rows]
-        first = {o["label"]: o["cpu_seconds"] / 3600 for o in origins if o["seed"] == 0}
-        faster = {}
-        for label in first:
-            hours = [
-                o["cpu_seconds"] / 3600 for o in origins if (o["label"], o["precision"]) == (label, "bf16")
-            ]
-            if hours:
-                faster[label] = statistics.mean(hours)
-        counts = [len(first), sum(first.values()), len(faster), sum({**first, **faster}.values())]
-        lines.append(_row([title, *(f"{n}" if isinstance(n, int) else f"{n:.1f}" for n in counts)]))
-        sums = [a + b for a, b in zip(sums, counts, strict=True)]
-    return "\n".join([*lines, _row(["both", *(f"{n}" if isinstance(n, int) else f"{n:.1f}" for n in sums)])])
+    found: list[tuple[int, float, int, float]] = []
+    for name in HEADLINE_STUDIES:
+        first: dict[str, float] = {}
+        faster: dict[str, list[float]] = {}
+        for origin in _origins(STUDIES / name):
+            label, hours = origin["label"], origin["cpu_seconds"] / 3600
+            if label in rows and origin["seed"] == 0:
+                first[label] = hours
+            if label in rows and origin["precision"] == "bf16":
+                faster.setdefault(label, []).append(hours)
+        means = {label: statistics.mean(hours) for label, hours in faster.items()}
+        found.append((len(first), sum(first.values()), len(means), sum({**first, **means}.values())))
+    a, b, c, d = zip(*found, strict=True)
+    found.append((sum(a), sum(b), sum(c), sum(d)))
+    lines = [_row(heads), _row(["---", *["---:"] * 4])]
+    for title, (count, recorded, measured, mixed) in zip(
+        [*HEADLINE_STUDIES.values(), "both"], found, strict=True
+    ):
+        lines.append(_row([title, str(count), f"{recorded:.1f}", str(measured), f"{mixed:.1f}"]))
+    return "\n".join(lines)
 
 
 ROWS: dict[str, Callable[[], str]] = {
