@@ -23,7 +23,7 @@ FAR_OUT = 3.0
 """Means this many interquartile ranges below the lower quartile (Tukey) do not stretch the axes."""
 LEGEND = (
     "filled: test-time augmentation and largest component, as in the tables; hollow: as predicted; "
-    "bars: 95 % intervals over patients; ticks: trainings"
+    "bars: 95 % intervals over patients"
 )
 
 
@@ -75,7 +75,7 @@ def draw(panels: Sequence[Panel]) -> Figure:
         axes.grid(axis="x")
         if column == 0:
             if any((each.table["n_runs"] > 1).any() for each in panels):
-                _note(axes, "×n: mean of n trainings ", 0)
+                _note(axes, "×n: mean of n trainings \nticks: each of them ", 0)
             for kind, top in groups.items():
                 axes.text(limits[0], top - 0.75, f" {LEARNED_FROM[kind]}", color=COLOURS[kind], weight="bold")
     return figure

@@ -83,7 +83,7 @@ def test_rows_of_several_trainings_show_each_and_say_how_many() -> None:
     assert axes.get_xlim() == pytest.approx((0.58, 1.02)), "from 0.6 to 1, twentieths and margin"
     assert [(text.get_text(), text.get_position()) for text in axes.texts if "×" in text.get_text()] == [
         ("×3", (1.008, 0)),
-        ("×n: mean of n trainings ", (0, -17)),
+        ("×n: mean of n trainings \nticks: each of them ", (0, -17)),
     ]
 
 
