@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyclemix.networks.unet import UNet, decode, unpad
+from cyclemix.networks.unet import UNet, UpConvolution, decode, unpad
 from cyclemix.ops.dual import mean_logits
 
 HEAD_WIDTH = 64
@@ -45,7 +45,7 @@ class ScribFormer(UNet):
         )
         self.up2 = nn.Sequential(
             *(
-                nn.ConvTranspose2d(embed if level == levels - 2 else widths[level + 1], widths[level], 2, 2)
+                UpConvolution(embed if level == levels - 2 else widths[level + 1], widths[level])
                 for level in reversed(range(levels - 1))
             )
         )

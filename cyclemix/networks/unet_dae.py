@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cyclemix.config.models import Recipe
-from cyclemix.networks.unet import UNet, convolution
+from cyclemix.networks.unet import UNet, UpConvolution, convolution
 
 WIDTHS = (16, 32)
 """Channels: those of the encoder's first level and of the decoder, those of the encoder's other levels."""
@@ -48,7 +48,7 @@ class AutoEncoder(nn.Module):
         self.code = nn.Sequential(*_dense(size, CODE), *_dense(CODE, size))
         layers: list[nn.Module] = []
         for a in [widths[-1], *[narrow] * (levels - 1)]:
-            layers += [nn.ConvTranspose2d(a, narrow, 2, stride=2), *convolution(narrow, narrow)]
+            layers += [UpConvolution(a, narrow), *convolution(narrow, narrow)]
         self.decoder = nn.Sequential(*layers, nn.Conv2d(narrow, num_classes, 1))
 
     def forward(self, maps: Tensor) -> Tensor:

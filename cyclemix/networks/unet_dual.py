@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from cyclemix.networks.unet import Block, UNet, decode, unpad
+from cyclemix.networks.unet import Block, UNet, UpConvolution, decode, unpad
 
 
 class DualUNet(UNet):
@@ -20,7 +20,7 @@ class DualUNet(UNet):
         super().__init__(num_classes, base_filters, levels)
         self.widths = [base_filters * 2**level for level in range(levels)]
         self.channels = sum(self.widths)
-        self.up2 = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(self.widths))
+        self.up2 = nn.ModuleList(UpConvolution(b, a) for a, b in pairwise(self.widths))
         self.merge2 = nn.ModuleList(Block(2 * width, width) for width in self.widths[:-1])
         self.head2 = nn.Conv2d(self.widths[0], num_classes, 1)
 

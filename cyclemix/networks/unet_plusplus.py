@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cyclemix.networks.unet import Block, UNet, unpad
+from cyclemix.networks.unet import Block, UNet, UpConvolution, unpad
 
 
 class UNetPlusPlus(UNet):
@@ -25,9 +25,7 @@ class UNetPlusPlus(UNet):
         del self.up, self.merge
         widths = [base_filters * 2**level for level in range(levels)]
         nodes = [(column, level) for column in range(1, levels) for level in range(levels - column)]
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(widths[level + 1], widths[level], 2, stride=2) for _, level in nodes
-        )
+        self.up = nn.ModuleList(UpConvolution(widths[level + 1], widths[level]) for _, level in nodes)
         self.merge = nn.ModuleList(
             Block((column + 1) * widths[level], widths[level]) for column, level in nodes
         )

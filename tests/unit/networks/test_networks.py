@@ -1,13 +1,15 @@
-"""Shapes and sizes of the two networks."""
+"""Shapes, sizes and layers of the networks."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional
 
 from cyclemix.config.models import Recipe
 from cyclemix.networks import registry
 from cyclemix.networks.registry import build_network
+from cyclemix.networks.unet import UpConvolution
 from cyclemix.networks.unet_paper import PaperUNet
 
 
@@ -80,3 +82,20 @@ def test_unet_plusplus_of_two_levels_is_the_u_net() -> None:
     own.load_state_dict(plain.state_dict())
     image = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(own.eval()(image), plain.eval()(image))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_up_convolution_is_torchs_transposed_convolution(memory_format: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    up = UpConvolution(6, 3)
+    features = torch.randn(2, 6, 5, 4).to(memory_format=memory_format).requires_grad_()
+    expected = functional.conv_transpose2d(features, up.weight, up.bias, stride=2)
+    found = up(features)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(found, expected)
+    outer = torch.randn_like(expected)
+    inputs = (features, up.weight, up.bias)
+    for mine, torchs in zip(
+        torch.autograd.grad(found, inputs, outer), torch.autograd.grad(expected, inputs, outer), strict=True
+    ):
+        torch.testing.assert_close(mine, torchs)
