@@ -19,8 +19,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 export MLFLOW_DISABLE_TELEMETRY := true
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
-# Waiting threads sleep; see the Snakefile.
+# Waiting threads soon sleep; see the Snakefile.
 export OMP_WAIT_POLICY := PASSIVE
+export GOMP_SPINCOUNT := 3000
 
 .PHONY: gpu run resume test test-unit test-studies soak test-server test-browser test-cluster test-docs screenshots install install-dev install-ui
 .PHONY: install-browser install-docs docs tables record lint format schema lock audit ui mlflow-server clean bench help

@@ -18,9 +18,10 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
 )
 
-# Waiting threads sleep instead of spinning: beside another busy process, spinning made a training on two threads
-# ten times slower; on free cores sleeping costs next to nothing.
+# Waiting threads soon sleep: beside another busy process, endless spinning made a training on two threads ten times
+# slower. A short spin (libgomp, in torch's wheels for Linux) makes it a quarter faster on free cores (benchmarks/NOTES.md).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 from cyclemix.config.strict import ConfigError, load_yaml
 from cyclemix.files import locks
