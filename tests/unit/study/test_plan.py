@@ -164,6 +164,7 @@ def shipped(name: str) -> Plan:
         ("acdc", {"acdc": 4}),
         ("paper", {"mscmr": 29, "acdc": 36}),
         ("paper_cpu", {"acdc": 38, "mscmr": 31}),
+        ("minutes_cpu", {"acdc": 3, "mscmr": 2}),
         ("efficiency", {"phantom": 20}),
         ("sensitivity", {"acdc": 12, "mscmr": 8}),
     ],
