@@ -151,7 +151,10 @@ def seconds_per_step(engine: Engine, steps: int, cuda: bool) -> float:
 
 
 def convolution_ms(engine: Engine, steps: int, cuda: bool) -> float:
-    """Milliseconds per step in convolutions, forward and backward: a lower bound of the step time."""
+    """Milliseconds per step in convolutions, forward and backward: a lower bound of the step time.
+
+    Up-convolutions, which are matrix products (`cyclemix.networks.unet`), are not among them.
+    """
     state = State(digest="benchmark")
     with profile(activities=[ProfilerActivity.CUDA if cuda else ProfilerActivity.CPU]) as profiler:
         for _ in range(steps):
