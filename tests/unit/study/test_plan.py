@@ -174,6 +174,15 @@ def test_the_rows_of_the_shipped_studies(name: str, rows: dict[str, int]) -> Non
     assert {dataset: len(made.labels(dataset)) for dataset in made.study.datasets} == rows
 
 
+def test_the_study_of_minutes_differs_from_that_for_cpus_as_its_comment_says() -> None:
+    minutes, comparison = (
+        load_yaml(ROOT / "config" / f"{name}.yaml") for name in ("minutes_cpu", "paper_cpu")
+    )
+    changed = {"validate_every_steps": 750, "augmentation": {"flip_turn": False}}
+    assert minutes["training"] == {**comparison["training"], **changed}
+    assert minutes["grid"]["spacing_mm"] * minutes["grid"]["crop_px"] >= 225
+
+
 def test_the_study_for_cpus_shows_enough_and_shortens_every_schedule_alike() -> None:
     made = shipped("paper_cpu")
     (grid,) = made.grids.values()
